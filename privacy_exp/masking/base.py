@@ -1,0 +1,91 @@
+"""A method ranks pixels; the base hides exactly the asked share, so methods compare at equal cost."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Generator, Tensor, nn
+
+from privacy_exp.masking.budget import hide
+from privacy_exp.masking.regions import face_region
+from privacy_exp.seeds import generator
+from privacy_exp.types import Faces, Images, Labels, Masks, Scores
+
+
+class Masker(ABC):
+    """Decides which pixels of a face are hidden. A method implements `score`.
+
+    Args:
+        granularity: side of the square block that is hidden as one, in pixels of the data; 8 suits the latent grid of
+            Stable Diffusion, 1 hides single pixels.
+        region: "frame" hides anywhere; "face" only within the convex hull of the five landmarks widened by 0.6
+            inter-ocular distances. The ratio stays relative to the frame.
+    """
+
+    has_budget: ClassVar[bool] = True
+    """Whether `mask_ratio` decides how much is hidden. False for methods whose area is their own affair."""
+
+    def __init__(self, granularity: int = 8, region: str = "frame") -> None:
+        if granularity < 1:
+            raise ValueError(f"`granularity` must be at least 1 pixel, but got {granularity}.")
+        if region not in ("frame", "face"):
+            raise ValueError(f"`region` must be 'frame' or 'face', but got {region!r}.")
+        self.granularity = granularity
+        self.region = region
+
+    @abstractmethod
+    def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:
+        """Ranks the pixels of each face.
+
+        Args:
+            faces: photos; methods that need labels take the recogniser's own prediction where `labels` is None.
+            recognizer: in evaluation mode; `forward` gives logits, `embed` unit embeddings.
+            generators: one an image, for methods that draw.
+
+        Returns:
+            Scores on any scale, higher = hide first. An image's scores never depend on the rest of its batch.
+        """
+
+    def mask(self, faces: Faces, recognizer: nn.Module, mask_ratio: float, seed: int) -> Masks:
+        """Hides exactly round(mask_ratio · h · w) pixels of each image, in the order of the scores.
+
+        Args:
+            faces: photos.
+            recognizer: the network that some methods explain; left exactly as it was.
+            mask_ratio: hidden pixels / all pixels of the frame, in [0, 1].
+            seed: decides random scores and the order of ties, together with the image's id.
+
+        Raises:
+            ValueError: `mask_ratio` outside [0, 1], or more than the region holds.
+        """
+        if not 0 <= mask_ratio <= 1:
+            raise ValueError(f"`mask_ratio` must lie in [0, 1], but got {mask_ratio}.")
+        scores = self.score(faces, recognizer, [generator(seed, i, "score") for i in faces.ids])
+        allowed = self._allowed(faces)
+        ties = [generator(seed, i, "ties") for i in faces.ids]
+        masks = [hide(s, mask_ratio, self.granularity, a, g) for s, a, g in zip(scores[:, 0], allowed, ties, strict=True)]
+        return torch.stack(masks)[:, None].to(faces.images.device)
+
+    def _allowed(self, faces: Faces) -> list[Bool[Tensor, "h w"] | None]:
+        if self.region == "frame":
+            return [None] * len(faces.ids)
+        if faces.landmarks is None:
+            raise ValueError("`region: face` needs the five landmarks, which this data lacks; use `masking.region=frame`.")
+        height, width = faces.images.shape[-2:]
+        return [face_region(points, height, width) for points in faces.landmarks]
+
+
+def target_labels(faces: Faces, recognizer: nn.Module) -> Labels:
+    """The identities to explain: the true ones where they are known, else those that the recogniser predicts."""
+    if faces.labels is not None:
+        return faces.labels
+    with torch.no_grad():
+        predicted: Labels = recognizer(faces.images).argmax(1)
+    return predicted
+
+
+def image_gradient(value: Float[Tensor, " n"], images: Images) -> Images:
+    """Gradient of each image's value with respect to that image; parameters' `.grad` stays untouched."""
+    (gradient,) = torch.autograd.grad(value.sum(), images)
+    return gradient

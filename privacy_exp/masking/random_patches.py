@@ -1,0 +1,32 @@
+"""Square patches in random order."""
+
+import torch
+from torch import Generator, nn
+
+from privacy_exp.masking.base import Masker
+from privacy_exp.masking.budget import block_index
+from privacy_exp.types import Faces, Scores
+
+
+class RandomPatches(Masker):
+    """Square patches in random order: the control that every guided method must beat.
+
+    Args:
+        patch_size: side of a patch, in pixels.
+        granularity: see `Masker`.
+        region: see `Masker`.
+
+    Reference: He et al., Masked Autoencoders Are Scalable Vision Learners, 2022.
+    """
+
+    def __init__(self, patch_size: int, granularity: int = 8, region: str = "frame") -> None:
+        super().__init__(granularity, region)
+        if patch_size < 1:
+            raise ValueError(f"`patch_size` must be at least 1 pixel, but got {patch_size}.")
+        self.patch_size = patch_size
+
+    def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:
+        """One random number a patch."""
+        del recognizer  # blind by design
+        patches, count = block_index(*faces.images.shape[-2:], self.patch_size)
+        return torch.stack([torch.rand(count, generator=g)[patches] for g in generators])[:, None]

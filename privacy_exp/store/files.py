@@ -1,0 +1,56 @@
+"""The one way files come into being here: under a temporary name, then renamed, so that nothing half-written is seen."""
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`; it becomes `path` when the block ends well, and vanishes otherwise.
+
+    Args:
+        path: where the finished file belongs; its folder is made.
+
+    Raises:
+        OSError: no space left or not writable; the message names the file and the way out.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        temporary.chmod(0o644)  # mkstemp makes files that their owner alone can read
+        temporary.replace(path)
+    except OSError as error:
+        raise explained(error, path) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all."""
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Writes a UTF-8 text file whole or not at all."""
+    write_bytes(path, content.encode())
+
+
+def explained(error: OSError, path: Path) -> OSError:
+    """The same error with the file's name and the way out, where the cause is a full or closed disk."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        advice = "no space left there; free some, or move the output with `hydra.run.dir=DIR` or `store.root=DIR`"
+    elif error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        advice = "not writable; choose another place with `hydra.run.dir=DIR` or `store.root=DIR`"
+    else:
+        return error
+    return OSError(error.errno, f"could not write {path}: {advice}")

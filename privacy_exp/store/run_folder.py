@@ -1,0 +1,115 @@
+"""The pictures of one run: originals, masks and results in files that anyone can read.
+
+    original/{image-id}-img-label-{class-id}.jpg
+    masks/{image-id}-masks-label-{class-id}.jpg
+    results/{image-id}-generated-label-{class-id}.jpg
+    control/{image-id}-control-label-{class-id}.jpg        the same mask filled by one encode and decode
+
+An image id holds no hyphen (see `Faces.ids`), so it ends at the first one; the class stands after the last.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from privacy_exp.store.files import atomic_file
+from privacy_exp.types import Images, Labels, Masks
+
+KINDS = {"original": "img", "masks": "masks", "results": "generated", "control": "control"}
+"""Sub-folder and the word in its file names."""
+
+UNKNOWN = "unknown"
+"""Class id of a face whose identity is not known."""
+
+FORMATS = {"jpg": {"quality": 95, "subsampling": 0}, "png": {"compress_level": 4}}
+"""Image formats and how they are saved: JPEG at quality 95 with full colour resolution, or exact pixels."""
+
+
+class RunFolder:
+    """Writes and reads the pictures of one run.
+
+    Args:
+        path: the run's folder.
+        image_format: "jpg" or "png"; None reads whichever is there.
+    """
+
+    def __init__(self, path: str | Path, image_format: str | None = None) -> None:
+        if image_format is not None and image_format not in FORMATS:
+            raise ValueError(f"`image_format` must be one of {sorted(FORMATS)}, but got {image_format!r}.")
+        self.path = Path(path)
+        self.image_format = image_format
+
+    def save(self, kind: str, ids: Sequence[str], labels: Labels | None, images: Images | Masks) -> None:
+        """Writes a batch of pictures, each whole or not at all.
+
+        Args:
+            kind: "original", "masks", "results" or "control".
+            ids: image ids.
+            labels: class ids, or None where they are unknown.
+            images: RGB in [0, 1], or masks.
+        """
+        if self.image_format is None:
+            raise ValueError("`image_format` is needed to write pictures: jpg or png.")
+        classes = [UNKNOWN] * len(ids) if labels is None else [str(int(label)) for label in labels]
+        for image_id, class_id, image in zip(ids, classes, images, strict=True):
+            name = f"{image_id}-{KINDS[kind]}-label-{class_id}.{self.image_format}"
+            with atomic_file(self.path / kind / name) as temporary:
+                to_pillow(image).save(temporary, **FORMATS[self.image_format])
+
+    def list(self, kind: str) -> dict[str, tuple[Path, int | None]]:
+        """Image id to (file, class id or None where unknown), sorted by id.
+
+        Raises:
+            FileNotFoundError: no such pictures.
+            ValueError: a file name outside the layout, or an id that occurs twice.
+        """
+        folder = self.path / kind
+        found: dict[str, tuple[Path, int | None]] = {}
+        for path in sorted(folder.glob("*.*")) if folder.is_dir() else []:
+            if path.name.startswith(".") or path.suffix[1:] not in FORMATS:
+                continue
+            image_id, _, rest = path.stem.partition("-")
+            class_id = rest.rpartition("-")[2]
+            if not rest or not (class_id.isdecimal() or class_id == UNKNOWN):
+                raise ValueError(f"{path} is not named {{image-id}}-{KINDS[kind]}-label-{{class-id}}{path.suffix}.")
+            if image_id in found:
+                raise ValueError(f"image id {image_id!r} occurs twice in {folder}: {found[image_id][0].name}, {path.name}.")
+            found[image_id] = (path, None if class_id == UNKNOWN else int(class_id))
+        if not found:
+            raise FileNotFoundError(f"{folder} holds no pictures; a run folder has {', '.join(KINDS)} sub-folders.")
+        return found
+
+    def read(self, paths: Sequence[Path]) -> Images:
+        """Pictures as RGB in [0, 1].
+
+        Raises:
+            ValueError: an unreadable file, or pictures of different sizes; named.
+        """
+        images = [_read_rgb(path) for path in paths]
+        for path, image in zip(paths, images, strict=True):
+            if image.shape != images[0].shape:
+                raise ValueError(f"{path} is {image.shape[1]}x{image.shape[0]}, but {paths[0].name} is not: one size a run.")
+        return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
+
+    def read_masks(self, paths: Sequence[Path]) -> Masks:
+        """Masks; True where a file's value is at least 128."""
+        return self.read(paths)[:, :1] >= 128 / 255
+
+
+def to_pillow(image: Float[Tensor, "3 h w"] | Tensor) -> Image.Image:
+    """One picture or mask as an 8-bit Pillow image, rounded to the nearest level."""
+    levels = (image.detach().cpu().float() * 255).round().clamp(0, 255).byte()
+    return Image.fromarray(levels[0].numpy() if len(levels) == 1 else levels.permute(1, 2, 0).numpy())
+
+
+def _read_rgb(path: Path) -> np.ndarray:
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"{path} cannot be read as a picture ({error}); run the cell again to write it anew.") from error

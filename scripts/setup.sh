@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Creates .venv with everything pinned by constraints.txt; does nothing where it is already as asked.
+# usage: setup.sh [EXTRA ...]      e.g. setup.sh dev
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+extras=$(IFS=,; echo "${*:-}")
+python=${PYTHON:-python3}
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11" >&2; exit 1; }
+want="$(sha256sum constraints.txt pyproject.toml | sha256sum | cut -c1-16)"
+have=$(cat .venv/.ready 2>/dev/null || true)
+case ",${have#*:}," in *",$extras,"*) [ "${have%%:*}" = "$want" ] && exit 0 ;; esac
+[ "${have%%:*}" = "$want" ] && all="${have#*:},$extras" || all="$extras"
+[ -x .venv/bin/python ] || "$python" -m venv .venv
+pip=(.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt)
+# torch first and alone: a CPU build that is at hand satisfies every later requirement, and nothing fetches another
+"${pip[@]}" torch torchvision
+"${pip[@]}" --editable ".${extras:+[$extras]}"
+echo "$want:$all" > .venv/.ready

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# All checks: format, lint, types, tests. --all also installs every extra and runs the tests that need them.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+bash scripts/setup.sh dev
+bin=.venv/bin
+$bin/ruff format --check .
+$bin/ruff check .
+$bin/mypy
+exec $bin/python -m pytest "${@/--all/--durations=25}"
