@@ -1,73 +1,70 @@
 """What every data set offers: an index of photos, pixels on demand, and a split within each identity."""
 
 import hashlib
+import json
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, UInt8
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
 
-from privacy_exp.data.identity_split import Split, read_manifest, split_identities
+from privacy_exp.data.identity_split import (
+    PARTS,
+    Split,
+    by_identity,
+    check_shares,
+    groups_of,
+    limit_photos,
+    read_manifest,
+    required_parts,
+    seeded_order,
+    split_identities,
+)
+from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Photo, safe_id
+from privacy_exp.seeds import generator
 from privacy_exp.types import Faces
+
+__all__ = ["CELEBA_TEMPLATE", "BadDataError", "BadImageError", "Examined", "FaceData", "Photo", "safe_id"]
 
 CELEBA_TEMPLATE = ((69.5, 111.0), (108.0, 111.0), (88.5, 134.5), (72.5, 152.5), (105.5, 152.5))
 """The five points that CelebA's 178x218 frames are aligned to, in pixels."""
 
 
-@dataclass(frozen=True)
-class Photo:
-    """One photo's row in the index; no pixels.
-
-    Attributes:
-        id: see `safe_id`.
-        identity: who it shows, as the data names them; None where unknown.
-        group: photos of one group (same shoot, near-duplicates) stay on one side of the split; None: on its own.
-        landmarks: five (x, y) points in pixels of the image as `FaceData.read` returns it, or None.
-        attributes: named booleans, or None.
-    """
-
-    id: str
-    identity: str | None
-    group: str | None = None
-    landmarks: tuple[tuple[float, float], ...] | None = None
-    attributes: dict[str, bool] | None = None
-
-
-def safe_id(relative_path: str) -> str:
-    """The image id of a relative path: without suffix, every byte outside [A-Za-z0-9_] as %XX."""
-    stem = relative_path.rsplit(".", 1)[0] if "." in relative_path.rsplit("/", 1)[-1] else relative_path
-    return "".join(chr(b) if chr(b).isalnum() and b < 128 or b == 95 else f"%{b:02X}" for b in stem.encode())
-
-
-class BadImageError(ValueError):
-    """A photo that cannot be read; the message names the file and what is wrong with it."""
-
-
 class FaceData(LightningDataModule, ABC):
     """Photos of known people, split within each identity.
 
-    A subclass implements `index` (all photos, no pixels) and `read` (one photo's pixels), and passes the keys below on.
+    A subclass implements `index` (all photos, no pixels) and `read` (one photo's pixels), overrides `examine` where a
+    check can be cheaper than `read`, and passes the keys below on.
 
     Args:
         split: shares of train, validation and test within each identity; they sum to 1.
         split_seed: decides which photo goes where; independent of the order of files.
         max_identities: keep the first so many identities of a seeded order; None keeps all.
-        min_images_per_identity: identities with fewer photos are left out and counted.
+        min_images_per_identity: identities with fewer readable photos are left out and counted.
         max_test_images: keep so many test photos, spread evenly over identities; None keeps all.
-        manifest: a `manifest.csv` that an earlier run wrote; it replaces the split.
+        manifest: a `manifest.csv` that an earlier run wrote; it replaces `split`, `split_seed`, `max_identities` and
+            `min_images_per_identity`.
         on_bad_image: "error" stops at the first unreadable photo; "skip" leaves it out, counts and lists it.
         batch_size: photos a batch of the loaders.
         num_workers: loading processes; 0 loads in the main process.
 
     After `setup()`:
-        photos: {"train", "val", "test"} to lists of `Photo`.
-        identities: label index to the data's own name of the identity.
+        image_size: (height, width) in pixels, the same for all photos.
+        photos: {"train", "val", "test"} to lists of `Photo`, each in the order of ids.
+        identities: label index to the data's own name of the identity; empty where identities are unknown.
         skipped: what was left out, a line each.
+
+    Raises:
+        BadDataError: from `setup()` if the data cannot be used; nothing has been written by then.
     """
 
     def __init__(
@@ -84,3 +81,254 @@ class FaceData(LightningDataModule, ABC):
         num_workers: int = 0,
     ) -> None:
         super().__init__()
+        self.split = check_shares(split)
+        if on_bad_image not in ("error", "skip"):
+            raise BadDataError(f"`on_bad_image` must be 'error' or 'skip', but got {on_bad_image!r}.")
+        least = {
+            "max_identities": (max_identities, 2),
+            "min_images_per_identity": (min_images_per_identity, 1),
+            "max_test_images": (max_test_images, 1),
+            "batch_size": (batch_size, 1),
+            "num_workers": (num_workers, 0),
+        }
+        for name, (value, lowest) in least.items():
+            if value is not None and value < lowest:
+                raise BadDataError(f"`{name}` must be at least {lowest}, but got {value}.")
+        self.split_seed = split_seed
+        self.max_identities = max_identities
+        self.min_images_per_identity = min_images_per_identity
+        self.max_test_images = max_test_images
+        self.manifest = manifest
+        self.on_bad_image = on_bad_image
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.image_size: tuple[int, int] = (0, 0)
+        self.photos: dict[str, list[Photo]] = {}
+        self.identities: list[str] = []
+        self.skipped: list[str] = []
+        self._labels: dict[str, int] = {}
+        self._examined: dict[str, Examined] = {}
+
+    @abstractmethod
+    def index(self) -> list[Photo]:
+        """All photos of the data set, without their pixels, in any order."""
+
+    @abstractmethod
+    def read(self, photo: Photo) -> UInt8[np.ndarray, "h w 3"]:
+        """One photo's pixels, RGB in 0-255, all photos of one size.
+
+        Raises:
+            BadImageError: the photo cannot be read.
+        """
+
+    def examine(self, photo: Photo) -> Examined:
+        """Checks that a photo can be read; `setup` calls it once for each photo that takes part, from several threads.
+
+        This one reads the pixels; override it where the same can be known for less.
+
+        Raises:
+            BadImageError: the photo cannot be read.
+        """
+        pixels = self.read(photo)
+        return Examined(hashlib.sha256(pixels.tobytes()).hexdigest(), (pixels.shape[0], pixels.shape[1]))
+
+    def setup(self, stage: str | None = None) -> None:
+        """Indexes, checks and splits the photos; a second call does nothing.
+
+        Raises:
+            BadDataError: the data cannot be used; the message says what is wrong and what to do.
+        """
+        del stage  # all parts are set up at once
+        if self.photos:
+            return
+        self.skipped, self._examined = [], {}
+        split = self._choose(sorted(self.index(), key=lambda photo: photo.id))
+        photos = dict(split.photos)
+        if self.max_test_images is not None:
+            photos["test"] = limit_photos(photos["test"], self.max_test_images, self.split_seed)
+        self.skipped += split.left_out
+        self.identities = split.identities
+        self._labels = {identity: label for label, identity in enumerate(split.identities)}
+        self._check_uniform([photo for part in PARTS for photo in photos[part]])
+        self.photos = photos
+
+    def _choose(self, photos: list[Photo]) -> Split:
+        """The photos that take part and where they go."""
+        if not photos:
+            raise BadDataError(f"{type(self).__name__} found no photo. Check `data.root` against the data's layout.")
+        twice = [name for name, n in Counter(photo.id for photo in photos).items() if n > 1]
+        if twice:
+            raise BadDataError(f"Image ids must be unique, but {twice[0]} stands for several photos. Rename a file.")
+        unknown = sum(photo.identity is None for photo in photos)
+        if unknown not in (0, len(photos)):
+            raise BadDataError(f"{unknown} of {len(photos)} photos have no identity; name them or remove them.")
+        if self.manifest is not None:
+            split = read_manifest(self.manifest, photos)
+            kept = {photo.id for photo in self._readable([p for part in PARTS for p in split.photos[part]])}
+            chosen = {part: [p for p in split.photos[part] if p.id in kept] for part in PARTS}
+            return Split(chosen, split.identities, [])
+        if unknown:
+            return Split({"train": [], "val": [], "test": self._readable(photos)}, [], [])
+        split = split_identities(self._chosen_identities(photos), self.split, self.split_seed)
+        if len(split.identities) < 2:
+            raise BadDataError(
+                f"{type(self).__name__} needs at least 2 identities of {self.min_images_per_identity} or more photos, "
+                f"but {len(split.identities)} of {len({p.identity for p in photos})} qualify ({len(photos)} photos in "
+                "all). Add photos, or lower data.min_images_per_identity."
+            )
+        return split
+
+    def _chosen_identities(self, photos: list[Photo]) -> list[Photo]:
+        """Photos of the identities that have enough, in a seeded order until there are `max_identities`."""
+        people = {name: own for name, own in by_identity(photos).items() if self._enough(name, own)}
+        waiting = seeded_order(people, self.split_seed, "identities")
+        limit = len(waiting) if self.max_identities is None else self.max_identities
+        kept: dict[str, list[Photo]] = {}
+        while waiting and len(kept) < limit:
+            take = limit - len(kept)
+            now, waiting = waiting[:take], waiting[take:]
+            readable = by_identity(self._readable([photo for name in now for photo in people[name]]))
+            for name in now:
+                own = readable.get(name, [])
+                if len(own) == len(people[name]) or self._enough(name, own):
+                    kept[name] = own
+        return [photo for own in kept.values() for photo in own]
+
+    def _enough(self, identity: str, photos: Sequence[Photo]) -> bool:
+        """Whether an identity can be split; if not it is listed in `skipped`."""
+        groups, needed = len(groups_of(photos)), len(required_parts(self.split))
+        if len(photos) < self.min_images_per_identity:
+            self.skipped.append(f"identity {identity!r}: {len(photos)} photos, {self.min_images_per_identity} needed")
+        elif groups < needed:
+            self.skipped.append(f"identity {identity!r}: {groups} group of photos, {needed} needed to split it")
+        else:
+            return True
+        return False
+
+    def _readable(self, photos: list[Photo]) -> list[Photo]:
+        """The photos that pass `examine`; what it found is kept."""
+        bar = tqdm(photos, desc="checking photos", unit="photo", disable=len(photos) < 2000)
+        good = []
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # Pillow decodes outside the interpreter lock
+            try:
+                for photo, found in zip(bar, pool.map(self._try_examine, photos), strict=True):
+                    if isinstance(found, Examined):
+                        self._examined[photo.id] = found
+                        good.append(photo)
+                    elif self.on_bad_image == "skip":
+                        self.skipped.append(str(found))
+                    else:
+                        raise found
+            except BadImageError:
+                pool.shutdown(cancel_futures=True)
+                raise
+        return good
+
+    def _try_examine(self, photo: Photo) -> Examined | BadImageError:
+        try:
+            return self.examine(photo)
+        except BadImageError as error:
+            return error
+
+    def _check_uniform(self, photos: list[Photo]) -> None:
+        """All photos have one size, and either all or none have landmarks, and the same attributes."""
+        if not photos:
+            raise BadDataError(f"No readable photo is left ({len(self.skipped)} skipped). See `data.on_bad_image`.")
+        sizes = Counter(self._examined[photo.id].size for photo in photos)
+        self.image_size = sizes.most_common(1)[0][0]
+        height, width = self.image_size
+        for photo in photos:
+            h, w = self._examined[photo.id].size
+            if (h, w) != self.image_size:
+                raise BadDataError(
+                    f"All photos must have one size, but {photo.id} is {w}x{h} (width x height) and most are "
+                    f"{width}x{height}. data=folder data.image_size=[{height},{width}] resizes them."
+                )
+        for what in ("landmarks", "attributes"):
+            lacking = [photo.id for photo in photos if getattr(photo, what) is None]
+            if len(lacking) not in (0, len(photos)):
+                raise BadDataError(
+                    f"{len(lacking)} of {len(photos)} photos have no {what}, such as {lacking[0]}. Complete the {what} "
+                    "file, or take it away to go on without."
+                )
+
+    def faces(self, photos: Sequence[Photo]) -> Faces:
+        """Reads photos into one batch.
+
+        Raises:
+            BadImageError: a photo cannot be read, or has another size than `image_size`.
+        """
+        pixels = [self.read(photo) for photo in photos]
+        for photo, image in zip(photos, pixels, strict=True):
+            if image.shape[:2] != pixels[0].shape[:2]:
+                raise BadImageError(f"{photo.id} is {image.shape[:2]}, but {photos[0].id} is {pixels[0].shape[:2]}.")
+        images = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous().float().div_(255)
+        labels, landmarks, attributes = None, None, None
+        if all(photo.identity in self._labels for photo in photos):
+            labels = torch.tensor([self._labels[str(photo.identity)] for photo in photos])
+        if all(photo.landmarks is not None for photo in photos):
+            landmarks = torch.tensor([photo.landmarks for photo in photos])
+        rows = [photo.attributes for photo in photos if photo.attributes is not None]
+        if len(rows) == len(photos):
+            attributes = {name: torch.tensor([bool(row[name]) for row in rows]) for name in rows[0]}
+        return Faces([photo.id for photo in photos], images, labels, landmarks, attributes)
+
+    def batches(self, part: str, batch_size: int | None = None) -> Iterator[Faces]:
+        """The photos of a part in order, batch by batch.
+
+        Args:
+            part: "train", "val" or "test".
+            batch_size: photos a batch; None takes the data's own.
+        """
+        yield from self._loader(part, batch_size or self.batch_size, shuffle=False)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Shuffled batches of the train part, each a `Faces`; the order depends on `split_seed` alone."""
+        return self._loader("train", self.batch_size, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Batches of the val part in order, each a `Faces`."""
+        return self._loader("val", self.batch_size, shuffle=False)
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Batches of the test part in order, each a `Faces`."""
+        return self._loader("test", self.batch_size, shuffle=False)
+
+    def _loader(self, part: str, batch_size: int, *, shuffle: bool) -> DataLoader[Any]:
+        if part not in PARTS:
+            raise BadDataError(f"`part` must be one of {', '.join(PARTS)}, but got {part!r}.")
+        self.setup()
+        return DataLoader(
+            self.photos[part],  # type: ignore[arg-type]  # a list is a data set: it has a length and items
+            batch_size=batch_size,
+            shuffle=shuffle,
+            num_workers=self.num_workers,
+            collate_fn=self.faces,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            generator=generator(self.split_seed, "loader", part),
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What loading processes receive: all but the trainer, which cannot travel."""
+        return {**self.__dict__, "trainer": None}
+
+    def template(self) -> Float[Tensor, "5 2"]:
+        """Mean landmarks of the train photos in pixels, else CelebA's points scaled to the frame."""
+        self.setup()
+        points = [photo.landmarks for photo in self.photos["train"] or self.photos["test"] if photo.landmarks]
+        if points:
+            return torch.tensor(points).double().mean(dim=0).float()
+        height, width = self.image_size
+        return torch.tensor(CELEBA_TEMPLATE) * torch.tensor([width / 178, height / 218])
+
+    def digest(self) -> str:
+        """Hash of the split, the labels, landmarks, attributes, the photos' content and size; independent of paths."""
+        self.setup()
+        total = hashlib.sha256(json.dumps([self.identities, self.image_size]).encode())
+        for part in PARTS:
+            for p in self.photos[part]:
+                extras = [p.landmarks, sorted(p.attributes.items()) if p.attributes is not None else None]
+                row = [part, p.id, p.identity, self._examined[p.id].content, *extras]
+                total.update(json.dumps(row).encode())
+        return total.hexdigest()

@@ -1,0 +1,229 @@
+"""A seeded split within each identity that keeps groups together, and the manifest that records it exactly."""
+
+import csv
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from privacy_exp.data.photo import BadDataError, Photo
+
+PARTS = ("train", "val", "test")
+COLUMNS = ("image_id", "identity", "label", "part", "group")
+
+
+class Split(NamedTuple):
+    """Which photo goes where.
+
+    Attributes:
+        photos: {"train", "val", "test"} to photos in the order of their ids.
+        identities: label index to the data's own name of the identity.
+        left_out: one line for each identity that could not be split.
+    """
+
+    photos: dict[str, list[Photo]]
+    identities: list[str]
+    left_out: list[str]
+
+
+def seeded_order(names: Iterable[str], seed: int, purpose: str) -> list[str]:
+    """The names in an order that depends on `seed`, `purpose` and each name alone, never on the order they came in."""
+    return sorted(names, key=lambda name: hashlib.sha256(f"{seed}\0{purpose}\0{name}".encode()).digest())
+
+
+def check_shares(split: Sequence[float]) -> tuple[float, float, float]:
+    """The three shares of `split`.
+
+    Raises:
+        BadDataError: they are not three numbers in [0, 1] that sum to 1.
+    """
+    shares = tuple(float(share) for share in split)
+    if len(shares) != 3 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+        raise BadDataError(
+            f"`split` must be three shares in [0, 1] for train, val and test that sum to 1, but got {list(shares)} "
+            f"(sum {sum(shares):g}). Set for example data.split=[0.6,0.2,0.2]."
+        )
+    return shares[0], shares[1], shares[2]
+
+
+def required_parts(split: Sequence[float]) -> list[str]:
+    """The parts in which every identity needs at least one photo: train and test, where their share is not zero."""
+    return [part for part, share in zip(PARTS, split, strict=True) if share > 0 and part != "val"]
+
+
+def by_identity(photos: Iterable[Photo]) -> dict[str, list[Photo]]:
+    """Identity to its photos; identities and photos in sorted order."""
+    found: dict[str, list[Photo]] = defaultdict(list)
+    for photo in sorted(photos, key=lambda photo: photo.id):
+        if photo.identity is not None:
+            found[photo.identity].append(photo)
+    return dict(sorted(found.items()))
+
+
+def groups_of(photos: Iterable[Photo]) -> dict[str, list[Photo]]:
+    """Photos that must stay together; a photo without a group is a group of its own."""
+    groups: dict[str, list[Photo]] = defaultdict(list)
+    for photo in photos:
+        groups[f"photo/{photo.id}" if photo.group is None else f"group/{photo.group}"].append(photo)
+    return dict(groups)
+
+
+def split_identities(photos: Iterable[Photo], split: Sequence[float], seed: int) -> Split:
+    """Splits the photos of each identity; whole groups go to one part, also where a group spans identities.
+
+    Args:
+        photos: all photos that take part, in any order.
+        split: shares of train, val and test; they sum to 1.
+        seed: decides which photo goes where.
+
+    Raises:
+        BadDataError: `split` does not sum to 1.
+    """
+    shares = check_shares(split)
+    parts: dict[str, list[Photo]] = {part: [] for part in PARTS}
+    identities, left_out, placed = [], [], dict[str, str]()
+    for identity, own in by_identity(photos).items():
+        places = _place_groups(groups_of(own), shares, seed, identity, placed)
+        missing = [part for part in required_parts(shares) if part not in places.values()]
+        if missing:
+            left_out.append(f"identity {identity!r}: its groups leave no photo for {' and '.join(missing)}")
+            continue
+        placed.update(places)
+        identities.append(identity)
+        for group, members in groups_of(own).items():
+            parts[places[group]].extend(members)
+    return Split({part: sorted(chosen, key=lambda p: p.id) for part, chosen in parts.items()}, identities, left_out)
+
+
+def _place_groups(
+    groups: Mapping[str, list[Photo]], shares: Sequence[float], seed: int, identity: str, placed: Mapping[str, str]
+) -> dict[str, str]:
+    """Group to part: largest groups first, each to the part with most room; parts that need a photo come first."""
+    places = {group: placed[group] for group in groups if group in placed}
+    room = dict(zip(PARTS, _targets(sum(len(members) for members in groups.values()), shares), strict=True))
+    for group, part in places.items():
+        room[part] -= len(groups[group])
+    waiting = seeded_order([group for group in groups if group not in placed], seed, f"split {identity}")
+    waiting.sort(key=lambda group: -len(groups[group]))
+    for i, group in enumerate(waiting):
+        empty = [part for part in required_parts(shares) if part not in places.values()]
+        open_parts = [part for part, share in zip(PARTS, shares, strict=True) if share > 0]
+        choice = empty if len(empty) >= len(waiting) - i else open_parts
+        # On equal room val comes last: train and test cannot do without a photo, val can.
+        places[group] = max(choice, key=lambda part: (room[part], part != "val", part == "train"))
+        room[places[group]] -= len(groups[group])
+    return places
+
+
+def _targets(n: int, shares: Sequence[float]) -> list[int]:
+    """`n` photos over the parts by largest remainder; each part with a share gets one where `n` allows."""
+    counts = [int(n * share + 1e-9) for share in shares]
+    by_remainder = sorted(range(3), key=lambda i: counts[i] - n * shares[i])
+    for i in by_remainder[: n - sum(counts)]:
+        counts[i] += 1
+    for i in (2, 0, 1):
+        if shares[i] > 0 and counts[i] == 0 and max(counts) > 1:
+            counts[counts.index(max(counts))] -= 1
+            counts[i] = 1
+    return counts
+
+
+def limit_photos(photos: Sequence[Photo], limit: int, seed: int) -> list[Photo]:
+    """So many photos, spread evenly over identities, in the order of their ids; the choice is seeded."""
+    turns: list[tuple[int, str]] = []
+    people: dict[str, list[str]] = defaultdict(list)
+    for photo in photos:
+        people[photo.identity or ""].append(photo.id)
+    for person in seeded_order(people, seed, "test people"):
+        turns += enumerate(seeded_order(people[person], seed, "test photos"))
+    kept = {name for _, name in sorted(turns, key=lambda turn: turn[0])[:limit]}  # stable: people keep their order
+    return [photo for photo in photos if photo.id in kept]
+
+
+def write_manifest(path: str | Path, photos: Mapping[str, Sequence[Photo]], identities: Sequence[str]) -> None:
+    """Writes the split as a csv table (image_id, identity, label, part, group) that `read_manifest` reads back."""
+    path = Path(path)
+    labels = {identity: label for label, identity in enumerate(identities)}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(COLUMNS)
+        for part in PARTS:
+            for p in photos.get(part, ()):
+                label = "" if p.identity is None else labels[p.identity]
+                table.writerow([p.id, p.identity or "", label, part, p.group or ""])
+    temporary.replace(path)
+
+
+def read_manifest(path: str | Path, photos: Iterable[Photo]) -> Split:
+    """The exact split that a manifest records, with its labels.
+
+    Args:
+        path: a `manifest.csv`.
+        photos: the data's index; photos that the manifest does not name are left out.
+
+    Raises:
+        BadDataError: the file is missing or malformed, or names photos or identities that the data does not have.
+    """
+    rows = _manifest_rows(Path(path))
+    index = {photo.id: photo for photo in photos}
+    lost = [row["image_id"] for row in rows if row["image_id"] not in index]
+    if lost:
+        raise BadDataError(
+            f"The manifest {path} names {len(lost)} of {len(rows)} photos that the data lacks: {', '.join(lost[:5])}"
+            f"{', ...' if len(lost) > 5 else ''}. Point `data.root` at the data it was written for, or make a new "
+            "split with data.manifest=null."
+        )
+    parts: dict[str, list[Photo]] = {part: [] for part in PARTS}
+    for row in rows:
+        photo = index[row["image_id"]]
+        if (photo.identity or "") != row["identity"]:
+            raise BadDataError(
+                f"The manifest {path} says that {photo.id} shows {row['identity']!r}, but the data says "
+                f"{photo.identity!r}. Make a new split with data.manifest=null."
+            )
+        parts[row["part"]].append(replace(photo, group=row["group"] or photo.group))
+    return Split({part: sorted(p, key=lambda photo: photo.id) for part, p in parts.items()}, _names(path, rows), [])
+
+
+def _manifest_rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        raise BadDataError(f"`manifest` must be a manifest.csv that a run wrote, but there is no file {path}.")
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        table = csv.DictReader(file, restval="")
+        missing = [column for column in COLUMNS if column not in (table.fieldnames or ())]
+        if missing:
+            raise BadDataError(
+                f"The manifest {path} lacks the column {', '.join(missing)}; it needs {', '.join(COLUMNS)}. Take the "
+                "manifest.csv of a run folder."
+            )
+        rows = list(table)
+    seen: dict[str, str] = {}
+    sides: dict[str, str] = {}
+    for number, row in enumerate(rows, start=2):
+        fault = None
+        if row["part"] not in PARTS:
+            fault = f"has the part {row['part']!r}; allowed are {', '.join(PARTS)}"
+        elif row["image_id"] in seen:
+            fault = f"names {row['image_id']} a second time"
+        elif row["group"] and sides.setdefault(row["group"], row["part"]) != row["part"]:
+            fault = f"puts group {row['group']!r} into {row['part']} as well as {sides[row['group']]}"
+        if fault:
+            raise BadDataError(f"Line {number} of the manifest {path} {fault}. Correct the line or take another run's.")
+        seen[row["image_id"]] = row["part"]
+    return rows
+
+
+def _names(path: str | Path, rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """Label index to identity, checked to be one to one and without gaps."""
+    pairs = {(row["label"], row["identity"]) for row in rows if row["identity"]}
+    names = {int(label): identity for label, identity in pairs if label.isdecimal()}
+    if len(names) != len(pairs) or len(set(names.values())) != len(names) or sorted(names) != list(range(len(names))):
+        raise BadDataError(
+            f"The labels of the manifest {path} must number its {len({identity for _, identity in pairs})} identities "
+            "from 0 without gaps, one label an identity. Correct the label column or take another run's manifest."
+        )
+    return [names[label] for label in range(len(names))]

@@ -1,0 +1,50 @@
+"""One photo's row in an index, its id, and the errors that data sets raise."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class BadDataError(ValueError):
+    """Input data that cannot be used; the message names the thing and the way out."""
+
+
+class BadImageError(BadDataError):
+    """A photo that cannot be read; the message names the file and what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Photo:
+    """One photo's row in the index; no pixels.
+
+    Attributes:
+        id: see `safe_id`.
+        identity: who it shows, as the data names them; None where unknown.
+        group: photos of one group (same shoot, near-duplicates) stay on one side of the split; None: on its own.
+        landmarks: five (x, y) points in pixels of the image as `FaceData.read` returns it, or None.
+        attributes: named booleans, or None.
+    """
+
+    id: str
+    identity: str | None
+    group: str | None = None
+    landmarks: tuple[tuple[float, float], ...] | None = None
+    attributes: Mapping[str, bool] | None = None
+
+
+class Examined(NamedTuple):
+    """What a check of one photo found.
+
+    Attributes:
+        content: hash of what decides the pixels (a file's bytes, a drawing's parameters), independent of any path.
+        size: (height, width) in pixels of the image as `FaceData.read` returns it.
+    """
+
+    content: str
+    size: tuple[int, int]
+
+
+def safe_id(relative_path: str) -> str:
+    """The image id of a relative path: without suffix, every byte outside [A-Za-z0-9_] as %XX."""
+    stem = relative_path.rsplit(".", 1)[0] if "." in relative_path.rsplit("/", 1)[-1] else relative_path
+    return "".join(chr(b) if b < 128 and (chr(b).isalnum() or b == 95) else f"%{b:02X}" for b in stem.encode())
