@@ -1,0 +1,94 @@
+"""What every inpainter shares: repaint, then put the kept pixels back bit for bit."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from functools import cached_property
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from privacy_exp.inpainting.sanity import Sanity
+from privacy_exp.seeds import generator
+from privacy_exp.types import Faces, Images, Masks
+
+
+class Inpainter(ABC):
+    """Repaints what a mask hides; everything else comes back unchanged.
+
+    Attributes:
+        expects_detail: whether a flat result means that something broke. False where flat is the point (blackout).
+        guidance: what the prompt does, for the record: "live", "inert" (both prompts say the same) or "off".
+        num_draws: how many pictures of each face a run paints, draws 0 .. num_draws - 1.
+    """
+
+    expects_detail: ClassVar[bool] = False
+    guidance: str = "off"
+    num_draws: int = 1
+
+    @cached_property
+    def sanity(self) -> Sanity:
+        """Counts black and flat results; a stage ends with `inpainter.sanity.check()`."""
+        return Sanity(self.expects_detail)
+
+    def fit(self, train: Iterable[Faces]) -> None:  # noqa: B027 - most inpainters have nothing to learn
+        """Learn from the training split; most inpainters have nothing to learn.
+
+        Args:
+            train: the training photos in batches, iterated once.
+        """
+
+    @abstractmethod
+    def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
+        """New pictures of the faces' size, of which only the hidden pixels are used.
+
+        Args:
+            faces: the originals.
+            masks: True = hidden.
+            generators: one CPU generator an image: the only source of randomness, so that results depend neither on
+                the batch size nor on the order.
+        """
+
+    def round_trip(self, faces: Faces, masks: Masks) -> Images:
+        """The run's control: what the hidden pixels lose without any repainting.
+
+        Inpainters with an autoencoder encode and decode the hidden pixels once; for all others it is the original.
+
+        Args:
+            faces: the originals.
+            masks: True = hidden.
+        """
+        del masks
+        return faces.images
+
+    def latent_share(self, masks: Masks) -> Float[Tensor, " n"]:
+        """Share of each frame that is hidden where the inpainter works: pixels, or cells of a latent grid.
+
+        Args:
+            masks: True = hidden.
+        """
+        return masks.flatten(1).float().mean(dim=1)
+
+    def __call__(self, faces: Faces, masks: Masks, seed: int, draw: int = 0) -> Images:
+        """The faces with their hidden pixels repainted, in [0, 1]; kept pixels are the original's, bit for bit.
+
+        Args:
+            faces: the originals.
+            masks: True = hidden, at the faces' size.
+            seed: the run's seed.
+            draw: which of several pictures of each face.
+
+        Raises:
+            ValueError: where the masks' shape is not the faces'.
+            SanityError: for a result that is not a number.
+        """
+        count, _, height, width = faces.images.shape
+        if masks.shape != (count, 1, height, width):
+            raise ValueError(
+                f"`masks` must have the shape {(count, 1, height, width)} of the faces, but got {tuple(masks.shape)}."
+            )
+        generators = [generator(seed, image_id, "inpaint", str(draw)) for image_id in faces.ids]
+        repainted = self.repaint(faces, masks, generators).to(faces.images).clamp(0, 1)
+        self.sanity.add(faces, masks, repainted)
+        return torch.where(masks, repainted, faces.images)

@@ -1,0 +1,143 @@
+"""Inpainters without a diffusion model: what every diffusion checkpoint has to beat."""
+
+import math
+from typing import final
+
+import cv2
+import numpy as np
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+from privacy_exp.inpainting.base import Inpainter
+from privacy_exp.types import Faces, Images, Masks
+
+
+@final
+class Identity(Inpainter):
+    """Repaints nothing: the original, where every observer must do as well as on clean images."""
+
+    def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
+        """The originals."""
+        del masks, generators
+        return faces.images
+
+
+@final
+class Blackout(Inpainter):
+    """Paints the hidden pixels black: no information but the mask's shape."""
+
+    def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
+        """Black pictures."""
+        del masks, generators
+        return torch.zeros_like(faces.images)
+
+
+@final
+class MeanFill(Inpainter):
+    """Paints the hidden pixels in the mean colour of the image's kept pixels; mid-grey where nothing is kept.
+
+    Only kept pixels are averaged, so the colour tells nothing of what was hidden.
+    """
+
+    def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
+        """Pictures of one colour each."""
+        del generators
+        kept = (~masks).to(faces.images)
+        count = kept.sum(dim=(2, 3), keepdim=True)
+        mean = (faces.images * kept).sum(dim=(2, 3), keepdim=True) / count.clamp(min=1)
+        return torch.where(count > 0, mean, 0.5).expand_as(faces.images)
+
+
+@final
+class Blur(Inpainter):
+    """Gaussian blur of the hidden pixels, the obfuscation that most people use.
+
+    It reads the pixels it hides and can be undone in part: learnt attackers must defeat it.
+
+    Args:
+        sigma: standard deviation of the kernel as a share of the frame's shorter side, in (0, 1].
+
+    Reference: McPherson et al., Defeating Image Obfuscation with Deep Learning, 2016.
+    """
+
+    def __init__(self, sigma: float) -> None:
+        if not 0 < sigma <= 1:
+            raise ValueError(f"`sigma` is a share of the frame's shorter side in (0, 1], but got {sigma}.")
+        self.sigma = sigma
+
+    def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
+        """The faces under a Gaussian kernel cut at four deviations, edges continued."""
+        del masks, generators
+        return gaussian_blur(faces.images, self.sigma * min(faces.images.shape[-2:]))
+
+
+def gaussian_blur(images: Images, sigma: float) -> Images:
+    """Separable Gaussian blur, the kernel cut at four deviations and edge pixels continued outwards.
+
+    Args:
+        images: the pictures.
+        sigma: standard deviation in pixels.
+    """
+    radius = math.ceil(4 * sigma)
+    steps = torch.arange(-radius, radius + 1, dtype=torch.float64)
+    kernel = torch.exp(-0.5 * (steps / sigma) ** 2)
+    kernel = (kernel / kernel.sum()).to(images).repeat(3, 1, 1, 1)
+    wide = functional.pad(images, (radius, radius, 0, 0), mode="replicate")
+    wide = functional.conv2d(wide, kernel, groups=3)
+    tall = functional.pad(wide, (0, 0, radius, radius), mode="replicate")
+    return functional.conv2d(tall, kernel.transpose(2, 3), groups=3)
+
+
+@final
+class Pixelate(Inpainter):
+    """Replaces the hidden pixels by the mean colours of square blocks.
+
+    Args:
+        block: side of a block, in pixels of the data.
+    """
+
+    def __init__(self, block: int) -> None:
+        if block < 1:
+            raise ValueError(f"`block` must be at least 1 pixel, but got {block}.")
+        self.block = block
+
+    def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
+        """The faces in blocks, counted from the top left; those at the far edges may be cut."""
+        del masks, generators
+        height, width = faces.images.shape[-2:]
+        means = functional.avg_pool2d(faces.images, self.block, ceil_mode=True)
+        tiled = means.repeat_interleave(self.block, dim=2).repeat_interleave(self.block, dim=3)
+        return tiled[..., :height, :width]
+
+
+@final
+class OpencvTelea(Inpainter):
+    """Grows the kept pixels inwards by fast marching: inpainting as it was before learning.
+
+    It works on 8-bit pixels. Where nothing is kept there is nothing to grow from: mid-grey.
+
+    Args:
+        radius: neighbourhood that paints a pixel, in pixels of the data.
+
+    Reference: Telea, An Image Inpainting Technique Based on the Fast Marching Method, 2004.
+    """
+
+    def __init__(self, radius: float) -> None:
+        if radius <= 0:
+            raise ValueError(f"`radius` must be above 0 pixels, but got {radius}.")
+        self.radius = radius
+
+    def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
+        """The faces as OpenCV repaints them."""
+        del generators
+        painted = [self._one(image, mask) for image, mask in zip(faces.images, masks[:, 0], strict=True)]
+        return torch.stack(painted) if painted else faces.images
+
+    def _one(self, image: Tensor, mask: Tensor) -> Tensor:
+        if mask.all():
+            return torch.full_like(image, 0.5)
+        pixels = (image * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+        hidden = mask.cpu().numpy().astype(np.uint8)
+        painted = cv2.inpaint(np.ascontiguousarray(pixels), hidden, self.radius, cv2.INPAINT_TELEA)
+        return torch.from_numpy(painted).permute(2, 0, 1).to(image) / 255

@@ -1,0 +1,112 @@
+"""k-Same: the mean face of a group of k people stands for each of them."""
+
+from collections.abc import Iterable
+from typing import final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Generator, Tensor
+
+from privacy_exp.inpainting.base import Inpainter
+from privacy_exp.types import Faces, Images, Masks
+
+
+@final
+class KSame(Inpainter):
+    """Paints the hidden pixels from the mean of k people's aligned faces, which k people then share.
+
+    The training identities' mean faces are divided into groups of at least k by the greedy rule of the source: the
+    first identity left and its k - 1 nearest form a group; the last one takes whoever remains. A face is painted from
+    the group of its identity, or, without a label, from the group whose nearest member's mean face is nearest to it.
+    Holds one mean picture for each training identity in memory.
+
+    Args:
+        k: smallest group, in identities.
+
+    Reference: Newton, Sweeney and Malin, Preserving Privacy by De-identifying Face Images, 2005.
+    """
+
+    def __init__(self, k: int) -> None:
+        if k < 2:
+            raise ValueError(f"`k` must be at least 2 identities, for a group of one hides nobody, but got {k}.")
+        self.k = k
+        self.members: Images = torch.empty(0, 3, 0, 0)
+        self.groups: Images = torch.empty(0, 3, 0, 0)
+        self.group_of: Int[Tensor, " k"] = torch.empty(0, dtype=torch.long)
+
+    def fit(self, train: Iterable[Faces]) -> None:
+        """Learn each identity's mean face and the groups.
+
+        Args:
+            train: the training photos in batches, with labels.
+
+        Raises:
+            ValueError: without labels, or with fewer than k identities.
+        """
+        sums: dict[int, Tensor] = {}
+        counts: dict[int, int] = {}
+        for faces in train:
+            if faces.labels is None:
+                raise ValueError("`k_same` averages people's faces, but the training faces have no labels.")
+            for label, image in zip(faces.labels.tolist(), faces.images, strict=True):
+                sums[label] = sums.get(label, torch.zeros_like(image)) + image
+                counts[label] = counts.get(label, 0) + 1
+        if len(sums) < self.k:
+            raise ValueError(
+                f"`k` = {self.k} needs as many training identities, but got {len(sums)}. "
+                "Lower `inpainting.k` or take more identities."
+            )
+        labels = sorted(sums)
+        self.members = torch.stack([sums.pop(label) / counts[label] for label in labels])
+        groups = group(self.members.flatten(1), self.k)
+        self.groups = torch.stack([self.members[groups == index].mean(dim=0) for index in range(int(groups.max()) + 1)])
+        self.group_of = torch.full((max(labels) + 1,), -1, dtype=torch.long)
+        self.group_of[labels] = groups
+        self._labels = torch.tensor(labels)
+
+    def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
+        """The mean faces of the groups.
+
+        Raises:
+            RuntimeError: before `fit`.
+            ValueError: for faces of another size than the training faces, or a label that has no training photo.
+        """
+        del masks, generators
+        if not len(self.members):
+            raise RuntimeError("`k_same` learns from the training split: call `fit(train)` before repainting.")
+        if faces.images.shape[1:] != self.members.shape[1:]:
+            raise ValueError(
+                f"`faces` must have the size {tuple(self.members.shape[2:])} of the training faces, "
+                f"but got {tuple(faces.images.shape[2:])}."
+            )
+        if faces.labels is None:
+            distances = torch.cdist(faces.images.flatten(1).cpu(), self.members.flatten(1).cpu())
+            return self.groups[self.group_of[self._labels[distances.argmin(dim=1)]]]
+        labels = faces.labels.cpu()
+        known = (labels >= 0) & (labels < len(self.group_of))
+        chosen = torch.where(known, self.group_of[labels.clamp(0, len(self.group_of) - 1)], -1)
+        if (chosen < 0).any():
+            missing = sorted(set(labels[chosen < 0].tolist()))
+            raise ValueError(f"`faces` hold the labels {missing}, which have no training photo to average.")
+        return self.groups[chosen]
+
+
+def group(points: Float[Tensor, "n d"], k: int) -> Int[Tensor, " n"]:
+    """Greedy groups of at least k near points: the index of each point's group.
+
+    Args:
+        points: one row a point.
+        k: smallest group; at most n.
+    """
+    distances = torch.cdist(points.double(), points.double())
+    left = list(range(len(points)))
+    groups = torch.empty(len(points), dtype=torch.long)
+    index = 0
+    while left:
+        # Fewer than 2k left can't be divided again into groups of k.
+        size = k if len(left) >= 2 * k else len(left)
+        near = sorted(left, key=lambda other: (distances[left[0], other].item(), other))[:size]
+        groups[near] = index
+        left = [point for point in left if point not in set(near)]
+        index += 1
+    return groups
