@@ -1,0 +1,97 @@
+"""One encode and decode without sampling: what the autoencoder alone does to a face."""
+
+from typing import Self, final
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Generator
+
+from privacy_exp.inpainting.base import Inpainter
+from privacy_exp.inpainting.frame import enlarge, put_back, whole
+from privacy_exp.inpainting.loading import load_autoencoder
+from privacy_exp.inpainting.precision import device_named, dtype_named
+from privacy_exp.inpainting.size import native
+from privacy_exp.types import Faces, Images, Masks
+
+
+@torch.no_grad()
+def encode_decode(vae: AutoencoderKL, images: Images, batch_size: int) -> Images:
+    """The pictures through the autoencoder, at the mode of its posterior.
+
+    In single precision where the autoencoder overflows in half, as diffusers does.
+
+    Args:
+        vae: the autoencoder.
+        images: at a size that it divides.
+        batch_size: pictures at a time.
+    """
+    before = vae.dtype
+    if before == torch.float16 and vae.config.force_upcast:
+        vae.to(dtype=torch.float32)
+    pieces = [
+        vae.decode(vae.encode((2 * part - 1).to(vae.device, vae.dtype)).latent_dist.mode()).sample
+        for part in images.split(batch_size)
+    ]
+    vae.to(dtype=before)
+    return (torch.cat(pieces).to(images) / 2 + 0.5).clamp(0, 1)
+
+
+@final
+class VaeRoundTrip(Inpainter):
+    """Paints the hidden pixels as the autoencoder of a checkpoint returns them: what is lost without any repainting.
+
+    Args:
+        vae: the autoencoder.
+        native_size: pixels it works at, n or (height, width).
+        batch_size: pictures at a time.
+    """
+
+    expects_detail = True
+
+    def __init__(self, vae: AutoencoderKL, native_size: int | list[int] | None = None, batch_size: int = 16) -> None:
+        self.vae = vae.eval().requires_grad_(False)
+        self.size = native(native_size, vae.config.sample_size, 2 ** (len(vae.config.block_out_channels) - 1))
+        self.batch_size = batch_size
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        checkpoint: str,
+        revision: str | None = None,
+        variant: str | None = None,
+        native_size: int | list[int] | None = None,
+        batch_size: int = 16,
+        dtype: str = "auto",
+        device: str = "auto",
+    ) -> Self:
+        """Load the autoencoder of a diffusers checkpoint.
+
+        Args:
+            checkpoint: folder, path inside the package that begins with `privacy_exp/`, or hub id.
+            revision: commit, tag or branch on the hub.
+            variant: suffix of the weight files, such as "fp16".
+            native_size: pixels it works at, n or [height, width]; None for the size it was trained for.
+            batch_size: pictures at a time.
+            dtype: float32, float16, bfloat16, or auto.
+            device: a torch device, or auto.
+        """
+        where = device_named(device)
+        vae = load_autoencoder(checkpoint, revision, variant, dtype_named(dtype, where))
+        return cls(vae.to(where), native_size, batch_size)
+
+    def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
+        """The faces, encoded and decoded."""
+        del generators
+        return self.round_trip(faces, masks)
+
+    def round_trip(self, faces: Faces, masks: Masks) -> Images:
+        """The faces, encoded and decoded.
+
+        Args:
+            faces: the originals.
+            masks: True = hidden.
+        """
+        boxes = whole(masks)
+        # Nothing is hidden from the autoencoder: this control shows what it loses by itself.
+        images, _ = enlarge(faces.images, torch.zeros_like(masks), boxes, self.size)
+        return put_back(encode_decode(self.vae, images, self.batch_size), faces.images, boxes)

@@ -1,0 +1,119 @@
+"""Between the data's size and the size that a checkpoint paints at, whole frames or a padded box around the mask."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from privacy_exp.types import Images, Masks
+
+
+class Box(NamedTuple):
+    """A part of a frame, in pixels: rows top .. bottom - 1, columns left .. right - 1."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+
+def enlarge(images: Images, masks: Masks, boxes: list[Box], size: tuple[int, int]) -> tuple[Images, Masks]:
+    """The boxes at the checkpoint's size: pictures by antialiased bilinear, masks by nearest.
+
+    Where a mask is False at the new size, the picture is mixed from kept pixels alone, so that hidden ones don't bleed
+    into what the checkpoint is shown as kept.
+
+    Args:
+        images: the frames.
+        masks: True = hidden.
+        boxes: one a frame.
+        size: height and width to paint at.
+    """
+    if set(boxes) == {Box(0, 0, *images.shape[-2:])}:
+        return _enlarge(images, masks, size)
+    parts = [
+        _enlarge(
+            images[i : i + 1, :, b.top : b.bottom, b.left : b.right],
+            masks[i : i + 1, :, b.top : b.bottom, b.left : b.right],
+            size,
+        )
+        for i, b in enumerate(boxes)
+    ]
+    return torch.cat([image for image, _ in parts]), torch.cat([mask for _, mask in parts])
+
+
+def _enlarge(images: Images, masks: Masks, size: tuple[int, int]) -> tuple[Images, Masks]:
+    if images.shape[-2:] == size:
+        return images, masks
+    kept = (~masks).to(images)
+    mixed, weight = (_resize(part, size, "bilinear") for part in (images * kept, kept))
+    masks_there = functional.interpolate(masks.to(images), size=size, mode="nearest-exact") > 0.5
+    shown = mixed / weight.clamp(min=1e-6)
+    return torch.where(masks_there, _resize(images, size, "bilinear"), shown).clamp(0, 1), masks_there
+
+
+def put_back(painted: Images, images: Images, boxes: list[Box]) -> Images:
+    """The frames with their boxes replaced by painted ones, resized by antialiased bicubic.
+
+    Args:
+        painted: the boxes at the checkpoint's size.
+        images: the frames, left untouched.
+        boxes: one a frame.
+    """
+    if set(boxes) == {Box(0, 0, *images.shape[-2:])}:
+        return _resize(painted, (images.shape[-2], images.shape[-1]), "bicubic").clamp(0, 1)
+    frames = images.clone()
+    for frame, part, box in zip(frames, painted, boxes, strict=True):
+        size = (box.bottom - box.top, box.right - box.left)
+        frame[:, box.top : box.bottom, box.left : box.right] = _resize(part[None], size, "bicubic")[0].clamp(0, 1)
+    return frames
+
+
+def _resize(images: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+    if images.shape[-2:] == size:
+        return images
+    return functional.interpolate(images, size=size, mode=mode, antialias=True)
+
+
+def whole(masks: Masks) -> list[Box]:
+    """The whole frame, for each mask.
+
+    Args:
+        masks: True = hidden.
+    """
+    return [Box(0, 0, *masks.shape[-2:])] * len(masks)
+
+
+def around(masks: Masks, padding: float, size: tuple[int, int]) -> list[Box]:
+    """For each mask the smallest padded box around it, of the checkpoint's proportions where the frame allows.
+
+    Args:
+        masks: True = hidden; the whole frame where nothing is.
+        padding: margin on each side, as a share of the hidden area's longer side.
+        size: height and width whose proportions the boxes take.
+    """
+    return [_around(mask[0], padding, size) for mask in masks]
+
+
+def _around(mask: Tensor, padding: float, size: tuple[int, int]) -> Box:
+    height, width = mask.shape
+    rows, columns = (mask.any(dim=axis).nonzero()[:, 0].tolist() for axis in (1, 0))
+    if not rows:
+        return Box(0, 0, height, width)
+    tall, wide = rows[-1] + 1 - rows[0], columns[-1] + 1 - columns[0]
+    margin = 2 * math.ceil(padding * max(tall, wide))
+    tall, wide = tall + margin, wide + margin
+    tall, wide = max(tall, math.ceil(wide * size[0] / size[1])), max(wide, math.ceil(tall * size[1] / size[0]))
+    top, bottom = _span(rows[0], rows[-1] + 1, tall, height)
+    left, right = _span(columns[0], columns[-1] + 1, wide, width)
+    return Box(top, left, bottom, right)
+
+
+def _span(first: int, last: int, length: int, limit: int) -> tuple[int, int]:
+    """`length` pixels centred on first .. last, moved inside 0 .. limit; all of it where it is longer."""
+    if length >= limit:
+        return 0, limit
+    start = min(max((first + last - length) // 2, 0), limit - length)
+    return start, start + length
