@@ -1,0 +1,186 @@
+"""Image files and the small tables beside them: read, check, and say what is wrong."""
+
+import csv
+import hashlib
+import io
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from privacy_exp.data.photo import BadDataError, BadImageError, Examined, safe_id
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+"""Image files that are read, in upper or lower case."""
+
+_TRUTH = {"1": True, "-1": False, "0": False, "true": True, "false": False}
+_FAULTS = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)  # Pillow raises all
+_ORIENTATION = 0x0112  # EXIF tag; values 5 to 8 turn the picture by 90 degrees
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's name has one of `SUFFIXES` and is not hidden."""
+    return name.lower().endswith(SUFFIXES) and not name.rsplit("/", 1)[-1].startswith(".")
+
+
+def read_image(path: Path, size: tuple[int, int] | None = None) -> UInt8[np.ndarray, "h w 3"]:
+    """An image file's pixels, RGB in 0-255, upright (EXIF orientation), transparency over white.
+
+    Args:
+        path: the file.
+        size: (height, width) to scale to, by covering the frame and cutting to its centre; None keeps the file's own.
+
+    Raises:
+        BadImageError: the file is missing, empty, cut short or no image.
+    """
+    try:
+        with Image.open(path) as file:
+            image = _rgb(ImageOps.exif_transpose(file))
+    except _FAULTS as error:
+        raise _bad_image(path, error) from error
+    if size is not None:
+        image = ImageOps.fit(image, (size[1], size[0]), Image.Resampling.BICUBIC)
+    return np.array(image)
+
+
+def examine_image(path: Path, size: tuple[int, int] | None = None) -> Examined:
+    """Hash of a file's bytes and the size that `read_image` gives; decodes the whole file, at an eighth for JPEG.
+
+    Raises:
+        BadImageError: as `read_image`.
+    """
+    try:
+        content = path.read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
+            own_size = _upright_size(image)
+            image.draft("RGB", (1, 1))  # reads every byte all the same, so a file that is cut short is noticed
+            image.load()
+    except _FAULTS as error:
+        raise _bad_image(path, error) from error
+    return Examined(hashlib.sha256(content).hexdigest(), size or own_size)
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """(height, width) that `read_image` gives, from the file's header alone.
+
+    Raises:
+        BadImageError: the file is missing or has no readable header.
+    """
+    try:
+        with Image.open(path) as image:
+            return _upright_size(image)
+    except _FAULTS as error:
+        raise _bad_image(path, error) from error
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    width, height = image.size
+    return (width, height) if image.getexif().get(_ORIENTATION, 1) >= 5 else (height, width)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """The image in RGB; 16-bit grey is brought to 8 bits, transparency is put over white."""
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _bad_image(path: Path, error: BaseException) -> BadImageError:
+    empty = path.is_file() and path.stat().st_size == 0
+    unknown = isinstance(error, UnidentifiedImageError)
+    fault = "it is empty (0 bytes)" if empty else "it is not an image" if unknown else str(error)
+    return BadImageError(
+        f"The image {path} cannot be read: {fault}. Fetch it again or take it away, or set data.on_bad_image=skip to "
+        "leave such images out and list them."
+    )
+
+
+def unique_ids(names: Iterable[str]) -> dict[str, str]:
+    """Image id to the relative path it stands for, in the order of ids.
+
+    Raises:
+        BadDataError: two paths have one id, such as `a.jpg` and `a.png`; or an id is too long for a file name.
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        key = safe_id(name)
+        if key in found:
+            first, second = sorted((found[key], name))
+            raise BadDataError(f"{first} and {second} share the image id {key}. Rename or remove one of the two files.")
+        if len(key) > 200:  # results are files named after the id, and file systems allow 255 bytes
+            raise BadDataError(f"{name} makes an image id of {len(key)} characters; at most 200 fit. Shorten the name.")
+        found[key] = name
+    return dict(sorted(found.items()))
+
+
+def read_rows(path: Path) -> tuple[list[str], dict[str, list[str]]]:
+    """A csv table whose first column names images: the other columns' names, and image to their cells.
+
+    Raises:
+        BadDataError: no header or rows, a row of another width, or an image named twice.
+    """
+    with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+        lines = [[cell.strip() for cell in row] for row in csv.reader(file) if any(cell.strip() for cell in row)]
+    if not lines or len(lines[0]) < 2 or is_image(lines[0][0]):
+        raise BadDataError(f"{path} must start with a line of column names, the first for the image's path.")
+    rows: dict[str, list[str]] = {}
+    for number, cells in enumerate(lines[1:], start=2):
+        if len(cells) != len(lines[0]):
+            raise BadDataError(f"Row {number} of {path} has {len(cells)} columns, but the first has {len(lines[0])}.")
+        if cells[0] in rows:
+            raise BadDataError(f"Row {number} of {path} names {cells[0]} a second time. Remove one of the rows.")
+        rows[cells[0]] = cells[1:]
+    return lines[0][1:], rows
+
+
+def read_groups(path: Path, names: Iterable[str]) -> dict[str, str]:
+    """Image to its group from a csv table (image, group); empty if there is no such file.
+
+    Images without a row or a name for the group stand on their own; rows of images that are not there are passed over.
+
+    Raises:
+        BadDataError: the table has other columns, or names none of the images.
+    """
+    if not path.is_file():
+        return {}
+    columns, rows = read_rows(path)
+    if len(columns) != 1:
+        raise BadDataError(f"{path} must have two columns, image and group, but has {1 + len(columns)}.")
+    groups = {name: rows[name][0] for name in names if rows.get(name, [""])[0]}
+    if not groups:
+        example = next(iter(rows), "no image at all")
+        raise BadDataError(f"{path} groups none of the images; it names {example}. Write paths relative to the folder.")
+    return groups
+
+
+def truth(cell: str, path: Path, name: str) -> bool:
+    """A boolean cell: 1 or -1 as in CelebA, 0 or 1, true or false.
+
+    Raises:
+        BadDataError: anything else.
+    """
+    value = _TRUTH.get(cell.lower())
+    if value is None:
+        raise BadDataError(f"The row of {name} in {path} says {cell!r}; attributes are 1 or -1 (or 0, true, false).")
+    return value
+
+
+def points(cells: list[str], path: Path, name: str) -> tuple[tuple[float, float], ...]:
+    """Five (x, y) points from ten cells.
+
+    Raises:
+        BadDataError: not ten numbers.
+    """
+    try:
+        numbers = [float(cell) for cell in cells]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 10 or not np.isfinite(numbers).all():
+        raise BadDataError(f"The row of {name} in {path} must be ten numbers, x and y of five points, but is {cells}.")
+    return tuple(zip(numbers[::2], numbers[1::2], strict=True))

@@ -1,0 +1,139 @@
+"""Faces in folders: one sub-folder per identity, as LFW, VGGFace2 and one's own photos come, or crops of anyone."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from privacy_exp.data.base import FaceData
+from privacy_exp.data.files import (
+    SUFFIXES,
+    examine_image,
+    is_image,
+    points,
+    read_groups,
+    read_image,
+    read_rows,
+    truth,
+    unique_ids,
+    upright_size,
+)
+from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Flags, Photo
+
+Points = tuple[tuple[float, float], ...]
+
+
+class Folder(FaceData):
+    """Image files in one sub-folder per identity (further sub-folders belong to it); hidden files are passed over.
+
+    Optional tables in `root`, whose first column is the path of the image relative to `root`: `groups.csv` (path,
+    group), `landmarks.csv` (path, x and y of five points in pixels of the upright file) and `attributes.csv` (path and
+    named columns of 1 and 0).
+
+    Args:
+        root: the folder.
+        image_size: (height, width) in pixels to scale to, by covering the frame and cutting to its centre, so that
+            faces keep their shape; None keeps the files' own, which must then all be alike.
+        labelled: False takes any folder of crops, flat or not; nobody is known by name and all photos are in "test".
+        **keys: see `FaceData`.
+
+    Raises:
+        BadDataError: from `setup()`; the message names the file and the way out.
+    """
+
+    def __init__(
+        self, root: str | None = None, image_size: Sequence[int] | None = None, labelled: bool = True, **keys: Any
+    ) -> None:
+        super().__init__(**keys)
+        if image_size is not None and (len(image_size) != 2 or min(image_size) < 1):
+            raise BadDataError(f"`image_size` must be [height, width] in pixels, but got {list(image_size)}.")
+        self.root = root
+        self.labelled = labelled
+        self._size = None if image_size is None else (int(image_size[0]), int(image_size[1]))
+        self._names: dict[str, str] = {}
+
+    def index(self) -> list[Photo]:
+        """All images below the folder, with what the tables beside them say."""
+        root = self._root()
+        names = list(_image_names(root))
+        if not names:
+            raise BadDataError(f"{root} holds no image; files ending in {', '.join(SUFFIXES)} are read.")
+        loose = [name for name in names if "/" not in name]
+        if self.labelled and loose:
+            raise BadDataError(
+                f"{len(loose)} images, such as {loose[0]}, lie in {root} itself and belong to nobody. Move each into a "
+                "sub-folder named after the person, or set data.labelled=false where names are not needed."
+            )
+        self._names = unique_ids(names)
+        groups = read_groups(root / "groups.csv", names)
+        landmarks, attributes = self._landmarks(root), _attributes(root / "attributes.csv")
+        return [
+            Photo(
+                key,
+                name.split("/", 1)[0] if self.labelled else None,
+                groups.get(name),
+                landmarks.get(name),
+                attributes.get(name),
+            )
+            for key, name in self._names.items()
+        ]
+
+    def read(self, photo: Photo) -> UInt8[np.ndarray, "h w 3"]:
+        """One photo's pixels, RGB in 0-255, at `image_size` where that was given."""
+        return read_image(self._root() / self._names[photo.id], self._size)
+
+    def examine(self, photo: Photo) -> Examined:
+        """Hash of the file's bytes, and the size it is read at."""
+        return examine_image(self._root() / self._names[photo.id], self._size)
+
+    def _root(self) -> Path:
+        if self.root is None:
+            raise BadDataError("`root` must be a folder of images, but none was given. Set data.root=DIR.")
+        root = Path(self.root).expanduser()
+        if not root.is_dir():
+            raise BadDataError(f"`root` must be a folder of images, but there is no folder {root}. Set data.root=DIR.")
+        return root
+
+    def _landmarks(self, root: Path) -> dict[str, Points]:
+        """Landmarks by path, moved to where `image_size` puts them."""
+        path = root / "landmarks.csv"
+        if not path.is_file():
+            return {}
+        named = set(self._names.values())
+        found = {name: points(cells, path, name) for name, cells in read_rows(path)[1].items() if name in named}
+        if self._size is None:
+            return found
+        for name, own in found.items():
+            try:
+                found[name] = _move(own, upright_size(root / name), self._size)
+            except BadImageError:
+                continue  # `setup` reports or skips the image
+        return found
+
+
+def _image_names(root: Path) -> Iterator[str]:
+    """Paths of the images below `root`, relative to it, with forward slashes."""
+    linked = [folder for folder in root.iterdir() if folder.is_symlink() and folder.is_dir()]
+    for top in (root, *linked):
+        for folder, below, files in os.walk(top):
+            below[:] = [name for name in below if not name.startswith(".")]
+            for name in files:
+                if is_image(name):
+                    yield (Path(folder) / name).relative_to(root).as_posix()
+
+
+def _attributes(path: Path) -> dict[str, Flags]:
+    if not path.is_file():
+        return {}
+    columns, rows = read_rows(path)
+    return {name: Flags(tuple(columns), [truth(cell, path, name) for cell in cells]) for name, cells in rows.items()}
+
+
+def _move(own: Points, old: tuple[int, int], new: tuple[int, int]) -> Points:
+    """Points after an image of the old (height, width) was scaled to cover the new one and cut to its centre."""
+    scale = max(new[0] / old[0], new[1] / old[1])
+    left, top = (old[1] - new[1] / scale) / 2, (old[0] - new[0] / scale) / 2
+    return tuple(((x - left) * scale, (y - top) * scale) for x, y in own)
