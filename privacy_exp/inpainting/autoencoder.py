@@ -25,14 +25,15 @@ def encode_decode(vae: AutoencoderKL, images: Images, batch_size: int) -> Images
         images: at a size that it divides.
         batch_size: pictures at a time.
     """
-    before = vae.dtype
-    if before == torch.float16 and vae.config.force_upcast:
-        vae.to(dtype=torch.float32)
+    widened = vae.dtype == torch.float16 and vae.config.force_upcast
+    if widened:
+        vae.float()
     pieces = [
         vae.decode(vae.encode((2 * part - 1).to(vae.device, vae.dtype)).latent_dist.mode()).sample
         for part in images.split(batch_size)
     ]
-    vae.to(dtype=before)
+    if widened:
+        vae.half()
     return (torch.cat(pieces).to(images) / 2 + 0.5).clamp(0, 1)
 
 
@@ -42,7 +43,7 @@ class VaeRoundTrip(Inpainter):
 
     Args:
         vae: the autoencoder.
-        native_size: pixels it works at, n or (height, width).
+        native_size: pixels it works at, n or (height, width); None for the size in its config.
         batch_size: pictures at a time.
     """
 
@@ -70,14 +71,14 @@ class VaeRoundTrip(Inpainter):
             checkpoint: folder, path inside the package that begins with `privacy_exp/`, or hub id.
             revision: commit, tag or branch on the hub.
             variant: suffix of the weight files, such as "fp16".
-            native_size: pixels it works at, n or [height, width]; None for the size it was trained for.
+            native_size: pixels it works at, n or [height, width]; None for the size the UNet was trained for.
             batch_size: pictures at a time.
             dtype: float32, float16, bfloat16, or auto.
             device: a torch device, or auto.
         """
         where = device_named(device)
-        vae = load_autoencoder(checkpoint, revision, variant, dtype_named(dtype, where))
-        return cls(vae.to(where), native_size, batch_size)
+        vae, trained_for = load_autoencoder(checkpoint, revision, variant, dtype_named(dtype, where))
+        return cls(vae.to(where), trained_for if native_size is None else native_size, batch_size)
 
     def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
         """The faces, encoded and decoded."""

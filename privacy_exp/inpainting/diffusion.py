@@ -7,7 +7,7 @@ from typing import Any, Self, final
 import torch
 from diffusers import AutoencoderKL
 from jaxtyping import Float
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from privacy_exp.inpainting.autoencoder import encode_decode
@@ -155,7 +155,9 @@ class DiffusionInpainter(Inpainter):
         if offload:
             pipe.enable_model_cpu_offload(device=where)
         else:
-            pipe.to(where)
+            for part in pipe.components.values():
+                if isinstance(part, nn.Module):
+                    part.to(where)
         if attention_slicing:
             pipe.enable_attention_slicing()
         if compile:

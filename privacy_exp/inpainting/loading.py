@@ -9,7 +9,13 @@ from typing import Any, TypeVar
 
 import diffusers
 import torch
-from diffusers import AutoencoderKL, DiffusionPipeline, StableDiffusionInpaintPipeline, StableDiffusionXLInpaintPipeline
+from diffusers import (
+    AutoencoderKL,
+    DiffusionPipeline,
+    StableDiffusionInpaintPipeline,
+    StableDiffusionXLInpaintPipeline,
+    UNet2DConditionModel,
+)
 from diffusers.utils import logging as diffusers_logging
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from transformers.utils import logging as transformers_logging
@@ -78,32 +84,34 @@ def load_pipeline(checkpoint: str, revision: str | None, variant: str | None, dt
     return pipe
 
 
-def load_autoencoder(checkpoint: str, revision: str | None, variant: str | None, dtype: torch.dtype) -> AutoencoderKL:
-    """The autoencoder of a checkpoint; arguments and errors as in `load_pipeline`.
+def load_autoencoder(
+    checkpoint: str, revision: str | None, variant: str | None, dtype: torch.dtype
+) -> tuple[AutoencoderKL, int]:
+    """The autoencoder of a checkpoint, and the size in pixels its UNet was trained for.
 
     Args:
         checkpoint: folder, path inside the package that begins with `privacy_exp/`, or hub id.
         revision: commit, tag or branch on the hub; None for its main branch.
         variant: suffix of the weight files, such as "fp16".
         dtype: of the weights.
+
+    Raises:
+        ValueError: for a folder without autoencoder or UNet.
+        FileNotFoundError: where there is no such folder.
+        ConnectionError: where it is not in the cache and the hub can't be reached or refuses.
     """
     place = resolve(checkpoint)
-    if Path(place).is_dir() and not (Path(place) / "vae" / "config.json").is_file():
-        raise ValueError(
-            f"`checkpoint` must be a folder that diffusers saved, with its autoencoder in vae/, but {place} has none."
-        )
+    for part in ("vae", "unet"):
+        if Path(place).is_dir() and not (Path(place) / part / "config.json").is_file():
+            raise ValueError(f"`checkpoint` must be a folder that diffusers saved, but {place} has no {part}/.")
 
-    def load(local_files_only: bool) -> AutoencoderKL:
-        vae: AutoencoderKL = AutoencoderKL.from_pretrained(
-            place,
-            subfolder="vae",
-            revision=revision,
-            local_files_only=local_files_only,
-            variant=variant,
-            torch_dtype=dtype,
-            use_safetensors=True,
+    def load(local_files_only: bool) -> tuple[AutoencoderKL, int]:
+        source = {"revision": revision, "local_files_only": local_files_only}
+        vae = AutoencoderKL.from_pretrained(
+            place, subfolder="vae", **source, variant=variant, dtype=dtype, use_safetensors=True
         )
-        return vae
+        cells = UNet2DConditionModel.load_config(place, subfolder="unet", **source)["sample_size"]
+        return vae, cells * 2 ** (len(vae.config.block_out_channels) - 1)
 
     return _cached_first(load, place)
 
