@@ -5,6 +5,7 @@ import hashlib
 import io
 import struct
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -53,13 +54,20 @@ def examine_image(path: Path, size: tuple[int, int] | None = None) -> Examined:
         BadImageError: as `read_image`.
     """
     try:
-        content = path.read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
-            own_size = _upright_size(image)
-            image.draft("RGB", (1, 1))  # reads every byte all the same, so a file that is cut short is noticed
-            image.load()
+        state = path.stat()
+        return _examine(path.absolute(), state.st_size, state.st_mtime_ns, size)
     except _FAULTS as error:
         raise _bad_image(path, error) from error
+
+
+@cache  # a sweep in one process sets the same data up for each of its runs; a file that changed is examined again
+def _examine(path: Path, n_bytes: int, changed: int, size: tuple[int, int] | None) -> Examined:
+    del n_bytes, changed
+    content = path.read_bytes()
+    with Image.open(io.BytesIO(content)) as image:
+        own_size = _upright_size(image)
+        image.draft("RGB", (1, 1))  # reads every byte all the same, so a file that is cut short is noticed
+        image.load()
     return Examined(hashlib.sha256(content).hexdigest(), size or own_size)
 
 
