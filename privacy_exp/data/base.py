@@ -206,7 +206,8 @@ class FaceData(LightningDataModule, ABC):
         return False
 
     def _readable(self, photos: list[Photo]) -> list[Photo]:
-        """The photos that pass `examine`; what it found is kept."""
+        """The photos that pass `examine`, in the order of ids; what it found is kept."""
+        photos = sorted(photos, key=lambda photo: photo.id)
         bar = tqdm(photos, desc="checking photos", unit="photo", disable=len(photos) < 2000)
         good = []
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # Pillow decodes outside the interpreter lock
