@@ -1,6 +1,6 @@
 """One encode and decode without sampling: what the autoencoder alone does to a face."""
 
-from typing import Self, final
+from typing import final
 
 import torch
 from diffusers import AutoencoderKL
@@ -64,7 +64,7 @@ class VaeRoundTrip(Inpainter):
         batch_size: int = 16,
         dtype: str = "auto",
         device: str = "auto",
-    ) -> Self:
+    ) -> "VaeRoundTrip":
         """Load the autoencoder of a diffusers checkpoint.
 
         Args:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, Self, final
+from typing import Any, final
 
 import torch
 from diffusers import AutoencoderKL
@@ -115,7 +115,7 @@ class DiffusionInpainter(Inpainter):
         offload: bool = False,
         attention_slicing: bool = False,
         **sampling: Any,
-    ) -> Self:
+    ) -> "DiffusionInpainter":
         """Load a diffusers checkpoint, from a folder or the hub's cache without network.
 
         Args:

@@ -4,10 +4,17 @@ import math
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
 from privacy_exp.types import Images, Masks
+
+NativeImages = Float[Tensor, "n 3 native_h native_w"]
+"""RGB in [0, 1] at the checkpoint's size."""
+
+NativeMasks = Bool[Tensor, "n 1 native_h native_w"]
+"""True = hidden, at the checkpoint's size."""
 
 
 class Box(NamedTuple):
@@ -19,7 +26,7 @@ class Box(NamedTuple):
     right: int
 
 
-def enlarge(images: Images, masks: Masks, boxes: list[Box], size: tuple[int, int]) -> tuple[Images, Masks]:
+def enlarge(images: Images, masks: Masks, boxes: list[Box], size: tuple[int, int]) -> tuple[NativeImages, NativeMasks]:
     """The boxes at the checkpoint's size: pictures by antialiased bilinear, masks by nearest.
 
     Where a mask is False at the new size, the picture is mixed from kept pixels alone, so that hidden ones don't bleed
@@ -44,7 +51,7 @@ def enlarge(images: Images, masks: Masks, boxes: list[Box], size: tuple[int, int
     return torch.cat([image for image, _ in parts]), torch.cat([mask for _, mask in parts])
 
 
-def _enlarge(images: Images, masks: Masks, size: tuple[int, int]) -> tuple[Images, Masks]:
+def _enlarge(images: Images, masks: Masks, size: tuple[int, int]) -> tuple[NativeImages, NativeMasks]:
     if images.shape[-2:] == size:
         return images, masks
     kept = (~masks).to(images)
@@ -54,7 +61,7 @@ def _enlarge(images: Images, masks: Masks, size: tuple[int, int]) -> tuple[Image
     return torch.where(masks_there, _resize(images, size, "bilinear"), shown).clamp(0, 1), masks_there
 
 
-def put_back(painted: Images, images: Images, boxes: list[Box]) -> Images:
+def put_back(painted: NativeImages, images: Images, boxes: list[Box]) -> Images:
     """The frames with their boxes replaced by painted ones, resized by antialiased bicubic.
 
     Args:

@@ -1,5 +1,6 @@
 """Classifier-free guidance: text embeddings, and the part of the steps in which it is on."""
 
+import warnings
 from typing import Any, NamedTuple
 
 import torch
@@ -31,6 +32,7 @@ def encode(pipe: Pipeline, prompt: str, negative_prompt: str | None) -> Text:
         prompt: the prompt, of one image.
         negative_prompt: what guidance leads away from; None for the checkpoint's own unconditional embedding.
     """
+    _check_words(pipe, prompt)
     embeddings = pipe.encode_prompt(
         prompt=prompt,
         device=pipe._execution_device,
@@ -39,6 +41,16 @@ def encode(pipe: Pipeline, prompt: str, negative_prompt: str | None) -> Text:
         negative_prompt=negative_prompt,
     )
     return Text(*embeddings)
+
+
+def _check_words(pipe: Pipeline, prompt: str) -> None:
+    """Warn of words that a small vocabulary lacks: they would say nothing, silently."""
+    unknown = pipe.tokenizer.unk_token
+    lacking = [word for word in prompt.replace(",", " ").split() if unknown in pipe.tokenizer.tokenize(word)]
+    if lacking:
+        warnings.warn(
+            f"`prompt` {prompt!r} holds words that this checkpoint was not taught: {', '.join(lacking)}.", stacklevel=5
+        )
 
 
 def stack(texts: list[Text]) -> Text:

@@ -62,6 +62,8 @@ def load_pipeline(checkpoint: str, revision: str | None, variant: str | None, dt
             "Convert a single weight file with `StableDiffusionInpaintPipeline.from_single_file(...).save_pretrained`."
         )
 
+    _check_variant(place, "unet", variant)
+
     def load(local_files_only: bool) -> Pipeline:
         source = {"revision": revision, "local_files_only": local_files_only}
         name = DiffusionPipeline.load_config(place, **source)["_class_name"]
@@ -104,6 +106,8 @@ def load_autoencoder(
     for part in ("vae", "unet"):
         if Path(place).is_dir() and not (Path(place) / part / "config.json").is_file():
             raise ValueError(f"`checkpoint` must be a folder that diffusers saved, but {place} has no {part}/.")
+
+    _check_variant(place, "vae", variant)
 
     def load(local_files_only: bool) -> tuple[AutoencoderKL, int]:
         source = {"revision": revision, "local_files_only": local_files_only}
@@ -175,7 +179,9 @@ def scheduler_named(name: str, pipe: Pipeline) -> Any:
     Raises:
         ValueError: for a class that diffusers lacks or that does not fit the pipeline.
     """
-    fitting = {kind.__name__: kind for kind in pipe.scheduler.compatibles}
+    # The last two don't count themselves among the others' kind; the first draws noise for a batch, not for an image.
+    fitting = {kind.__name__ for kind in pipe.scheduler.compatibles} - {"DPMSolverSDEScheduler"}
+    fitting |= {"LCMScheduler", "TCDScheduler"}
     if name not in fitting:
         raise ValueError(f"`scheduler` must be one of {', '.join(sorted(fitting))}, but got {name}.")
     return getattr(diffusers, name).from_config(pipe.scheduler.config)
@@ -197,6 +203,15 @@ def _cached_first(load: Callable[[bool], _Loaded], place: str, name: str = "chec
                     f"and the hub did not give it ({_first(refused)}). Check the name and the revision, fetch it once "
                     "with network, or give the path of a folder."
                 ) from refused
+
+
+def _check_variant(place: str, part: str, variant: str | None) -> None:
+    folder = Path(place) / part
+    if variant is not None and folder.is_dir() and not any(folder.glob(f"*.{variant}*.safetensors")):
+        raise ValueError(
+            f"`variant` is {variant}, but {folder} has no *.{variant}.safetensors. "
+            "Set `inpainting.variant=null` to take the plain files."
+        )
 
 
 def _first(error: BaseException) -> str:

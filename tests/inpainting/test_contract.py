@@ -1,0 +1,136 @@
+"""What every inpainter owes the stages around it, over every yaml of the group.
+
+Yamls that name a checkpoint on the hub run on a tiny random checkpoint of the same class, loaded by the same call.
+"""
+
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from privacy_exp.inpainting.base import Inpainter
+from privacy_exp.types import Faces
+from tests.inpainting.conftest import some_faces, some_masks
+
+GROUP = sorted((Path(__file__).parents[2] / "conf" / "inpainting").glob("*.yaml"))
+SHIPPED = Path(str(files("privacy_exp"))) / "assets" / "tiny_inpaint" / "model_index.json"
+# A stand-in for each yaml that names a checkpoint; the others are their own.
+STAND_IN = {
+    "tiny": "sd_inpaint",
+    "sd15": "sd_inpaint",
+    "sd2": "sd_inpaint",
+    "sd15_lcm": "sd_inpaint",
+    "sdxl": "sdxl_inpaint",
+    "diffusers": "sd_plain",
+    "vae_round_trip": "sd_inpaint",
+}
+CASES = [path.stem for path in GROUP] + ["tiny (shipped)", "vae_round_trip (shipped)"]
+
+
+@pytest.fixture(params=CASES)
+def inpainter(request: pytest.FixtureRequest) -> Inpainter:
+    """One inpainter of each yaml, fitted where it learns."""
+    name, _, shipped = request.param.partition(" ")
+    if shipped and not SHIPPED.is_file():
+        pytest.skip("the shipped checkpoint is not in the package yet")
+    changes: dict[str, Any] = {}
+    if name in STAND_IN and not shipped:
+        checkpoint = request.getfixturevalue(STAND_IN[name])
+        changes |= {"checkpoint": checkpoint, "revision": None, "variant": None, "native_size": 32}
+    if name in STAND_IN and name != "vae_round_trip":
+        changes |= {"num_inference_steps": 3}
+    if name == "sd15_lcm":
+        changes |= {"lora": request.getfixturevalue("lora"), "lora_revision": None}
+    path = next(path for path in GROUP if path.stem == name)
+    made: Inpainter = instantiate(OmegaConf.merge(OmegaConf.load(path), changes))
+    made.fit(training(32, 32))
+    return made
+
+
+def training(height: int, width: int) -> Iterator[Faces]:
+    yield some_faces(15, height, width)._replace(labels=torch.arange(15) % 7)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def close(first: torch.Tensor, second: torch.Tensor) -> bool:
+    return bool((first - second).abs().max() <= 2 / 255)
+
+
+def pick(faces: Faces, rows: list[int]) -> Faces:
+    chosen = faces.attributes or {}
+    return Faces(
+        [faces.ids[i] for i in rows],
+        faces.images[rows],
+        None if faces.labels is None else faces.labels[rows],
+        attributes={name: values[rows] for name, values in chosen.items()},
+    )
+
+
+def test_kept_pixels_come_back_bit_for_bit(inpainter: Inpainter, faces: Faces, masks: torch.Tensor) -> None:
+    before, masks_before = faces.images.clone(), masks.clone()
+    result = inpainter(faces, masks, seed=0)
+    assert result.shape == faces.images.shape
+    assert result.dtype == faces.images.dtype
+    assert torch.equal(result.masked_select(~masks), faces.images.masked_select(~masks))
+    assert 0 <= result.min()
+    assert result.max() <= 1
+    assert torch.equal(faces.images, before)
+    assert torch.equal(masks, masks_before)
+    inpainter.sanity.check()
+
+
+def test_seed_alone_decides(inpainter: Inpainter, faces: Faces, masks: torch.Tensor) -> None:
+    first = inpainter(faces, masks, seed=0)
+    torch.rand(7)
+    assert torch.equal(first, inpainter(faces, masks, seed=0))
+    if hasattr(inpainter, "pipe"):
+        assert not close(first, inpainter(faces, masks, seed=1))
+        assert not close(first, inpainter(faces, masks, seed=0, draw=1))
+
+
+def test_batches_and_order_change_nothing(inpainter: Inpainter, faces: Faces, masks: torch.Tensor) -> None:
+    whole = inpainter(faces, masks, seed=0)
+    single = torch.cat([inpainter(pick(faces, [i]), masks[i : i + 1], seed=0) for i in range(len(faces.ids))])
+    assert close(whole, single)
+    order = [3, 0, 4, 2, 1]
+    assert close(whole[order], inpainter(pick(faces, order), masks[order], seed=0))
+
+
+def test_round_trip_and_latent_share(inpainter: Inpainter, faces: Faces, masks: torch.Tensor) -> None:
+    control = inpainter.round_trip(faces, masks)
+    assert control.shape == faces.images.shape
+    assert 0 <= control.min()
+    assert control.max() <= 1
+    if not (hasattr(inpainter, "pipe") or hasattr(inpainter, "vae")):
+        assert torch.equal(control, faces.images)
+    share = inpainter.latent_share(masks)
+    assert share.shape == (5,)
+    assert (share - masks.float().mean(dim=(1, 2, 3))).abs().max() < 0.1
+    assert share[-1] == 0
+
+
+@pytest.mark.parametrize(("height", "width"), [(43, 36), (64, 64)])
+def test_any_size(inpainter: Inpainter, height: int, width: int) -> None:
+    faces, masks = some_faces(2, height, width), some_masks(2, height, width)
+    inpainter.fit(training(height, width))
+    result = inpainter(faces, masks, seed=0)
+    assert torch.equal(result.masked_select(~masks), faces.images.masked_select(~masks))
+    assert inpainter.round_trip(faces, masks).shape == faces.images.shape
+
+
+def test_everything_and_nothing(inpainter: Inpainter, faces: Faces) -> None:
+    nothing = torch.zeros(5, 1, 32, 32, dtype=torch.bool)
+    assert torch.equal(inpainter(faces, nothing, seed=0), faces.images)
+    assert inpainter(faces, ~nothing, seed=0).isfinite().all()
