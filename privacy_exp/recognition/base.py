@@ -1,0 +1,221 @@
+"""What every recogniser offers: logits over identities, unit embeddings, and a layer for attribution."""
+
+import difflib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from privacy_exp.recognition.alignment import inside, warp
+from privacy_exp.types import Embeddings, Images, Labels, Logits, Scores
+
+FREEZE = ("none", "trunk")
+
+
+class Recognizer(nn.Module, ABC):
+    """Names people: pixels of the data in, logits over identities out.
+
+    A subclass implements `prepare`, which turns pixels of the data into what its trunk expects, and overrides `frame`
+    where it moves them otherwise than `cover` does. Everything is differentiable with respect to the pixels, frozen or
+    not.
+
+    Args:
+        trunk: prepared images to features, n d.
+        head: features to logits, n k.
+        num_classes: k, the number of identities.
+        image_size: side of the square the trunk sees, in pixels.
+        freeze: "trunk" trains the head alone and leaves the trunk as it is, BatchNorm statistics included; "none"
+            trains everything.
+        config: plain constructor arguments that build this recogniser again; checkpoints store them.
+    """
+
+    prototypes: Tensor | None
+
+    def __init__(
+        self,
+        trunk: nn.Module,
+        head: nn.Module,
+        num_classes: int,
+        image_size: int,
+        freeze: str,
+        config: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        if freeze not in FREEZE:
+            raise ValueError(f"`freeze` must be one of {', '.join(FREEZE)}, but got {freeze!r}.")
+        if num_classes < 2:
+            raise ValueError(
+                f"`num_classes` must be at least 2 to tell people apart, but got {num_classes}. Give data with more "
+                "identities, or lower `data.min_images_per_identity`."
+            )
+        self.trunk = trunk
+        self.head = head
+        self.num_classes = num_classes
+        self.image_size = image_size
+        self.freeze = freeze
+        self.config = config
+        self.target_layer_name = "auto"
+        self.register_buffer("prototypes", None, persistent=False)
+        if freeze == "trunk":
+            trunk.requires_grad_(False)
+            trunk.eval()
+
+    @abstractmethod
+    def prepare(self, images: Images) -> Float[Tensor, "n 3 s s"]:
+        """Pixels in [0, 1] at the data's size to what the trunk expects; differentiable."""
+
+    def frame(self, height: int, width: int) -> Float[Tensor, "2 3"]:
+        """Takes pixel (x, y, 1) of a `height` x `width` frame of the data to its place in the prepared image."""
+        return cover_frame(height, width, self.image_size)
+
+    def features(self, images: Images) -> Float[Tensor, "n d"]:
+        """The trunk's output as it is, before any normalisation."""
+        return self.trunk(self.prepare(images))
+
+    def forward(self, images: Images) -> Logits:
+        """One score per identity, before the softmax; the images are in [0, 1] at the data's size."""
+        return self.head(self.features(images))
+
+    def embed(self, images: Images) -> Embeddings:
+        """The features at unit length: cosine similarity is their dot product."""
+        return F.normalize(self.features(images), dim=1)
+
+    def train(self, mode: bool = True) -> "Recognizer":
+        """Switches training mode; a frozen trunk stays in evaluation, so that its BatchNorm statistics stand still."""
+        super().train(mode)
+        if self.freeze == "trunk":
+            self.trunk.eval()
+        return self
+
+    def locate(self, maps: Float[Tensor, "n 1 a b"], height: int, width: int) -> Scores:
+        """Lays maps over the prepared image (attributions of any resolution) back onto the data's frame.
+
+        What the trunk never sees, because it was cropped away, is 0.
+        """
+        maps = F.interpolate(maps, (self.image_size, self.image_size), mode="bilinear", align_corners=False)
+        matrix = self.frame(height, width).to(maps)
+        turn, shift = matrix[:, :2], matrix[:, 2:]
+        back = torch.cat([turn.inverse(), -turn.inverse() @ shift], 1).expand(len(maps), 2, 3)
+        return warp(maps, back, (height, width), padding="border") * inside(back, self.image_size, (height, width))
+
+    def set_identity_means(self, batches: Iterable[tuple[Float[Tensor, "n d"], Labels]]) -> None:
+        """Keeps the mean embedding of each identity, for `identity_means`.
+
+        Args:
+            batches: features (see `features`) and who they show; every identity at least once.
+        """
+        sums: Tensor | None = None
+        for features, labels in batches:
+            sums = features.new_zeros(self.num_classes, features.shape[1]) if sums is None else sums
+            sums.index_add_(0, labels, F.normalize(features, dim=1))
+        if sums is not None:
+            self.prototypes = F.normalize(sums, dim=1)
+
+    def identity_means(self) -> Float[Tensor, "k d"]:
+        """The mean embedding of each identity's training photos, at unit length.
+
+        Raises:
+            RuntimeError: before the fit.
+        """
+        if self.prototypes is None:
+            raise RuntimeError("`identity_means` are known after the fit; fit the recogniser or load a checkpoint.")
+        return self.prototypes
+
+    @property
+    def target_layer(self) -> nn.Module:
+        """The layer whose output attribution methods look at, as `choose_target_layer` set it (default "auto")."""
+        if self.target_layer_name == "auto":
+            self.target_layer_name = last_map_layer(self.trunk, self.image_size)
+        return self.trunk.get_submodule(self.target_layer_name)
+
+    def choose_target_layer(self, name: str) -> None:
+        """Sets `target_layer`.
+
+        Args:
+            name: a dotted module name inside the trunk (`repeat_2`, `block8.branch1`), or "auto": the last block whose
+                output map is larger than 4×4.
+
+        Raises:
+            ValueError: no such module; the message lists close names.
+        """
+        names = [found for found, _ in self.trunk.named_modules() if found]
+        if name != "auto" and name not in names:
+            close = difflib.get_close_matches(name, names, n=5, cutoff=0.3) or names[:5]
+            raise ValueError(
+                f"`recognition.target_layer` must be auto or a module of the recogniser, but got {name!r}. "
+                f"Close: {', '.join(close)}."
+            )
+        self.target_layer_name = name
+
+
+@torch.no_grad()
+def last_map_layer(trunk: nn.Module, image_size: int) -> str:
+    """The name of the last direct child of `trunk` whose output map is larger than 4×4.
+
+    Direct children only: every value flows through each of them, where a layer inside a block may be one branch of
+    several. A dry forward decides, so hand-written networks and converted ONNX graphs are treated alike.
+
+    Args:
+        trunk: takes a batch of 3 x s x s.
+        image_size: s.
+
+    Raises:
+        ValueError: no child has such a map.
+    """
+    found: list[str] = []
+
+    def hook(name: str) -> Any:
+        def note(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            del module, inputs
+            if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[2:]) > 4:
+                found.append(name)
+
+        return note
+
+    handles = [child.register_forward_hook(hook(name)) for name, child in trunk.named_children()]
+    modes = {module: module.training for module in trunk.modules()}
+    parameter = next(trunk.parameters())
+    try:
+        trunk.eval()
+        trunk(torch.zeros(1, 3, image_size, image_size, device=parameter.device, dtype=parameter.dtype))
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, mode in modes.items():
+            module.training = mode
+    if not found:
+        raise ValueError(
+            f"No layer of this recogniser has an output map larger than 4×4 at {image_size} px; name one with "
+            "`recognition.target_layer`."
+        )
+    return found[-1]
+
+
+def cover_frame(height: int, width: int, size: int) -> Float[Tensor, "2 3"]:
+    """What `cover` does to pixel coordinates; see `Recognizer.frame`."""
+    tall, wide = _covering(height, width, size)
+    top, left = (tall - size) // 2, (wide - size) // 2
+    x, y = wide / width, tall / height
+    return torch.tensor([[x, 0.0, (x - 1) / 2 - left], [0.0, y, (y - 1) / 2 - top]])
+
+
+def _covering(height: int, width: int, size: int) -> tuple[int, int]:
+    short = min(height, width)
+    return round(height * size / short), round(width * size / short)
+
+
+def cover(images: Images, size: int) -> Float[Tensor, "n 3 s s"]:
+    """Resizes with its aspect kept until the frame covers a square of `size` pixels, then crops the centre.
+
+    Bilinear with antialiasing. Squashing would change the shape of the face; padding would show the network an edge
+    that it was never trained on.
+    """
+    target = _covering(images.shape[2], images.shape[3], size)
+    if target != tuple(images.shape[2:]):
+        images = F.interpolate(images, target, mode="bilinear", antialias=True, align_corners=False)
+    top, left = (target[0] - size) // 2, (target[1] - size) // 2
+    return images[:, :, top : top + size, left : left + size]

@@ -1,0 +1,172 @@
+"""How a recogniser is trained: loss, optimiser, schedule, augmentation, early stopping, curves."""
+
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from pytorch_lightning import Callback, LightningModule
+from pytorch_lightning.callbacks import EarlyStopping
+from torch import Tensor, nn
+from torchmetrics.classification import MulticlassAccuracy
+
+from privacy_exp.recognition.base import Recognizer
+from privacy_exp.types import Faces, Images, Logits
+
+OPTIMIZERS = ("adamw", "sgd")
+
+
+class RecognitionModule(LightningModule):
+    """Fits a recogniser to labelled faces with cross-entropy and a one-cycle learning rate.
+
+    Logs `train/loss, train/accuracy, val/loss, val/accuracy` once an epoch. After the fit the recogniser holds the
+    weights of its best epoch by validation accuracy (the later of equals).
+
+    Args:
+        recognizer: what to fit, in place.
+        max_epochs: the schedule's length; early stopping may end it sooner.
+        lr: the peak of the one-cycle schedule.
+        weight_decay: of weights; biases, normalisation and single directions are left out.
+        optimizer: "adamw" or "sgd" (Nesterov, momentum 0.9).
+        label_smoothing: share of the target spread over all identities.
+        augment: mirror half of the photos and shift each by up to an eighth of its side.
+        patience: epochs without a better validation accuracy before the fit stops; None never stops early.
+    """
+
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        max_epochs: int = 12,
+        lr: float = 2e-3,
+        weight_decay: float = 0.01,
+        optimizer: str = "adamw",
+        label_smoothing: float = 0.0,
+        augment: bool = True,
+        patience: int | None = None,
+    ) -> None:
+        super().__init__()
+        if max_epochs < 1:
+            raise ValueError(f"`max_epochs` must be at least 1, but got {max_epochs}.")
+        if optimizer not in OPTIMIZERS:
+            raise ValueError(f"`optimizer` must be one of {', '.join(OPTIMIZERS)}, but got {optimizer!r}.")
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"`label_smoothing` must lie in [0, 1), but got {label_smoothing}.")
+        if lr <= 0:
+            raise ValueError(f"`lr` must be positive, but got {lr}.")
+        self.recognizer = recognizer
+        self.max_epochs = max_epochs
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.optimizer_name = optimizer
+        self.label_smoothing = label_smoothing
+        self.augment = augment
+        self.patience = patience
+        self.train_accuracy = MulticlassAccuracy(recognizer.num_classes, average="micro")
+        self.val_accuracy = MulticlassAccuracy(recognizer.num_classes, average="micro")
+        self.keep_best = KeepBest()
+        self._features: dict[str, Tensor] = {}
+
+    def training_step(self, faces: Faces, batch_idx: int) -> Tensor:
+        """Cross-entropy of one batch."""
+        del batch_idx
+        return self._step(faces, "train", self.train_accuracy)
+
+    def validation_step(self, faces: Faces, batch_idx: int) -> None:
+        """Logs loss and accuracy of one batch."""
+        del batch_idx
+        self._step(faces, "val", self.val_accuracy)
+
+    def _step(self, faces: Faces, part: str, accuracy: MulticlassAccuracy) -> Tensor:
+        if faces.labels is None:
+            raise ValueError("`data` must know who is on each photo to fit a recogniser, but a batch has no labels.")
+        labels = faces.labels
+        if part == "train" and len(labels) == 1 and self.recognizer.freeze == "none":
+            # BatchNorm needs two values: the last photo of an epoch is taken twice, shifted differently.
+            faces = Faces(faces.ids * 2, faces.images.repeat(2, 1, 1, 1))
+            labels = labels.repeat(2)
+        logits = self._logits(faces, part).float()
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        accuracy(logits, labels)
+        self.log(f"{part}/loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
+        self.log(f"{part}/accuracy", accuracy, on_step=False, on_epoch=True, batch_size=len(labels), prog_bar=True)
+        return loss
+
+    def _logits(self, faces: Faces, part: str) -> Logits:
+        if part == "train" and self.augment:
+            return self.recognizer(shift_and_mirror(faces.images))
+        return self.recognizer.head(self.features(faces))
+
+    def features(self, faces: Faces) -> Float[Tensor, "n d"]:
+        """The recogniser's features of photos as they are; a frozen trunk runs once a photo, by its id."""
+        if self.recognizer.freeze == "none":
+            return self.recognizer.features(faces.images)
+        new = [i for i, name in enumerate(faces.ids) if name not in self._features]
+        if new:
+            with torch.no_grad():
+                found = self.recognizer.features(faces.images[new]).float()
+            self._features.update(zip([faces.ids[i] for i in new], found, strict=True))
+        return torch.stack([self._features[name].to(faces.images.device) for name in faces.ids])
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser, and a one-cycle schedule over all steps."""
+        weights = [p for p in self.recognizer.parameters() if p.requires_grad and p.ndim > 1]
+        rest = [p for p in self.recognizer.parameters() if p.requires_grad and p.ndim <= 1]
+        groups = [{"params": weights, "weight_decay": self.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+        groups = [group for group in groups if group["params"]]
+        optimizer: torch.optim.Optimizer
+        if self.optimizer_name == "adamw":
+            optimizer = torch.optim.AdamW(groups, lr=self.lr)
+        else:
+            optimizer = torch.optim.SGD(groups, lr=self.lr, momentum=0.9, nesterov=True)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=max(steps, 1))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Keeping the best epoch, and early stopping where `patience` is given."""
+        callbacks: list[Callback] = [self.keep_best]
+        if self.patience is not None:
+            callbacks.append(EarlyStopping("val/accuracy", mode="max", patience=self.patience))
+        return callbacks
+
+
+class KeepBest(Callback):
+    """Puts the weights of the best epoch back at the end of the fit, in memory: no file of Lightning's own format.
+
+    Attributes:
+        best: the highest validation accuracy, or None before the first.
+    """
+
+    def __init__(self) -> None:
+        self.best: float | None = None
+        self._state: dict[str, Tensor] = {}
+
+    def on_validation_end(self, trainer: Any, pl_module: LightningModule) -> None:
+        """Copies the weights where the validation accuracy is at least the best so far."""
+        accuracy = trainer.callback_metrics.get("val/accuracy")
+        if trainer.sanity_checking or accuracy is None or (self.best is not None and float(accuracy) < self.best):
+            return
+        self.best = float(accuracy)
+        recognizer = cast(nn.Module, pl_module.recognizer)
+        self._state = {name: value.detach().clone() for name, value in recognizer.state_dict().items()}
+
+    def on_train_end(self, trainer: Any, pl_module: LightningModule) -> None:
+        """Loads the copy."""
+        del trainer
+        if self._state:
+            cast(nn.Module, pl_module.recognizer).load_state_dict(self._state)
+            self._state = {}
+
+
+def shift_and_mirror(images: Images) -> Images:
+    """Each image mirrored with probability a half and shifted by up to an eighth of its side; edges are repeated.
+
+    Draws from torch's global generator, which the fit seeds.
+    """
+    n, _, height, width = images.shape
+    reach = max(height, width) // 8
+    padded = F.pad(images, (reach,) * 4, mode="replicate")
+    corners = torch.randint(0, 2 * reach + 1, (n, 2)).tolist()
+    mirrored = torch.rand(n) < 0.5
+    shifted = torch.stack([p[:, y : y + height, x : x + width] for p, (y, x) in zip(padded, corners, strict=True)])
+    return torch.where(mirrored.to(images.device).view(n, 1, 1, 1), shifted.flip(3), shifted)
