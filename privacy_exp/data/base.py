@@ -165,16 +165,17 @@ class FaceData(LightningDataModule, ABC):
         if self.manifest is not None:
             split = read_manifest(self.manifest, photos)
             kept = {photo.id for photo in self._readable([p for part in PARTS for p in split.photos[part]])}
-            chosen = {part: [p for p in split.photos[part] if p.id in kept] for part in PARTS}
-            return Split(chosen, split.identities, [])
-        if unknown:
-            return Split({"train": [], "val": [], "test": self._readable(photos)}, [], [])
-        split = split_identities(self._chosen_identities(photos), self.split, self.split_seed)
-        if len(split.identities) < 2:
+            split = split._replace(photos={part: [p for p in split.photos[part] if p.id in kept] for part in PARTS})
+        elif unknown:
+            split = Split({"train": [], "val": [], "test": self._readable(photos)}, [], [])
+        else:
+            split = split_identities(self._chosen_identities(photos), self.split, self.split_seed)
+        if not unknown and len(split.identities) < 2:
+            people = len({photo.identity for photo in photos})
             raise BadDataError(
                 f"{type(self).__name__} needs at least 2 identities of {self.min_images_per_identity} or more photos, "
-                f"but {len(split.identities)} of {len({p.identity for p in photos})} qualify ({len(photos)} photos in "
-                "all). Add photos, or lower data.min_images_per_identity."
+                f"but {len(split.identities)} of {people} qualify ({len(photos)} photos in all). Add people or photos, "
+                "or lower data.min_images_per_identity." + "".join(f" Left out: {line}." for line in self.skipped[:1])
             )
         return split
 

@@ -201,6 +201,8 @@ def _manifest_rows(path: Path) -> list[dict[str, str]]:
                 "manifest.csv of a run folder."
             )
         rows = list(table)
+    if not rows:
+        raise BadDataError(f"The manifest {path} names no photo. Take the manifest.csv of a run folder.")
     seen: dict[str, str] = {}
     sides: dict[str, str] = {}
     for number, row in enumerate(rows, start=2):
