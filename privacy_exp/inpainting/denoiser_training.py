@@ -1,0 +1,129 @@
+"""Second stage: a UNet that denoises latents of hidden regions, told by a text encoder what to paint."""
+
+from typing import Any
+
+import torch
+from diffusers import StableDiffusionInpaintPipeline
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from privacy_exp.inpainting.captions import sample_caption
+from privacy_exp.inpainting.mask_sampling import sample_masks
+from privacy_exp.inpainting.training import StepTraining, TrainingFaces
+
+
+class DenoiserTraining(StepTraining):
+    """Trains the UNet of an inpainting pipeline, and its text encoder if asked to.
+
+    The inputs are built as `StableDiffusionInpaintPipeline` builds them: hidden pixels of the masked picture are mid
+    grey, the mask reaches the latent grid by nearest. Loss weights follow Min-SNR (Hang et al., 2023).
+
+    Args:
+        pipe: the pipeline whose parts are trained; its scheduler says what is predicted and how noise grows.
+        faces: the photos.
+        train_text: train the text encoder too.
+        caption_dropout: share of empty captions, in [0, 1].
+        snr_gamma: signal-to-noise ratio above which steps count less.
+        unet: the network to train in place of `pipe.unet`, such as one with LoRA layers.
+        recipe: keywords of `StepTraining`.
+    """
+
+    def __init__(
+        self,
+        pipe: StableDiffusionInpaintPipeline,
+        faces: TrainingFaces,
+        train_text: bool,
+        caption_dropout: float,
+        snr_gamma: float,
+        unet: nn.Module | None = None,
+        **recipe: Any,
+    ) -> None:
+        networks = {"unet": (unet or pipe.unet).to(memory_format=torch.channels_last)}
+        if train_text:
+            networks["text_encoder"] = pipe.text_encoder
+        super().__init__(networks, faces, "unet", **recipe)
+        self.caption_dropout = caption_dropout
+        self.snr_gamma = snr_gamma
+        self.frozen = [pipe.vae.requires_grad_(False).eval()]  # in a list: no part of the checkpoints
+        if not train_text:
+            self.frozen.append(pipe.text_encoder.requires_grad_(False).eval())
+        self.train_text = train_text
+        self.tokenizer = pipe.tokenizer
+        self.cell = pipe.vae_scale_factor
+        self.scale = pipe.vae.config.scaling_factor
+        self.prediction_type = pipe.scheduler.config.prediction_type
+        if self.prediction_type not in ("epsilon", "v_prediction"):
+            raise ValueError(
+                f"The scheduler's `prediction_type` must be epsilon or v_prediction, but got {self.prediction_type!r}."
+            )
+        self.register_buffer("signal", pipe.scheduler.alphas_cumprod.clone().float(), persistent=False)
+        self._moments: Tensor | None = None
+
+    def compile_networks(self) -> None:
+        """Compiles the UNet."""
+        self.networks["unet"].compile()
+
+    def on_fit_start(self) -> None:
+        """Encodes every photo once; the masked pictures differ at every step and are encoded then."""
+        for network in self.frozen:
+            network.to(self.device)
+        everything = torch.arange(len(self.faces.pixels))
+        self._moments = torch.cat([self._encode(self.faces.images(rows) * 2 - 1) for rows in everything.split(64)])
+
+    def loss(self, rows: Tensor, generator: Generator) -> dict[str, Tensor]:
+        """Weighted squared error of the predicted noise or velocity.
+
+        Args:
+            rows: indices into the photos.
+            generator: of this step.
+        """
+        assert self._moments is not None
+        latents = self._sample(self._moments[rows], generator)
+        size = self.faces.pixels.shape[-1]
+        masks = sample_masks(len(rows), size, self.faces.points, generator)
+        steps = torch.randint(len(self.signal), (len(rows),), generator=generator)  # type: ignore[arg-type]
+        noise = torch.randn(latents.shape, generator=generator).to(latents)
+        alpha = self.signal[steps.to(self.device)][:, None, None, None]  # type: ignore[index]
+        noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+        inputs = noisy
+        if self.networks["unet"].config.in_channels == 9:  # type: ignore[union-attr]
+            inputs = torch.cat([noisy, *self._hidden(rows, masks, generator)], dim=1)
+        text = self._text(rows, generator)
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        predicted = self.networks["unet"](inputs, steps.to(self.device), encoder_hidden_states=text).sample
+        snr = alpha / (1 - alpha)
+        if self.prediction_type == "epsilon":
+            target, weight = noise, snr.clamp(max=self.snr_gamma) / snr
+        else:
+            target = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
+            weight = snr.clamp(max=self.snr_gamma) / (snr + 1)
+        error = functional.mse_loss(predicted.float(), target, reduction="none")
+        return {"loss": (weight * error).mean(), "error": error.detach().mean()}
+
+    def _hidden(self, rows: Tensor, masks: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """The mask on the latent grid and the latents of the picture with its hidden pixels grey."""
+        images = self.faces.images(rows) * 2 - 1
+        seen = self._sample(self._encode(images * ~masks), generator)
+        side = masks.shape[-1] // self.cell
+        return functional.interpolate(masks.float(), size=(side, side)).to(seen), seen
+
+    @torch.no_grad()
+    def _encode(self, images: Tensor) -> Tensor:
+        """Means and log variances of the latents of pictures in [-1, 1]."""
+        images = images.to(self.device, memory_format=torch.channels_last)
+        return self.frozen[0].encode(images).latent_dist.parameters.contiguous()  # type: ignore[operator]
+
+    def _sample(self, moments: Tensor, generator: Generator) -> Tensor:
+        """Latents drawn as the pipeline draws them, scaled."""
+        mean, logvar = moments.chunk(2, dim=1)
+        noise = torch.randn(mean.shape, generator=generator).to(mean)
+        return (mean + (0.5 * logvar.clamp(-30, 20)).exp() * noise) * self.scale
+
+    def _text(self, rows: Tensor, generator: Generator) -> Tensor:
+        said = [self.faces.phrases[row] for row in rows.tolist()]
+        captions = [sample_caption(row, self.caption_dropout, generator) for row in said]
+        length = self.tokenizer.model_max_length
+        tokens = self.tokenizer(captions, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+        encoder = self.networks["text_encoder"] if self.train_text else self.frozen[1]
+        with torch.set_grad_enabled(self.train_text):
+            return encoder(tokens.input_ids.to(self.device))[0]  # type: ignore[no-any-return]

@@ -1,0 +1,269 @@
+"""What the stages of an inpainter's training share: photos in memory, steps that can be repeated, averaged weights."""
+
+import hashlib
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from jaxtyping import Float, UInt8
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, IterableDataset
+from tqdm.auto import tqdm
+
+from privacy_exp.data.base import FaceData, Photo
+from privacy_exp.inpainting.captions import phrases
+from privacy_exp.seeds import generator
+from privacy_exp.types import Images
+
+Pixels = UInt8[Tensor, "n 3 s s"]
+
+
+class TrainingFaces(NamedTuple):
+    """Photos to train on, at the size the checkpoint paints at.
+
+    Attributes:
+        pixels: RGB in 0-255.
+        phrases: what can be said about each photo; empty lists where the data has no attributes.
+        points: mean landmarks, as shares of the frame.
+    """
+
+    pixels: Pixels
+    phrases: list[list[str]]
+    points: Float[Tensor, "5 2"]
+
+    def images(self, rows: Tensor) -> Images:
+        """The photos of some rows, RGB in [0, 1].
+
+        Args:
+            rows: indices.
+        """
+        return self.pixels[rows].float() / 255
+
+
+def collect(
+    data: FaceData,
+    parts: Sequence[str],
+    size: int,
+    mirror: bool,
+    limit: int | None = None,
+    seed: int = 0,
+    cache: Path | None = None,
+    chunk: int = 64,
+) -> TrainingFaces:
+    """Reads photos once; frames are resized as the inpainter resizes them, proportions not kept.
+
+    Args:
+        data: after `setup()`.
+        parts: some of "train", "val" and "test".
+        size: side in pixels.
+        mirror: add every photo's mirror image.
+        limit: take a random choice of so many photos; None takes all.
+        seed: of that choice.
+        cache: folder that keeps the pixels for the next time.
+        chunk: photos read at a time.
+
+    Raises:
+        ValueError: if the parts hold no photo.
+    """
+    photos = [photo for part in parts for photo in data.photos[part]]
+    if not photos:
+        raise ValueError(f"`parts` must hold photos, but {', '.join(parts)} of this data are empty. Try parts=[test].")
+    if limit is not None and limit < len(photos):
+        order = torch.randperm(len(photos), generator=generator(seed, "max_photos"))
+        photos = [photos[i] for i in sorted(order[:limit].tolist())]
+    name = hashlib.sha256(f"{data.digest()} {list(parts)} {limit} {seed} {size}".encode()).hexdigest()[:16]
+    file = None if cache is None else cache / f"faces-{name}.npy"
+    if file is not None and file.is_file():
+        pixels = torch.from_numpy(np.load(file))
+    else:
+        pixels = _read(data, photos, size, chunk)
+        if file is not None:
+            _save(pixels, file)
+    said = [phrases(photo.attributes or {}) for photo in photos]
+    height, width = data.image_size
+    points = data.template() / torch.tensor([width, height])
+    if mirror:
+        pixels, said = torch.cat([pixels, pixels.flip(-1)]), said + said
+    return TrainingFaces(pixels, said, points)
+
+
+def _read(data: FaceData, photos: Sequence[Photo], size: int, chunk: int) -> Pixels:
+    pixels = torch.empty((len(photos), 3, size, size), dtype=torch.uint8)
+    loader: DataLoader[Any] = DataLoader(
+        photos,  # type: ignore[arg-type]  # a list is a data set: it has a length and items
+        batch_size=chunk,
+        num_workers=data.num_workers,
+        collate_fn=data.faces,
+    )
+    start = 0
+    for faces in tqdm(loader, desc="reading photos", disable=len(photos) < 2000):
+        images = faces.images
+        if images.shape[-2:] != (size, size):
+            images = functional.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
+        pixels[start : start + len(images)] = (images * 255).round().clamp(0, 255).to(torch.uint8)
+        start += len(images)
+    return pixels
+
+
+def _save(pixels: Pixels, file: Path) -> None:
+    """Under another name first: what a killed process leaves must not pass for the whole."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part")
+    with part.open("wb") as stream:
+        np.save(stream, pixels.numpy())
+    part.replace(file)
+
+
+class _Steps(IterableDataset[int]):
+    """An endless stream: a step draws its own batch from its number, so that a resumed training repeats it."""
+
+    def __iter__(self) -> Iterator[int]:
+        step = 0
+        while True:
+            yield step
+            step += 1
+
+
+class StepTraining(pl.LightningModule, ABC):
+    """A training in which all that is random in a step follows from (seed, stage, step) alone.
+
+    A killed training that resumes from a checkpoint therefore ends with the weights of an undisturbed one. A moving
+    average of the weights is kept beside them; it is what gets exported.
+
+    Args:
+        networks: what is trained.
+        faces: the photos.
+        stage: name of the stage.
+        seed: decides the batches, masks, noise and captions.
+        steps: optimiser steps in all.
+        batch_size: photos a step.
+        lr: highest learning rate, reached after `warmup`; it falls to a hundredth along a cosine.
+        warmup: steps.
+        weight_decay: of AdamW.
+        ema: decay of the moving average, in [0, 1); early steps use less.
+        compile: compile the networks with torch.compile; minutes at first, then faster.
+    """
+
+    def __init__(
+        self,
+        networks: dict[str, nn.Module],
+        faces: TrainingFaces,
+        stage: str,
+        seed: int,
+        steps: int,
+        batch_size: int,
+        lr: float,
+        warmup: int,
+        weight_decay: float,
+        ema: float,
+        compile: bool,
+    ) -> None:
+        super().__init__()
+        for name, value in (("steps", steps), ("batch_size", batch_size)):
+            if value < 1:
+                raise ValueError(f"`{name}` must be at least 1, but got {value}.")
+        if not 0 <= ema < 1:
+            raise ValueError(f"`ema` must lie in [0, 1), but got {ema}.")
+        self.networks = nn.ModuleDict(networks)
+        self.average = nn.ParameterList([p.detach().clone() for p in self.trained()]).requires_grad_(False)
+        self.strict_loading = False  # what is frozen comes from `init_from`, not from the checkpoint
+        self.faces = faces
+        self.stage, self.seed, self.steps, self.batch_size = stage, seed, steps, batch_size
+        self.lr, self.warmup, self.weight_decay, self.ema = lr, warmup, weight_decay, ema
+        if compile:
+            self.compile_networks()
+
+    @abstractmethod
+    def loss(self, rows: Tensor, generator: Generator) -> dict[str, Tensor]:
+        """The loss as "loss" and what else is worth logging, for one batch.
+
+        Args:
+            rows: indices into the photos.
+            generator: of this step.
+        """
+
+    @abstractmethod
+    def compile_networks(self) -> None:
+        """Compiles what is run in every step, in place."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """One step; the batch is drawn here.
+
+        Args:
+            batch: ignored.
+            batch_idx: ignored; the optimiser's step counts.
+        """
+        del batch, batch_idx
+        draws = generator(self.seed, self.stage, str(self.global_step))
+        rows = torch.randint(len(self.faces.pixels), (self.batch_size,), generator=draws)
+        values = self.loss(rows, draws)
+        self.log_dict({f"train/{name}": value.detach() for name, value in values.items()}, batch_size=self.batch_size)
+        return values["loss"]
+
+    @torch.no_grad()
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Moves the average towards the weights.
+
+        Args:
+            outputs: ignored.
+            batch: ignored.
+            batch_idx: ignored.
+        """
+        del outputs, batch, batch_idx
+        decay = min(self.ema, (1 + self.global_step) / (10 + self.global_step))
+        torch._foreach_lerp_(list(self.average), self.trained(), 1 - decay)
+
+    def trained(self) -> list[nn.Parameter]:
+        """The weights that are trained."""
+        return [weight for weight in self.networks.parameters() if weight.requires_grad]
+
+    @torch.no_grad()
+    def take_average(self) -> None:
+        """Puts the averaged weights into the networks, for good."""
+        for weight, mean in zip(self.trained(), self.average, strict=True):
+            weight.copy_(mean)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leaves out what is frozen: a LoRA's checkpoint needs no second copy of its base.
+
+        Args:
+            checkpoint: about to be written.
+        """
+        frozen = {name for name, weight in self.networks.named_parameters("networks") if not weight.requires_grad}
+        checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k not in frozen}
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with warm-up and a cosine, by step."""
+        optimizer = torch.optim.AdamW(self.trained(), lr=self.lr, betas=(0.9, 0.99), weight_decay=self.weight_decay)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._share_of_lr)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _share_of_lr(self, step: int) -> float:
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        done = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+    def train_dataloader(self) -> DataLoader[int]:
+        """Step numbers without end; `max_steps` of the trainer stops."""
+        return DataLoader(_Steps(), batch_size=None)
+
+
+def log_line(step: int, steps: int, seconds: float, values: dict[str, float], order: Sequence[str]) -> str:
+    """One line of progress.
+
+    Args:
+        step: steps done.
+        steps: steps in all.
+        seconds: since the line before, a step.
+        values: logged values by name.
+        order: which of them to print.
+    """
+    shown = "  ".join(f"{name.removeprefix('train/')} {values[name]:.4f}" for name in order if name in values)
+    return f"{step:6d}/{steps}  {seconds * 1000:.0f} ms/step  {shown}"

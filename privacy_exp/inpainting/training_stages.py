@@ -1,0 +1,208 @@
+"""The stages of train_inpainter, each of which picks up where it was killed."""
+
+import json
+import logging
+import math
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, StableDiffusionInpaintPipeline
+from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.utilities.seed import isolate_rng
+
+from privacy_exp.data.base import FaceData
+from privacy_exp.inpainting.autoencoder_training import AutoencoderTraining, latent_scale
+from privacy_exp.inpainting.denoiser_training import DenoiserTraining
+from privacy_exp.inpainting.loading import load_pipeline
+from privacy_exp.inpainting.networks import add_lora, build_autoencoder, build_pipeline, save_lora, save_pipeline
+from privacy_exp.inpainting.training import StepTraining, TrainingFaces, collect, log_line
+from privacy_exp.seeds import generator
+from privacy_exp.store.files import write_text
+
+log = logging.getLogger(__name__)
+
+STAGES = ("autoencoder", "unet", "export")
+RECIPE = ("seed", "parts", "max_photos", "mirror", "init_from", "lora_rank", "networks")
+"""Keys that every stage's weights depend on, besides the data, the trainer's precision and the stage's own keys."""
+
+
+class Progress(Callback):
+    """Prints a line every so many steps.
+
+    Args:
+        every: steps.
+        total: steps of the stage.
+    """
+
+    def __init__(self, every: int, total: int) -> None:
+        self.every, self.total, self.since = every, total, time.perf_counter()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        """Prints where the training stands.
+
+        Args:
+            trainer: knows the step and what was logged.
+            pl_module: ignored.
+            args: ignored.
+        """
+        del pl_module, args
+        step = trainer.global_step
+        if step % self.every == 0:
+            now = time.perf_counter()
+            values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+            log.info(log_line(step, self.total, (now - self.since) / self.every, values, sorted(values)))
+            self.since = now
+
+
+class InpainterTraining:
+    """Trains an inpainting checkpoint in resumable stages.
+
+    Args:
+        data: after `setup()`; its photos and attributes are what is learnt.
+        trainer: builds the Lightning trainer.
+        config: conf/train_inpainter.yaml as plain values.
+
+    Raises:
+        ValueError: for keys that do not go together, or a `work` folder of another recipe.
+    """
+
+    def __init__(self, data: FaceData, trainer: Callable[..., Trainer], config: Mapping[str, Any]) -> None:
+        if unknown := [stage for stage in config["stages"] if stage not in STAGES]:
+            raise ValueError(f"`stages` may hold {', '.join(STAGES)}, but got {', '.join(unknown)}.")
+        if config["lora_rank"] is not None and config["init_from"] is None:
+            raise ValueError("`lora_rank` changes a given checkpoint, but `init_from` is null. Name one there.")
+        self.data, self.trainer, self.config = data, trainer, config
+        self.work = Path(config["work"]).expanduser()
+        self.dtype = {"float16": torch.float16, "float32": torch.float32, "bfloat16": torch.bfloat16}.get(
+            config["export_dtype"]
+        )
+        if self.dtype is None:
+            raise ValueError(f"`export_dtype` must be float16, bfloat16 or float32, but got {config['export_dtype']}.")
+        self._faces: TrainingFaces | None = None
+
+    def run(self) -> Path:
+        """Runs the stages that were asked for and returns the folder of the checkpoint."""
+        with isolate_rng(), warnings.catch_warnings():
+            # The loader only counts; workers would make it no faster.
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            for stage in STAGES:
+                if stage in self.config["stages"]:
+                    getattr(self, f"_{stage}")()
+        return Path(self.config["out"]).expanduser()
+
+    def _autoencoder(self) -> None:
+        if self.config["init_from"] is not None:
+            log.info("autoencoder: taken from %s", self.config["init_from"])
+            return
+        self._fit(self._autoencoder_module())
+
+    def _autoencoder_module(self) -> AutoencoderTraining:
+        self._seed("autoencoder")
+        vae = build_autoencoder(self.config["networks"]["autoencoder"])
+        return AutoencoderTraining(vae, self._photos(vae.config.sample_size), **self._recipe("autoencoder"))
+
+    def _unet(self) -> None:
+        self._fit(self._unet_module())
+
+    def _unet_module(self) -> DenoiserTraining:
+        recipe, start, rank = self._recipe("unet"), self.config["init_from"], self.config["lora_rank"]
+        train_text = recipe.pop("train_text")
+        if start is not None:
+            pipe: Any = load_pipeline(start, None, None, torch.float32)
+            if not isinstance(pipe, StableDiffusionInpaintPipeline):
+                raise ValueError(f"`init_from` must hold a Stable Diffusion checkpoint, but {start} holds SDXL.")
+        else:
+            vae = self._trained_autoencoder()
+            self._seed("unet")
+            pipe = build_pipeline(vae, self.config["networks"])
+        if rank is not None:
+            self._seed("unet")
+            add_lora(pipe.unet, rank)
+        self.pipe = pipe
+        faces = self._photos(pipe.unet.config.sample_size * pipe.vae_scale_factor)
+        return DenoiserTraining(pipe, faces, start is None if train_text is None else train_text, **recipe)
+
+    def _trained_autoencoder(self) -> AutoencoderKL:
+        module = self._autoencoder_module()
+        self._load(module)
+        vae: Any = module.networks["vae"].requires_grad_(False).eval()
+        vae.register_to_config(scaling_factor=latent_scale(vae, module.faces, generator(module.seed, "scale")))
+        return vae
+
+    def _export(self) -> None:
+        module, out = self._unet_module(), Path(self.config["out"]).expanduser()
+        step = self._load(module)
+        if self.config["lora_rank"] is None:
+            save_pipeline(self.pipe, out, self.dtype)  # type: ignore[arg-type]  # checked in __init__
+        else:
+            save_lora(self.pipe.unet, out)
+        log.info("export: the average after %d steps is in %s", step, out)
+
+    def _photos(self, size: int) -> TrainingFaces:
+        if self._faces is None:
+            keys = ("parts", "mirror", "max_photos", "seed")
+            parts, mirror, limit, seed = (self.config[key] for key in keys)
+            self._faces = collect(self.data, parts, size, mirror, limit, seed, self.work)
+            log.info("%d photos of %d px, mirror images included", len(self._faces.pixels), size)
+        return self._faces
+
+    def _seed(self, stage: str) -> None:
+        seed_everything(generator(self.config["seed"], stage, "weights").initial_seed() % 2**32, verbose=False)
+
+    def _recipe(self, stage: str) -> dict[str, Any]:
+        return {**self.config[stage], "seed": self.config["seed"]}
+
+    def _checkpoint(self, stage: str) -> Path:
+        return self.work / stage / "last.ckpt"
+
+    def _fit(self, module: StepTraining) -> None:
+        self._same_recipe(module.stage)
+        file, every = self._checkpoint(module.stage), self.config["checkpoint_every"]
+        keeper = ModelCheckpoint(
+            file.parent, "last", every_n_train_steps=every, save_top_k=1, enable_version_counter=False
+        )
+        trainer = self.trainer(
+            max_steps=module.steps,
+            max_epochs=-1,
+            logger=False,
+            enable_checkpointing=True,
+            enable_progress_bar=False,
+            gradient_clip_val=1.0,
+            callbacks=[keeper, Progress(self.config["log_every"], module.steps)],
+        )
+        trainer.fit(module, ckpt_path=file if file.is_file() else None, weights_only=True)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        trainer.save_checkpoint(file)
+
+    def _load(self, module: StepTraining) -> int:
+        """Puts a stage's averaged weights into its networks; returns the step they are of."""
+        file = self._checkpoint(module.stage)
+        if not file.is_file():
+            raise ValueError(f"`stages` needs {module.stage} first: there is no {file}.")
+        state = torch.load(file, map_location="cpu", weights_only=True)
+        module.load_state_dict(state["state_dict"], strict=False)
+        module.take_average()
+        return int(state["global_step"])
+
+    def _same_recipe(self, stage: str) -> None:
+        """Writes down what the stage's weights depend on, or refuses to go on with weights of another recipe."""
+        earlier = STAGES[: STAGES.index(stage) + 1]
+        recipe = {key: self.config[key] for key in (*RECIPE, *earlier)} | {"data": self.data.digest()}
+        for part in earlier:
+            recipe[part] = {k: v for k, v in recipe[part].items() if k != "compile"}
+        text, file = json.dumps(recipe, indent=1, sort_keys=True), self.work / stage / "recipe.json"
+        if file.is_file() and file.read_text() != text:
+            raise ValueError(
+                f"`work` holds a training of another recipe ({file}), which can't be resumed with this one. Give "
+                "another folder, work=DIR, or remove it."
+            )
+        write_text(file, text)
+
+
+__all__ = ["STAGES", "InpainterTraining", "Progress"]

@@ -1,0 +1,36 @@
+"""Trains an inpainting checkpoint: autoencoder → UNet with text encoder → an ordinary diffusers folder.
+
+python -m privacy_exp.train_inpainter [key=value ...]      torch is imported inside, so that --help is quick
+"""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from privacy_exp.entry import entry_point
+
+
+def run(config: DictConfig) -> Path:
+    """Runs the configured stages and returns the folder of the checkpoint.
+
+    Args:
+        config: composed from conf/train_inpainter.yaml.
+
+    Raises:
+        ValueError: input that cannot be used; the message names it and the way out.
+    """
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    from privacy_exp.inpainting.training_stages import InpainterTraining
+
+    data = instantiate(config.data)
+    data.setup()
+    plain = OmegaConf.to_container(config, resolve=True)
+    return InpainterTraining(data, instantiate(config.trainer), plain).run()  # type: ignore[arg-type]
+
+
+main = entry_point("train_inpainter", run)
+
+if __name__ == "__main__":
+    main()
