@@ -59,7 +59,7 @@ def stack(texts: list[Text]) -> Text:
     Args:
         texts: of one checkpoint.
     """
-    return Text(*(None if parts[0] is None else torch.cat(parts) for parts in zip(*texts, strict=True)))
+    return Text(*(torch.cat([text[field] for text in texts]) for field, one in enumerate(texts[0]) if one is not None))
 
 
 class Interval:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import diffusers
 import torch
@@ -20,7 +20,7 @@ from diffusers.utils import logging as diffusers_logging
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from transformers.utils import logging as transformers_logging
 
-Pipeline = StableDiffusionInpaintPipeline | StableDiffusionXLInpaintPipeline
+Pipeline: TypeAlias = StableDiffusionInpaintPipeline | StableDiffusionXLInpaintPipeline
 _Loaded = TypeVar("_Loaded")
 
 # What a checkpoint says it was saved from -> the pipeline that inpaints with it, and what it must not load: a safety
@@ -125,7 +125,7 @@ def load_lora(pipe: Pipeline, lora: str, revision: str | None, scale: float) -> 
 
     Args:
         pipe: the pipeline, changed in place.
-        lora: folder, .safetensors file or hub id.
+        lora: folder, .safetensors file or hub id (of a repository with a pytorch_lora_weights.safetensors).
         revision: commit, tag or branch on the hub.
         scale: weight of the change, usually 1.
 
@@ -137,7 +137,14 @@ def load_lora(pipe: Pipeline, lora: str, revision: str | None, scale: float) -> 
     place = resolve(lora, "lora")
 
     def load(local_files_only: bool) -> None:
-        pipe.load_lora_weights(place, revision=revision, local_files_only=local_files_only, use_safetensors=True)
+        pipe.load_lora_weights(
+            place,
+            # Without network a repository can't be asked for its files' names; a folder or a file needs no telling.
+            weight_name=None if Path(place).exists() else "pytorch_lora_weights.safetensors",
+            revision=revision,
+            local_files_only=local_files_only,
+            use_safetensors=True,
+        )
 
     _cached_first(load, place, "lora")
     if not pipe.get_active_adapters():

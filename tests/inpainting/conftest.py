@@ -149,8 +149,8 @@ def saved(pipe: object, folder: Path) -> str:
 
 @pytest.fixture
 def faces() -> Faces:
-    """Five smooth pictures of 32 px with labels and attributes."""
-    return some_faces(5, 32, 32)
+    """Three smooth pictures of 32 px with labels and attributes."""
+    return some_faces(3, 32, 32)
 
 
 def some_faces(count: int, height: int, width: int) -> Faces:
@@ -175,5 +175,5 @@ def some_masks(count: int, height: int, width: int) -> torch.Tensor:
 
 @pytest.fixture
 def masks() -> torch.Tensor:
-    """Masks for `faces`."""
-    return some_masks(5, 32, 32)
+    """Masks for `faces`; the last one hides nothing."""
+    return some_masks(3, 32, 32)

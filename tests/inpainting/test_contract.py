@@ -43,7 +43,7 @@ def inpainter(request: pytest.FixtureRequest) -> Inpainter:
         checkpoint = request.getfixturevalue(STAND_IN[name])
         changes |= {"checkpoint": checkpoint, "revision": None, "variant": None, "native_size": 32}
     if name in STAND_IN and name != "vae_round_trip":
-        changes |= {"num_inference_steps": 3}
+        changes |= {"num_inference_steps": 2}
     if name == "sd15_lcm":
         changes |= {"lora": request.getfixturevalue("lora"), "lora_revision": None}
     path = next(path for path in GROUP if path.stem == name)
@@ -84,7 +84,7 @@ def test_kept_pixels_come_back_bit_for_bit(inpainter: Inpainter, faces: Faces, m
     assert result.shape == faces.images.shape
     assert result.dtype == faces.images.dtype
     assert torch.equal(result.masked_select(~masks), faces.images.masked_select(~masks))
-    assert 0 <= result.min()
+    assert result.min() >= 0
     assert result.max() <= 1
     assert torch.equal(faces.images, before)
     assert torch.equal(masks, masks_before)
@@ -104,19 +104,19 @@ def test_batches_and_order_change_nothing(inpainter: Inpainter, faces: Faces, ma
     whole = inpainter(faces, masks, seed=0)
     single = torch.cat([inpainter(pick(faces, [i]), masks[i : i + 1], seed=0) for i in range(len(faces.ids))])
     assert close(whole, single)
-    order = [3, 0, 4, 2, 1]
+    order = [1, 2, 0]
     assert close(whole[order], inpainter(pick(faces, order), masks[order], seed=0))
 
 
 def test_round_trip_and_latent_share(inpainter: Inpainter, faces: Faces, masks: torch.Tensor) -> None:
     control = inpainter.round_trip(faces, masks)
     assert control.shape == faces.images.shape
-    assert 0 <= control.min()
+    assert control.min() >= 0
     assert control.max() <= 1
     if not (hasattr(inpainter, "pipe") or hasattr(inpainter, "vae")):
         assert torch.equal(control, faces.images)
     share = inpainter.latent_share(masks)
-    assert share.shape == (5,)
+    assert share.shape == (3,)
     assert (share - masks.float().mean(dim=(1, 2, 3))).abs().max() < 0.1
     assert share[-1] == 0
 
@@ -131,6 +131,6 @@ def test_any_size(inpainter: Inpainter, height: int, width: int) -> None:
 
 
 def test_everything_and_nothing(inpainter: Inpainter, faces: Faces) -> None:
-    nothing = torch.zeros(5, 1, 32, 32, dtype=torch.bool)
+    nothing = torch.zeros(3, 1, 32, 32, dtype=torch.bool)
     assert torch.equal(inpainter(faces, nothing, seed=0), faces.images)
     assert inpainter(faces, ~nothing, seed=0).isfinite().all()

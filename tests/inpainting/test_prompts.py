@@ -47,7 +47,7 @@ def test_plain_prompt_needs_no_attributes() -> None:
     ],
 )
 def test_bad_field_is_named(template: str, names: list[str]) -> None:
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match="`prompt`") as error:
         fill(template, faces(Smiling=[True]))
     assert all(name in str(error.value) for name in names)
 
