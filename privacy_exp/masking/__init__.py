@@ -1,0 +1,1 @@
+"""Masks: which pixels are hidden, at one exact budget."""

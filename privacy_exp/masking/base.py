@@ -64,14 +64,18 @@ class Masker(ABC):
         scores = self.score(faces, recognizer, [generator(seed, i, "score") for i in faces.ids])
         allowed = self._allowed(faces)
         ties = [generator(seed, i, "ties") for i in faces.ids]
-        masks = [hide(s, mask_ratio, self.granularity, a, g) for s, a, g in zip(scores[:, 0], allowed, ties, strict=True)]
+        masks = [
+            hide(s, mask_ratio, self.granularity, a, g) for s, a, g in zip(scores[:, 0], allowed, ties, strict=True)
+        ]
         return torch.stack(masks)[:, None].to(faces.images.device)
 
     def _allowed(self, faces: Faces) -> list[Bool[Tensor, "h w"] | None]:
         if self.region == "frame":
             return [None] * len(faces.ids)
         if faces.landmarks is None:
-            raise ValueError("`region: face` needs the five landmarks, which this data lacks; use `masking.region=frame`.")
+            raise ValueError(
+                "`region: face` needs the five landmarks, which this data lacks; use `masking.region=frame`."
+            )
         height, width = faces.images.shape[-2:]
         return [face_region(points, height, width) for points in faces.landmarks]
 

@@ -1,0 +1,1 @@
+"""Files: run folders, records, and what has been computed already."""

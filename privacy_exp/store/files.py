@@ -1,4 +1,4 @@
-"""The one way files come into being here: under a temporary name, then renamed, so that nothing half-written is seen."""
+"""How files come into being: under a temporary name, then renamed, so that nothing half-written is seen."""
 
 import errno
 import os

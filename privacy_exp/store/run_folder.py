@@ -78,7 +78,9 @@ class RunFolder:
             if not rest or not (class_id.isdecimal() or class_id == UNKNOWN):
                 raise ValueError(f"{path} is not named {{image-id}}-{KINDS[kind]}-label-{{class-id}}{path.suffix}.")
             if image_id in found:
-                raise ValueError(f"image id {image_id!r} occurs twice in {folder}: {found[image_id][0].name}, {path.name}.")
+                raise ValueError(
+                    f"image id {image_id!r} occurs twice in {folder}: {found[image_id][0].name}, {path.name}."
+                )
             found[image_id] = (path, None if class_id == UNKNOWN else int(class_id))
         if not found:
             raise FileNotFoundError(f"{folder} holds no pictures; a run folder has {', '.join(KINDS)} sub-folders.")
@@ -93,7 +95,9 @@ class RunFolder:
         images = [_read_rgb(path) for path in paths]
         for path, image in zip(paths, images, strict=True):
             if image.shape != images[0].shape:
-                raise ValueError(f"{path} is {image.shape[1]}x{image.shape[0]}, but {paths[0].name} is not: one size a run.")
+                raise ValueError(
+                    f"{path} is {image.shape[1]}x{image.shape[0]}, but {paths[0].name} is not: one size a run."
+                )
         return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
 
     def read_masks(self, paths: Sequence[Path]) -> Masks:
@@ -112,4 +116,6 @@ def _read_rgb(path: Path) -> np.ndarray:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
     except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as a picture ({error}); run the cell again to write it anew.") from error
+        raise ValueError(
+            f"{path} cannot be read as a picture ({error}); run the cell again to write it anew."
+        ) from error

@@ -1,0 +1,61 @@
+"""Masks and repaints a folder of one's own face crops; nothing is fitted, nothing is scored.
+
+python -m privacy_exp.anonymize data=folder data.root=DIR recognition.checkpoint=RUN out=DIR
+"""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from privacy_exp.entry import entry_point
+
+
+def run(config: DictConfig) -> None:
+    """Writes original, mask and result of every photo into `out`.
+
+    Without `recognition.checkpoint` only methods that need no recogniser work. Photos without identities are explained
+    by what the recogniser predicts, and their class id in the file names is "unknown".
+
+    Args:
+        config: composed from conf/anonymize.yaml.
+
+    Raises:
+        ValueError: input that cannot be used; the message names it and the way out.
+    """
+    from hydra.utils import instantiate
+
+    from privacy_exp.cell import check_keys, plain_config
+    from privacy_exp.recognition.fit import load_checkpoint
+    from privacy_exp.stages import anonymize
+    from privacy_exp.store.run_folder import RunFolder
+
+    check_keys(config)
+    plain = plain_config(config)
+    masker, inpainter, data = (instantiate(config[part]) for part in ("masking", "inpainting", "data"))
+    data.setup()
+    recognizer = None
+    if config.recognition.checkpoint is not None:
+        recognizer = load_checkpoint(config.recognition.checkpoint)
+        recognizer.choose_target_layer(config.recognition.target_layer)
+        recognizer.to("cuda" if plain["trainer"]["accelerator"] in ("gpu", "cuda") else "cpu")
+    photos = [photo for part in ("train", "val", "test") for photo in data.photos[part]]
+    size = config.batch_size
+    out = Path(config.out)
+    anonymize(
+        (data.faces(photos[i : i + size]) for i in range(0, len(photos), size)),
+        len(photos),
+        recognizer,
+        masker,
+        inpainter,
+        config.mask_ratio,
+        config.seed,
+        RunFolder(out, config.image_format),
+        control=False,
+    )
+    print(f"{len(photos)} photos anonymised; results {out / 'results'}")
+
+
+main = entry_point("anonymize", run)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""One cell of a study: a configuration, the parts built from it, and what its stages find."""
+
+import logging
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from privacy_exp.data.identity_split import write_manifest
+from privacy_exp.evaluation.privacy import privacy_metrics
+from privacy_exp.evaluation.score import score_folder
+from privacy_exp.report.grid import write_grid
+from privacy_exp.report.table import result_table
+from privacy_exp.stages import Anonymized, Fitted, anonymize, fit, keep_checkpoint
+from privacy_exp.store.files import write_text
+from privacy_exp.store.keys import content_key
+from privacy_exp.store.record import SCHEMA, Record, write_images
+from privacy_exp.store.run_folder import FORMATS, RunFolder
+from privacy_exp.store.store import Store
+
+log = logging.getLogger(__name__)
+
+
+class Cell:
+    """Builds every part before anything expensive starts, so that bad input fails at once.
+
+    Args:
+        config: composed from conf/train.yaml.
+
+    Raises:
+        ValueError: a key outside its range.
+    """
+
+    def __init__(self, config: DictConfig) -> None:
+        check_keys(config)
+        hydra = HydraConfig.get()
+        self.config = config
+        self.plain = plain_config(config)
+        self.folder = Path(hydra.runtime.output_dir)
+        self.choices = {k: v for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/") and v is not None}
+        multirun = hydra.mode == RunMode.MULTIRUN
+        self.group = Path(hydra.sweep.dir).name if multirun else self.folder.name
+        self.name = f"{self.group}-{hydra.job.num}" if multirun else self.folder.name
+        self.warnings: list[str] = []
+        self.masker = instantiate(config.masking)
+        self.inpainter = instantiate(config.inpainting)
+        self.tracking = instantiate(config.tracking)
+        self.net = {name: instantiate(config.recognition[name]) for name in ("net", "module")}
+        self.trainer = instantiate(config.trainer)
+        self.data = instantiate(config.data)
+        self.data.setup()
+        for line in self.data.skipped:
+            log.info("left out: %s", line)
+        if not self.masker.has_budget:
+            self._warn(f"`mask_ratio` is ignored: masking={self.choices['masking']} decides itself how much it hides.")
+
+    @property
+    def mask_ratio(self) -> float | None:
+        """The share asked for, or None where the method has no budget."""
+        return float(self.config.mask_ratio) if self.masker.has_budget else None
+
+    @property
+    def device(self) -> torch.device:
+        """What the networks run on: the trainer's accelerator."""
+        return torch.device("cuda" if self.plain["trainer"]["accelerator"] in ("gpu", "cuda") else "cpu")
+
+    def key(self) -> str:
+        """Content key of the scientific part of the configuration and the data; no paths, launcher or tracking."""
+        names = ("recognition", "masking", "inpainting", "seed", "image_format", "evaluation")
+        fields = {name: self.plain[name] for name in names}
+        trainer = {k: v for k, v in self.plain["trainer"].items() if k in ("precision", "accelerator")}
+        return content_key(
+            {"schema": SCHEMA, "data": self.data.digest(), "mask_ratio": self.mask_ratio, "trainer": trainer} | fields
+        )
+
+    def start_tracking(self) -> None:
+        """Opens the trackers and writes the manifest of the split."""
+        self.tracking.start(self.folder, self.name, self.group, self.plain)
+        write_manifest(self.folder / "manifest.csv", self.data.photos, self.data.identities)
+
+    def fit(self) -> Fitted:
+        """Fits or reuses the recogniser, moves it to the device and keeps its checkpoint in the run folder."""
+        parts = {**self.net, "trainer": self.trainer}
+        store = Store(self.config.store.root)
+        fitted = fit(self.data, parts, self.plain, int(self.config.seed), store, self.tracking.loggers)
+        fitted.recognizer.choose_target_layer(self.config.recognition.target_layer)
+        fitted.recognizer.to(self.device)
+        keep_checkpoint(fitted, self.folder)
+        log.info("recogniser: %s", "reused a fitted one" if fitted.reused else f"fitted in {fitted.seconds:.0f} s")
+        return fitted
+
+    def anonymize(self, fitted: Fitted) -> Anonymized:
+        """Masks and repaints the test photos into the run folder."""
+        self.inpainter.fit(self.data.batches("train"))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            result = anonymize(
+                self.data.batches("test", self.config.batch_size),
+                len(self.data.photos["test"]),
+                fitted.recognizer,
+                self.masker,
+                self.inpainter,
+                self.mask_ratio or 0.0,
+                int(self.config.seed),
+                RunFolder(self.folder, self.config.image_format),
+            )
+        for warning in caught:
+            if str(warning.filename).find("privacy_exp") >= 0:
+                self._warn(str(warning.message))
+        return result
+
+    def score(self, fitted: Fitted, anonymized: Anonymized) -> Record:
+        """Scores the saved files, writes `images.parquet`, `record.json` and `grid.png`, and tells the trackers."""
+        started = time.perf_counter()
+        evaluation = self.config.evaluation
+        folder = RunFolder(self.folder)
+        table = score_folder(folder, fitted.recognizer, self.data.identities, evaluation.batch_size)
+        table = table.merge(anonymized.shares, on="image_id", how="left", validate="one_to_one")
+        metrics = privacy_metrics(table, len(self.data.identities), evaluation.floor)
+        seconds = time.perf_counter() - started
+        write_images(self.folder, table)
+        record = Record(
+            key=self.key(),
+            choices=self.choices,
+            config=self.plain,
+            mask_ratio=self.mask_ratio,
+            seed=int(self.config.seed),
+            n=len(table),
+            metrics=metrics,
+            observers=[] if metrics["worst_observer"].value is None else ["c"],
+            timing={
+                "fit_s": fitted.seconds,
+                "fit_reused": fitted.reused,
+                "mask_s": anonymized.mask_s,
+                "inpaint_s": anonymized.inpaint_s,
+                "evaluate_s": seconds,
+                "images_per_s": len(table) / (anonymized.mask_s + anonymized.inpaint_s),
+            },
+            details={"guidance": self.inpainter.guidance, "skipped": self.data.skipped},
+            warnings=self.warnings,
+            device=str(self.device),
+        )
+        record.write(self.folder)
+        self.tracking.log_record(record, write_grid(folder, self.folder / "grid.png"))
+        return record
+
+    def clean_accuracy(self, fitted: Fitted) -> float:
+        """Accuracy on the test photos as they are, printed with the checkpoint's path; for `fit_only`."""
+        from privacy_exp.recognition.fit import clean_accuracy
+
+        accuracy = clean_accuracy(fitted.recognizer, self.data.batches("test"))
+        write_text(self.folder / "clean_accuracy.txt", f"{accuracy:.6f}\n")
+        print(f"clean test accuracy {accuracy:.4f} over {len(self.data.photos['test'])} photos")
+        print(f"checkpoint {self.folder / 'recognizer.ckpt'}")
+        return accuracy
+
+    def show(self, record: Record) -> None:
+        """Prints the result table and where the files are."""
+        print(result_table(record, self.folder))
+
+    def objective(self, record: Record) -> float | tuple[float, ...]:
+        """The metrics named in `objective`.
+
+        Raises:
+            ValueError: one of them has no value here.
+        """
+        values = []
+        for name in self.config.objective:
+            metric = record.metrics[name]
+            if metric.value is None:
+                raise ValueError(f"`objective` {name} has no value in this run: {metric.reason}.")
+            values.append(metric.value)
+        return values[0] if len(values) == 1 else tuple(values)
+
+    def _warn(self, message: str) -> None:
+        log.warning(message)
+        self.warnings.append(message)
+
+
+OBJECTIVES = (
+    "accuracy",
+    "accuracy_anonymized",
+    "fool_rate",
+    "fool_rate_at_5",
+    "control_fool_rate",
+    "fool_rate_net",
+    "worst_observer",
+)
+"""Metrics that a sweeper may optimise."""
+
+
+def check_keys(config: DictConfig) -> None:
+    """Checks the top-level keys once, at the boundary.
+
+    Raises:
+        ValueError: names the key, what is allowed and what came.
+    """
+    if isinstance(config.mask_ratio, str) or not 0 <= config.mask_ratio <= 1:
+        raise ValueError(f"`mask_ratio` must lie in [0, 1], but got {config.mask_ratio}.")
+    if config.image_format not in FORMATS:
+        raise ValueError(f"`image_format` must be one of {sorted(FORMATS)}, but got {config.image_format!r}.")
+    if not isinstance(config.seed, int) or config.seed < 0:
+        raise ValueError(f"`seed` must be a whole number of at least 0, but got {config.seed!r}.")
+    if config.batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1, but got {config.batch_size}.")
+    unknown = [name for name in config.objective if name not in OBJECTIVES]
+    if unknown or not config.objective:
+        raise ValueError(f"`objective` takes names out of {', '.join(OBJECTIVES)}, but got {list(config.objective)}.")
+    accelerator = config.trainer.get("accelerator")
+    if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise ValueError("`trainer=gpu` needs a CUDA device, and torch sees none; use trainer=cpu.")
+
+
+def plain_config(config: DictConfig) -> dict[str, Any]:
+    """The resolved configuration as plain values.
+
+    Raises:
+        ValueError: a key that still has to be given (`???`), by its name.
+    """
+    missing = OmegaConf.missing_keys(config)
+    if missing:
+        names = ", ".join(sorted(missing))
+        raise ValueError(f"{names} must be given: add {sorted(missing)[0]}=VALUE to the command line.")
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)  # noqa: S101  a DictConfig always gives a dict
+    return {str(key): value for key, value in plain.items()}

@@ -1,0 +1,103 @@
+"""Scoring a run folder after the fact."""
+
+import csv
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from privacy_exp.evaluation.privacy import privacy_metrics
+from privacy_exp.evaluation.score import score_folder
+from privacy_exp.recognition.fit import CHECKPOINT, checkpoint_identities, load_checkpoint
+from privacy_exp.report.table import metric_table
+from privacy_exp.store.files import atomic_file, write_text
+from privacy_exp.store.run_folder import RunFolder
+
+
+def rescore(
+    run: str | Path,
+    checkpoint: str | None = None,
+    label_map: str | None = None,
+    floor: float = 0.8,
+    batch_size: int = 32,
+    device: str = "cpu",
+) -> dict[str, float | None]:
+    """Scores the pictures in `run`, prints the table, and writes `evaluation.json` and `evaluation.parquet` there.
+
+    Args:
+        run: a folder with `original`, `masks` and `results`, and `control` where there is one.
+        checkpoint: recogniser, a file or a run folder; None takes the run's own.
+        label_map: csv with the columns `class_id, identity`: what the class ids in the file names mean. None takes
+            them as the recogniser's own.
+        floor: clean accuracy below it flags every privacy figure.
+        batch_size: pictures at a time.
+        device: "cpu" or "cuda".
+
+    Returns:
+        Metric names to values.
+
+    Raises:
+        FileNotFoundError: no such folder, no pictures or no recogniser.
+        ValueError: pictures that do not pair, or classes that the recogniser does not know.
+    """
+    path = Path(run)
+    if not path.is_dir():
+        raise FileNotFoundError(f"`run` must be a run folder, but {path} is none.")
+    source = checkpoint if checkpoint is not None else path / CHECKPOINT
+    if checkpoint is None and not Path(source).is_file():
+        raise FileNotFoundError(f"{path} holds no {CHECKPOINT}; name one with recognition.checkpoint=RUN_OR_FILE.")
+    identities = checkpoint_identities(source)
+    recognizer = load_checkpoint(source).to(torch.device(device))
+    classes = None if label_map is None else read_label_map(Path(label_map), identities)
+    table = score_folder(RunFolder(path), recognizer, identities, batch_size, classes=classes)
+    table = _with_shares(table, path / "images.parquet")
+    metrics = privacy_metrics(table, len(identities), floor)
+    with atomic_file(path / "evaluation.parquet") as temporary:
+        table.to_parquet(temporary, engine="pyarrow", index=False)
+    content = {"checkpoint": str(source), "n": len(table), "metrics": {k: asdict(m) for k, m in metrics.items()}}
+    write_text(path / "evaluation.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+    print(metric_table(f"{path.name} · {len(table)} images", metrics))
+    print(f"files    {path / 'evaluation.json'}")
+    return {name: metric.value for name, metric in metrics.items()}
+
+
+def read_label_map(path: Path, identities: list[str]) -> dict[int, int]:
+    """Class id in the file names to the recogniser's label.
+
+    Args:
+        path: csv with the columns `class_id, identity`.
+        identities: the recogniser's, in the order of its labels.
+
+    Raises:
+        ValueError: columns are missing, a class id is no number or stands twice, or an identity is unknown.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"`label_map` must be a csv file, but {path} is none.")
+    labels = {identity: label for label, identity in enumerate(identities)}
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file)
+        if not {"class_id", "identity"} <= set(rows.fieldnames or ()):
+            raise ValueError(f"{path} needs the columns class_id and identity, but has {rows.fieldnames}.")
+        classes: dict[int, int] = {}
+        for line, row in enumerate(rows, start=2):
+            if not row["class_id"].isdecimal() or int(row["class_id"]) in classes:
+                raise ValueError(
+                    f"{path} line {line}: class id {row['class_id']!r} is no number, or stands there twice."
+                )
+            if row["identity"] not in labels:
+                known = ", ".join(identities[:5])
+                raise ValueError(
+                    f"{path} line {line}: the recogniser does not know {row['identity']!r}; it knows {known}, …"
+                )
+            classes[int(row["class_id"])] = labels[row["identity"]]
+    return classes
+
+
+def _with_shares(table: pd.DataFrame, written: Path) -> pd.DataFrame:
+    """The shares that only the run itself could know, from its own table; null in a folder made elsewhere."""
+    names = ["share_asked", "share_hidden_face", "share_hidden_latent"]
+    if written.is_file():
+        return table.merge(pd.read_parquet(written)[["image_id", *names]], on="image_id", how="left")
+    return table.assign(**{name: pd.array([None] * len(table), dtype="Float64") for name in names})

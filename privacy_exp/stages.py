@@ -1,0 +1,190 @@
+"""The stages of a run, shared by the entry points: fit, anonymise, score."""
+
+import logging
+import shutil
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from pytorch_lightning.loggers import Logger
+from torch import Tensor
+from tqdm import tqdm
+
+from privacy_exp.data.base import FaceData
+from privacy_exp.inpainting.base import Inpainter
+from privacy_exp.masking.base import Masker
+from privacy_exp.masking.regions import face_region
+from privacy_exp.recognition.base import Recognizer
+from privacy_exp.recognition.fit import CHECKPOINT, fit_key, fit_recognizer, load_checkpoint, save_checkpoint
+from privacy_exp.store.run_folder import RunFolder
+from privacy_exp.store.store import Store
+from privacy_exp.types import Faces, Landmarks, Masks
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Anonymized:
+    """What the anonymising stage leaves besides pictures.
+
+    Attributes:
+        shares: a row an image with `image_id, share_asked, share_hidden_face, share_hidden_latent`.
+        mask_s: seconds spent on masks.
+        inpaint_s: seconds spent on repainting, without the control.
+    """
+
+    shares: pd.DataFrame
+    mask_s: float = 0.0
+    inpaint_s: float = 0.0
+
+
+@dataclass
+class Fitted:
+    """A recogniser for the data's identities and where it came from.
+
+    Attributes:
+        recognizer: fitted, in evaluation mode.
+        checkpoint: its file.
+        seconds: of the fit; 0 when it was reused.
+        reused: whether the store or `recognition.checkpoint` had it.
+    """
+
+    recognizer: Recognizer
+    checkpoint: Path
+    seconds: float
+    reused: bool
+
+
+def fit(
+    data: FaceData,
+    parts: Mapping[str, Any],
+    config: Mapping[str, Any],
+    seed: int,
+    store: Store,
+    loggers: Sequence[Logger] = (),
+) -> Fitted:
+    """Fits the recogniser, or takes the one that the same data, recogniser, trainer and seed produced before.
+
+    Args:
+        data: after `setup()`.
+        parts: `net`, `module` and `trainer`, the factories that the fit calls.
+        config: `recognition` and `trainer` as plain values, of which the key is made.
+        seed: of the fit.
+        store: keeps fitted recognisers.
+        loggers: take the training curves.
+    """
+    recognition = config["recognition"]
+    if recognition["checkpoint"] is not None:
+        recognizer = load_checkpoint(recognition["checkpoint"], identities=data.identities or None)
+        return Fitted(recognizer, Path(recognition["checkpoint"]), 0.0, reused=True)
+    seconds = 0.0
+
+    def compute(folder: Path) -> None:
+        nonlocal seconds
+        fitted = fit_recognizer(
+            data, parts["net"], parts["module"], parts["trainer"], seed, folder, recognition["init_from"], loggers
+        )
+        save_checkpoint(folder / CHECKPOINT, fitted.recognizer, data.identities)
+        seconds = fitted.seconds
+
+    fields = fit_key(data, recognition["net"], recognition["module"], config["trainer"], seed, recognition["init_from"])
+    folder, reused = store.fetch("recognizer", fields, compute)
+    return Fitted(load_checkpoint(folder / CHECKPOINT), folder / CHECKPOINT, seconds, reused)
+
+
+def keep_checkpoint(fitted: Fitted, folder: Path) -> None:
+    """Copies the checkpoint into the run folder, so that the folder is complete wherever it goes."""
+    source = fitted.checkpoint / CHECKPOINT if fitted.checkpoint.is_dir() else fitted.checkpoint
+    target = folder / CHECKPOINT
+    if source.resolve() != target.resolve():
+        shutil.copyfile(source, target)
+
+
+def anonymize(
+    batches: Iterable[Faces],
+    total: int,
+    recognizer: Recognizer | None,
+    masker: Masker,
+    inpainter: Inpainter,
+    mask_ratio: float,
+    seed: int,
+    folder: RunFolder,
+    control: bool = True,
+) -> Anonymized:
+    """Masks and repaints faces batch by batch and saves original, mask, result and control.
+
+    Args:
+        batches: the faces.
+        total: how many there are, for the bar.
+        recognizer: explained by guided methods.
+        masker: decides what to hide.
+        inpainter: repaints it.
+        mask_ratio: share of the frame to hide.
+        seed: of masks and noise.
+        folder: takes the pictures.
+        control: whether to save the same mask filled by one encode and decode.
+
+    Raises:
+        SanityError: more than 1 % of the results are black or flat.
+    """
+    device = torch.device("cpu") if recognizer is None else next(recognizer.parameters()).device
+    rows: list[pd.DataFrame] = []
+    stage = Anonymized(pd.DataFrame())
+    bar = tqdm(total=total, desc="anonymising", unit="img")
+    for cpu_faces in batches:
+        faces = to_device(cpu_faces, device)
+        started = time.perf_counter()
+        masks = masker.mask(faces, recognizer, mask_ratio, seed)
+        masked = time.perf_counter()
+        results = inpainter(faces, masks, seed)
+        painted = time.perf_counter()
+        stage.mask_s += masked - started
+        stage.inpaint_s += painted - masked
+        folder.save("original", faces.ids, faces.labels, faces.images)
+        folder.save("masks", faces.ids, faces.labels, masks)
+        folder.save("results", faces.ids, faces.labels, results)
+        if control:
+            round_trip = torch.where(masks, inpainter.round_trip(faces, masks).clamp(0, 1), faces.images)
+            folder.save("control", faces.ids, faces.labels, round_trip)
+        rows.append(_shares(faces, masks, masker, inpainter, mask_ratio))
+        bar.update(len(faces.ids))
+    bar.close()
+    inpainter.sanity.check()
+    if not rows:
+        raise ValueError("there are no images to anonymise; check `data.split` and `data.max_test_images`.")
+    stage.shares = pd.concat(rows, ignore_index=True)
+    return stage
+
+
+def to_device(faces: Faces, device: torch.device) -> Faces:
+    """The same faces with every tensor on `device`."""
+
+    def move(value: Tensor | None) -> Tensor | None:
+        return None if value is None else value.to(device)
+
+    attributes = None if faces.attributes is None else {k: v.to(device) for k, v in faces.attributes.items()}
+    return Faces(faces.ids, faces.images.to(device), move(faces.labels), move(faces.landmarks), attributes)
+
+
+def _shares(faces: Faces, masks: Masks, masker: Masker, inpainter: Inpainter, mask_ratio: float) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "image_id": faces.ids,
+            "share_asked": pd.array([mask_ratio if masker.has_budget else None] * len(faces.ids), dtype="Float64"),
+            "share_hidden_face": pd.array(share_of_face(masks, faces.landmarks), dtype="Float64"),
+            "share_hidden_latent": inpainter.latent_share(masks).cpu().double().numpy(),
+        }
+    )
+
+
+def share_of_face(masks: Masks, landmarks: Landmarks | None) -> list[float | None]:
+    """Hidden share of each face region; None where there are no landmarks."""
+    if landmarks is None:
+        return [None] * len(masks)
+    height, width = masks.shape[-2:]
+    regions = [face_region(points, height, width) for points in landmarks]
+    return [float(m[0].cpu()[r].float().mean()) if r.any() else None for m, r in zip(masks, regions, strict=True)]

@@ -1,0 +1,1 @@
+"""CSV and W&B as mirrors of the record."""

@@ -1,0 +1,123 @@
+"""CSV and W&B as mirrors of the record: the record is the truth, these are for looking."""
+
+import netrc
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import wandb
+from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+
+from privacy_exp.store.record import Record
+
+
+class CsvTracking:
+    """Curves and final figures as `csv/metrics.csv` in the run folder."""
+
+    def __init__(self) -> None:
+        self.loggers: list[Logger] = []
+
+    def start(self, folder: Path, name: str, group: str, config: Mapping[str, Any]) -> None:
+        """Opens the trackers of one run.
+
+        Args:
+            folder: the run folder.
+            name: of the run.
+            group: of all runs of one sweep.
+            config: plain values.
+        """
+        del name, group, config  # the run folder holds them already
+        self.loggers = [CSVLogger(folder, name="", version="csv")]
+
+    def log_record(self, record: Record, picture: Path | None = None) -> None:
+        """Logs every metric that has a value, with its interval.
+
+        Args:
+            record: of the finished run.
+            picture: a grid of faces, masks and results; only a tracker that was told to upload pictures takes it.
+        """
+        del picture
+        figures = {}
+        for name, metric in record.metrics.items():
+            parts = {"": metric.value, "/low": metric.low, "/high": metric.high}
+            figures |= {f"test/{name}{suffix}": value for suffix, value in parts.items() if value is not None}
+        for logger in self.loggers:
+            logger.log_metrics(figures)
+
+    def finish(self, failed: bool) -> None:
+        """Closes the trackers; belongs into a `finally`, else the next run of a sweep logs into this one.
+
+        Args:
+            failed: marks the run as failed.
+        """
+        for logger in self.loggers:
+            logger.finalize("failed" if failed else "success")
+
+
+class WandbTracking(CsvTracking):
+    """W&B through Lightning's logger, with the CSV beside it.
+
+    Args:
+        project: W&B project.
+        entity: W&B user or team; None takes the account's own.
+        mode: "offline" writes files for a later `wandb sync` and needs neither key nor network; "online" uploads;
+            "disabled" keeps the CSV alone.
+        tags: labels of the run.
+        upload_images: whether pictures may leave the machine. Keep it off for real people.
+    """
+
+    def __init__(self, project: str, entity: str | None, mode: str, tags: list[str], upload_images: bool) -> None:
+        super().__init__()
+        if mode not in ("offline", "online", "disabled"):
+            raise ValueError(f"`tracking.mode` must be offline, online or disabled, but got {mode!r}.")
+        if mode == "online" and not has_key():
+            raise ValueError(
+                "`tracking.mode=online` needs a W&B key, and none was found: run `wandb login`, set WANDB_API_KEY, "
+                "or stay with tracking.mode=offline and upload later with `wandb sync`."
+            )
+        self.project, self.entity, self.mode, self.tags = project, entity, mode, list(tags)
+        self.upload_images = upload_images
+
+    def start(self, folder: Path, name: str, group: str, config: Mapping[str, Any]) -> None:
+        """Opens the trackers of one run; see `CsvTracking.start`."""
+        super().start(folder, name, group, config)
+        if self.mode == "disabled":
+            return
+        settings = wandb.Settings(mode=self.mode, silent=True, console="off", x_disable_meta=True)
+        run = wandb.init(
+            project=self.project,
+            entity=self.entity,
+            name=name,
+            group=group,
+            job_type="train",
+            tags=self.tags,
+            config=dict(config),
+            dir=folder,
+            settings=settings,
+            reinit="finish_previous",
+        )
+        self.loggers.append(WandbLogger(experiment=run, offline=self.mode == "offline"))
+
+    def log_record(self, record: Record, picture: Path | None = None) -> None:
+        """Logs the metrics, puts them into the run's summary, and the picture if uploads are on."""
+        super().log_record(record, picture)
+        for logger in self.loggers:
+            if isinstance(logger, WandbLogger) and picture is not None and self.upload_images:
+                logger.log_image("test/grid", [str(picture)])
+
+    def finish(self, failed: bool) -> None:
+        """Closes the trackers; see `CsvTracking.finish`."""
+        super().finish(failed)
+        if wandb.run is not None:
+            wandb.run.finish(exit_code=1 if failed else 0)
+
+
+def has_key() -> bool:
+    """Whether W&B would find credentials: in WANDB_API_KEY or in the netrc file."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    path = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
+    return path.is_file() and netrc.netrc(path).authenticators(host) is not None

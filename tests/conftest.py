@@ -1,0 +1,68 @@
+"""Shapes and types are checked in every call of the package while tests run (jaxtyping + beartype)."""
+
+import os
+from pathlib import Path
+
+from jaxtyping import install_import_hook
+
+os.environ.setdefault("WANDB_MODE", "offline")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+hook = install_import_hook("privacy_exp", "typechecker.check")
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread_a_worker() -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def celeba_dev() -> Path:
+    """600 real faces in CelebA's layout; research only, never part of the repository."""
+    path = Path(os.environ.get("CELEBA_DEV", SHARED / "data" / "celeba_dev"))
+    if not path.is_dir():
+        pytest.skip("needs real faces: set CELEBA_DEV to a folder in CelebA's layout")
+    return path
+
+
+@pytest.fixture(scope="session")
+def face_onnx() -> Path:
+    """A real face embedder as an ONNX file."""
+    path = Path(os.environ.get("FACE_ONNX", SHARED / "weights" / "mobilefacenet.onnx"))
+    if not path.is_file():
+        pytest.skip("needs a face embedder: set FACE_ONNX to an .onnx file")
+    return path
+
+
+@pytest.fixture(scope="session")
+def cell(tmp_path_factory):
+    """Runs one cell of the main job in this process, on few people; all tests share one store, so one fit."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import open_dict
+
+    from privacy_exp import train
+    from privacy_exp.entry import CONF
+
+    store = tmp_path_factory.mktemp("store")
+
+    def run(out: Path, *overrides: str):
+        out.mkdir(parents=True, exist_ok=True)
+        few = ["data.identities=5", "data.photos_per_identity=10", "recognition.module.max_epochs=5", "tracking=csv"]
+        if not any(o.startswith("inpainting=") for o in overrides):
+            few.append("inpainting.num_inference_steps=2")
+        paths = [f"store.root={store}", f"hydra.run.dir={out}", f"hydra.runtime.output_dir={out}"]
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            config = compose("train", overrides=[*few, *paths, *overrides], return_hydra_config=True)
+        HydraConfig.instance().set_config(config)
+        with open_dict(config):
+            del config["hydra"]
+        return train.run(config)
+
+    return run

@@ -1,0 +1,52 @@
+"""Counts worked out by hand."""
+
+import pandas as pd
+import pytest
+
+from privacy_exp.evaluation.privacy import privacy_metrics
+
+# ten photos of three people: label, c(x), c(a), c(v), rank of the true identity on a
+ROWS = [
+    (0, 0, 1, 0, 2),  # recognised, fooled
+    (0, 0, 0, 0, 1),  # recognised, not fooled
+    (0, 0, 2, 1, 6),  # recognised, fooled, already by the round trip; left the top five
+    (1, 1, 1, 1, 1),
+    (1, 1, 0, 1, 3),  # fooled
+    (1, 0, 0, 0, 2),  # was not recognised: no part in the fool rate
+    (2, 2, 2, 2, 1),
+    (2, 2, 1, 2, 7),  # fooled, left the top five
+    (2, 2, 2, 0, 1),  # the round trip fools, the result does not
+    (2, 1, 2, 1, 1),  # was not recognised, is now
+]
+
+
+def table():
+    return pd.DataFrame(ROWS, columns=["label", "pred", "pred_anonymized", "pred_control", "rank"])
+
+
+def test_every_rate_by_hand():
+    values = {name: (m.value, m.n) for name, m in privacy_metrics(table(), 3, floor=0.5).items()}
+    assert values["accuracy"] == (pytest.approx(0.8), 10)
+    assert values["accuracy_anonymized"] == (pytest.approx(0.5), 10)
+    assert values["fool_rate"] == (pytest.approx(4 / 8), 8)
+    assert values["fool_rate_at_5"] == (pytest.approx(2 / 8), 8)
+    assert values["control_fool_rate"] == (pytest.approx(2 / 8), 8)
+    assert values["fool_rate_net"] == (pytest.approx(3 / 6), 6)
+    assert values["worst_observer"] == (pytest.approx((0.5 - 1 / 3) / (0.8 - 1 / 3)), 10)
+
+
+def test_below_the_gate_every_privacy_figure_is_flagged_and_kept():
+    metrics = privacy_metrics(table(), 3, floor=0.9)
+    assert metrics["accuracy"].reason is None
+    assert metrics["fool_rate"].reason == "below_gate"
+    assert metrics["fool_rate"].value == pytest.approx(0.5)
+    assert metrics["worst_observer"].value is None
+    assert "below_gate" in metrics["worst_observer"].reason
+
+
+def test_nothing_recognised_is_null_with_its_reason():
+    blind = table().assign(pred=(table()["label"] + 1) % 3)
+    metrics = privacy_metrics(blind, 3, floor=0.0)
+    assert metrics["fool_rate"].value is None
+    assert "nothing was recognised" in metrics["fool_rate"].reason
+    assert metrics["worst_observer"].value is None

@@ -1,0 +1,74 @@
+import pytest
+import torch
+
+from privacy_exp.masking.budget import block_index, hide
+from privacy_exp.masking.regions import face_region
+from privacy_exp.seeds import generator
+
+SIZES = [(96, 96), (112, 112), (160, 160), (218, 178)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("granularity", [1, 8, 16])
+@pytest.mark.parametrize("ratio", [0, 0.01, 0.1, 0.25, 0.5, 0.9, 1])
+def test_exactly_the_asked_share_is_hidden(size, granularity, ratio):
+    scores = torch.rand(size, generator=generator(0, "scores"))
+    mask = hide(scores, ratio, granularity, None, generator(0, "ties"))
+    assert int(mask.sum()) == round(ratio * size[0] * size[1])
+
+
+def test_the_highest_blocks_go_first_and_only_the_last_in_part():
+    scores = torch.zeros(8, 8)
+    scores[4:, 4:], scores[:4, 4:] = 2.0, 1.0
+    mask = hide(scores, 24 / 64, 4, None, generator(0, "ties"))
+    assert mask[4:, 4:].all(), "the best block is whole"
+    assert int(mask[:4, 4:].sum()) == 8, "the second is in part"
+    assert not mask[:, :4].any()
+    part = mask[:4, 4:]
+    assert part[:2].all() or part[2:].all(), "a part is contiguous, so that it survives on a latent grid"
+
+
+def test_ties_do_not_favour_the_top():
+    masks = [hide(torch.zeros(96, 96), 0.25, 8, None, generator(0, str(i), "ties")) for i in range(200)]
+    rows = torch.arange(96.0)[:, None].expand(96, 96)
+    mean_row = torch.stack([rows[m].mean() for m in masks]).mean() / 95
+    assert abs(float(mean_row) - 0.5) < 0.03
+
+
+def test_the_region_limits_and_an_impossible_budget_names_the_largest_ratio():
+    allowed = torch.zeros(10, 10, dtype=torch.bool)
+    allowed[:, :3] = True
+    mask = hide(torch.rand(10, 10), 0.3, 4, allowed, generator(0, "t"))
+    assert mask.equal(allowed)
+    with pytest.raises(ValueError, match=r"0\.300 can be hidden"):
+        hide(torch.rand(10, 10), 0.31, 4, allowed, generator(0, "t"))
+
+
+def test_nan_scores_are_refused():
+    with pytest.raises(ValueError, match="NaN"):
+        hide(torch.full((4, 4), torch.nan), 0.5, 1, None, generator(0, "t"))
+
+
+def test_blocks_are_numbered_row_by_row():
+    blocks, count = block_index(5, 7, 4)
+    assert count == 4
+    assert blocks[0, 0] == 0
+    assert blocks[0, 6] == 1
+    assert blocks[4, 3] == 2
+    assert blocks[4, 4] == 3
+
+
+def test_the_face_region_is_the_hull_widened_by_point_six_eye_distances():
+    points = torch.tensor([[40.0, 40.0], [60.0, 40.0], [50.0, 50.0], [42.0, 60.0], [58.0, 60.0]])
+    region = face_region(points, 100, 100)
+    reach = 0.6 * 20
+    assert region[50, 50]
+    assert region[40 - 11, 50]  # straight above the eyes the border lies at 40 - 12
+    assert not region[40 - 14, 50]
+    # shapely-free area of a widened convex polygon: A + perimeter * d + pi * d^2 (Steiner's formula)
+    corners = points[[0, 1, 4, 3]]
+    x, y = corners.T
+    area = 0.5 * float((x * y.roll(-1) - y * x.roll(-1)).sum().abs())
+    perimeter = float((corners - corners.roll(-1, 0)).norm(dim=1).sum())
+    steiner = area + perimeter * reach + torch.pi * reach**2
+    assert abs(int(region.sum()) - steiner) / steiner < 0.04

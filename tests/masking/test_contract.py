@@ -1,0 +1,114 @@
+"""What every method promises, for every yaml in conf/masking: a new one is picked up by itself."""
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from torch import nn
+
+from privacy_exp.entry import CONF
+from privacy_exp.recognition.base import Recognizer, cover
+from privacy_exp.types import Faces
+
+METHODS = sorted(path.stem for path in (CONF / "masking").glob("*.yaml"))
+
+
+class Small(Recognizer):
+    """A recogniser of two convolutions: large enough to explain, small enough to test every method often."""
+
+    def __init__(self, num_classes: int = 5) -> None:
+        torch.manual_seed(0)
+        layers = [nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, 2, 1), nn.ReLU()]
+        trunk = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten())
+        super().__init__(trunk, nn.Linear(32, num_classes), num_classes, 32, "none", {})
+        self.prototypes = torch.randn(num_classes, 32)
+
+    def prepare(self, images):
+        return (cover(images, 32) - 0.5) / 0.5
+
+
+def faces(n: int, size: tuple[int, int] = (64, 64)) -> Faces:
+    height, width = size
+    images = torch.rand(n, 3, height, width, generator=torch.Generator().manual_seed(1))
+    points = torch.tensor([[0.35, 0.4], [0.65, 0.4], [0.5, 0.55], [0.38, 0.7], [0.62, 0.7]])
+    landmarks = (points * torch.tensor([width, height])).expand(n, 5, 2).clone()
+    return Faces([f"face{i}" for i in range(n)], images, torch.arange(n) % 5, landmarks, None)
+
+
+def masker(name: str, *overrides: str):
+    with initialize_config_dir(str(CONF / "masking"), version_base="1.3"):
+        return instantiate(compose(name, overrides=list(overrides)))
+
+
+@pytest.fixture(params=METHODS)
+def method(request):
+    return request.param
+
+
+@pytest.mark.parametrize("granularity", [1, 8])
+@pytest.mark.parametrize("size", [(64, 64), (109, 89)])
+def test_exact_share(method, size, granularity):
+    m = masker(method, f"granularity={granularity}")
+    if not m.has_budget:
+        pytest.skip("this method decides its own area")
+    for ratio in (0, 0.1, 0.5, 1):
+        masks = m.mask(faces(2, size), Small().eval(), ratio, seed=0)
+        assert masks.dtype == torch.bool
+        assert masks.flatten(1).sum(1).tolist() == [round(ratio * size[0] * size[1])] * 2
+
+
+def test_the_face_region_is_respected(method):
+    m = masker(method, "region=face")
+    if not m.has_budget:
+        pytest.skip("this method decides its own area")
+    batch = faces(3)
+    everything = m.mask(batch, Small().eval(), 0.2, seed=0)
+    allowed = torch.stack(m._allowed(batch))[:, None]
+    assert not (everything & ~allowed).any()
+
+
+def test_same_seed_same_mask_in_any_batch(method):
+    m, net, batch = masker(method), Small().eval(), faces(8)
+    together = m.mask(batch, net, 0.25, seed=3)
+    assert together.equal(m.mask(batch, net, 0.25, seed=3))
+    for i in (0, 5):
+        alone = Faces(
+            batch.ids[i : i + 1], batch.images[i : i + 1], batch.labels[i : i + 1], batch.landmarks[i : i + 1]
+        )
+        assert together[i : i + 1].equal(m.mask(alone, net, 0.25, seed=3))
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("frozen", [True, False])
+def test_network_and_inputs_are_untouched(method, training, frozen):
+    net, batch = Small().train(training), faces(3)
+    net.trunk[1].eval()
+    net.requires_grad_(not frozen)
+    if not frozen:
+        net(batch.images).sum().backward()
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    grads = [None if p.grad is None else p.grad.clone() for p in net.parameters()]
+    modes, flags = [m.training for m in net.modules()], [p.requires_grad for p in net.parameters()]
+    pixels = batch.images.clone()
+    masker(method).mask(batch, net, 0.25, seed=0)
+    assert all(v.equal(before[k]) for k, v in net.state_dict().items())
+    assert all((a is None and p.grad is None) or p.grad.equal(a) for a, p in zip(grads, net.parameters(), strict=True))
+    assert modes == [m.training for m in net.modules()]
+    assert flags == [p.requires_grad for p in net.parameters()]
+    assert not any(m._forward_hooks for m in net.modules())
+    assert batch.images.equal(pixels)
+    assert not batch.images.requires_grad
+
+
+def test_works_without_labels_and_under_no_grad(method):
+    batch = faces(2)._replace(labels=None)
+    with torch.no_grad():
+        assert masker(method).mask(batch, Small().eval(), 0.25, seed=0).any()
+
+
+def test_bad_keys_are_refused(method):
+    for override, words in (("granularity=0", "granularity"), ("region=nose", "region")):
+        with pytest.raises(Exception, match=words):
+            masker(method, override)
+    with pytest.raises(ValueError, match="mask_ratio"):
+        masker(method).mask(faces(1), Small().eval(), 1.5, seed=0)

@@ -1,0 +1,80 @@
+"""The first three methods against closed forms and calculations from scratch."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from privacy_exp.masking.grad_cam import GradCAM
+from privacy_exp.masking.random_patches import RandomPatches
+from privacy_exp.masking.saliency import Saliency
+from privacy_exp.recognition.base import Recognizer
+from privacy_exp.seeds import generator
+from privacy_exp.types import Faces
+
+
+class Linear(Recognizer):
+    """Logits = W · pixels: every gradient has a closed form."""
+
+    def __init__(self, size: int, classes: int) -> None:
+        torch.manual_seed(3)
+        super().__init__(nn.Flatten(), nn.Linear(3 * size * size, classes, bias=False), classes, size, "none", {})
+
+    def prepare(self, images):
+        return images
+
+
+class ConvLinear(Recognizer):
+    """One convolution, a mean over the map, one linear layer."""
+
+    def __init__(self, size: int, classes: int) -> None:
+        torch.manual_seed(4)
+        trunk = nn.Sequential(nn.Conv2d(3, 6, 3, stride=2, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        super().__init__(trunk, nn.Linear(6, classes), classes, size, "none", {})
+
+    def prepare(self, images):
+        return images
+
+
+def batch(size: int, n: int = 4) -> Faces:
+    images = torch.rand(n, 3, size, size, generator=generator(0, "images"))
+    return Faces([str(i) for i in range(n)], images, torch.arange(n) % 3)
+
+
+def test_saliency_is_the_closed_form_on_a_linear_model():
+    net, faces = Linear(8, 3).eval(), batch(8)
+    scores = Saliency().score(faces, net, [])
+    weight = net.head.weight
+    probabilities = (faces.images.flatten(1) @ weight.T).softmax(1)
+    gradient = (probabilities - F.one_hot(faces.labels, 3)) @ weight  # of cross-entropy, by hand
+    expected = gradient.view(-1, 3, 8, 8).abs().amax(1, keepdim=True)
+    torch.testing.assert_close(scores, expected)
+
+
+def test_grad_cam_equals_a_calculation_from_scratch():
+    net, faces = ConvLinear(16, 3).eval(), batch(16)
+    net.choose_target_layer("0")
+    scores = GradCAM().score(faces, net, [])
+    maps = net.trunk[0](faces.images)
+    # the logit is linear in the mean of each map: its gradient per cell is weight / cells
+    alpha = net.head.weight[faces.labels] / maps[0, 0].numel()
+    cam = (alpha[:, :, None, None] * maps).sum(1).clamp(min=0)
+    expected = F.interpolate(cam[:, None], (16, 16), mode="bilinear", align_corners=False)
+    expected = (expected - expected.amin((2, 3), keepdim=True)) / cam.amax((1, 2)).view(-1, 1, 1, 1)
+    expected = expected / expected.amax((2, 3), keepdim=True)
+    torch.testing.assert_close(scores, expected, atol=1e-4, rtol=0)
+
+
+def test_grad_cam_by_similarity_differs_from_the_logit():
+    net, faces = ConvLinear(16, 3).eval(), batch(16)
+    net.choose_target_layer("0")
+    net.prototypes = F.normalize(torch.randn(3, 6, generator=generator(0, "means")), dim=1)
+    assert not torch.allclose(GradCAM().score(faces, net, []), GradCAM("similarity").score(faces, net, []))
+
+
+def test_random_patches_are_constant_inside_and_uniform_over_the_frame():
+    faces = batch(32, n=3)
+    scores = RandomPatches(patch_size=8).score(faces, nn.Identity(), [generator(0, str(i)) for i in range(3)])
+    blocks = scores.view(3, 4, 8, 4, 8)
+    assert torch.equal(blocks, blocks[:, :, :1, :, :1].expand_as(blocks))
+    assert len(scores[0].unique()) == 16
+    assert not scores[0].equal(scores[1])

@@ -1,0 +1,98 @@
+"""Scoring folders after the fact: a run's own, and one made by hand."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from privacy_exp.recognition.base import Recognizer
+from privacy_exp.rescore import rescore
+from privacy_exp.store.run_folder import RunFolder
+
+
+def test_a_run_scored_again_gives_the_same_numbers(cell, tmp_path):
+    cell(tmp_path, "mask_ratio=0.5", "inpainting=opencv_telea")
+    record = json.loads((tmp_path / "record.json").read_text())
+    again = rescore(tmp_path)
+    assert again == {name: metric["value"] for name, metric in record["metrics"].items()}
+    one, two = pd.read_parquet(tmp_path / "images.parquet"), pd.read_parquet(tmp_path / "evaluation.parquet")
+    pd.testing.assert_frame_equal(one, two[one.columns])
+
+
+class Brightness(Recognizer):
+    """Names a person by the level of grey: 0 for black, 1 for grey, 2 for white."""
+
+    def __init__(self):
+        super().__init__(torch.nn.Flatten(), torch.nn.Identity(), 3, 8, "none", {})
+        self.parameter = torch.nn.Parameter(torch.zeros(1))
+
+    def prepare(self, images):
+        return images
+
+    def forward(self, images):
+        level = images.mean((1, 2, 3))
+        return -(level[:, None] - torch.tensor([0.0, 0.5, 1.0])).abs() + 0 * self.parameter
+
+
+LEVELS = {0: 0, 1: 128, 2: 255}
+# id: (true class, level of the original, of the result)
+PHOTOS = {"a": (0, 0, 0), "b": (0, 0, 2), "c": (1, 1, 2), "d": (1, 1, 0), "e": (2, 2, 2), "f": (2, 1, 1)}
+
+
+@pytest.fixture
+def by_hand(tmp_path, monkeypatch):
+    """Five of six originals are recognised; of those b, c and d are fooled: fool rate 3/5."""
+    for image_id, (label, before, after) in PHOTOS.items():
+        for kind, word, level in (("original", "img", before), ("results", "generated", after), ("masks", "masks", 2)):
+            path = tmp_path / kind / f"{image_id}-{word}-label-{10 + label}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(np.full((8, 8, 3), LEVELS[level], np.uint8)).save(path)
+    (tmp_path / "map.csv").write_text("class_id,identity\n10,black\n11,grey\n12,white\n")
+    monkeypatch.setattr("privacy_exp.rescore.load_checkpoint", lambda source: Brightness())
+    monkeypatch.setattr("privacy_exp.rescore.checkpoint_identities", lambda source: ["black", "grey", "white"])
+    return tmp_path
+
+
+def test_counts_worked_out_by_hand(by_hand):
+    values = rescore(by_hand, checkpoint="given", label_map=str(by_hand / "map.csv"))
+    assert values["accuracy"] == pytest.approx(5 / 6)
+    assert values["accuracy_anonymized"] == pytest.approx(2 / 6)
+    assert values["fool_rate"] == pytest.approx(3 / 5)
+    assert values["control_fool_rate"] == 0, "without control pictures the original stands in"
+    assert (pd.read_parquet(by_hand / "evaluation.parquet")["share_hidden"] == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda p: (p / "results" / "a-generated-label-10.png").unlink(), "do not pair"),
+        (lambda p: (p / "map.csv").write_text("class_id,identity\n10,black\n11,grey\n"), "stands for no identity"),
+        (lambda p: (p / "map.csv").write_text("class_id,identity\n10,nobody\n"), "does not know 'nobody'"),
+        (lambda p: (p / "map.csv").write_text("a,b\n"), "needs the columns"),
+        (
+            lambda p: (p / "results" / "a-generated-label-10.png").rename(p / "results" / "a-generated-label-11.png"),
+            "says class 11",
+        ),
+        (lambda p: (p / "original" / "a-img-label-10.png").write_bytes(b"junk"), "cannot be read"),
+        (lambda p: (p / "original" / "a-img-label-10.png").rename(p / "original" / "a-img-label-unknown.png"), "class"),
+    ],
+)
+def test_folders_that_cannot_be_scored_say_why(by_hand, damage, words):
+    damage(by_hand)
+    with pytest.raises(ValueError, match=words):
+        rescore(by_hand, checkpoint="given", label_map=str(by_hand / "map.csv"))
+    assert not (by_hand / "evaluation.json").exists()
+
+
+def test_no_folder_and_no_recogniser(tmp_path):
+    with pytest.raises(FileNotFoundError, match="run folder"):
+        rescore(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match=r"recognition\.checkpoint"):
+        rescore(tmp_path)
+
+
+def test_the_folder_reads_both_formats(by_hand):
+    assert len(RunFolder(by_hand).list("original")) == 6

@@ -1,0 +1,115 @@
+"""What W&B's offline files and the CSV hold, read back with W&B's own protobuf classes."""
+
+import csv
+import json
+import struct
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from wandb.proto import wandb_internal_pb2 as pb
+
+from privacy_exp.evaluation.statistics import Metric
+from privacy_exp.store.record import Record
+from privacy_exp.tracking.tracker import CsvTracking, WandbTracking
+
+
+def offline_records(folder: Path) -> list:
+    """Records of the one offline run below `folder`: LevelDB's log format after 7 bytes."""
+    (path,) = folder.glob("wandb/offline-run-*/*.wandb")
+    content = path.read_bytes()
+    position, records, parts = 7, [], b""
+    while position + 7 <= len(content):
+        left = 32768 - position % 32768
+        if left < 7:
+            position += left
+            continue
+        _, length, kind = struct.unpack_from("<IHB", content, position)
+        parts += content[position + 7 : position + 7 + length]
+        position += 7 + length
+        if kind in (1, 4):  # a whole record, or the last part of one
+            record = pb.Record()
+            record.ParseFromString(parts)
+            records.append(record)
+            parts = b""
+    return records
+
+
+def record(value: float) -> Record:
+    metrics = {
+        "fool_rate": Metric(value, value - 0.1, value + 0.1, 10),
+        "worst_observer": Metric(None, None, None, 10, "why"),
+    }
+    return Record("k", {}, {}, 0.25, 0, 10, metrics, [], {})
+
+
+def logged(tracking, folder: Path, value: float, failed: bool = False, picture: Path | None = None) -> None:
+    tracking.start(folder, name=f"run-{value}", group="a-sweep", config={"choices": {"masking": "saliency"}})
+    try:
+        if not failed:
+            tracking.log_record(record(value), picture)
+    finally:
+        tracking.finish(failed)
+
+
+@pytest.fixture
+def tracking():
+    return WandbTracking(project="p", entity=None, mode="offline", tags=["t"], upload_images=False)
+
+
+def test_each_run_is_its_own_with_group_config_and_figures(tracking, tmp_path):
+    picture = tmp_path / "grid.png"
+    Image.new("RGB", (8, 8)).save(picture)
+    for name, value in (("one", 0.25), ("two", 0.75)):
+        (tmp_path / name).mkdir()
+        logged(tracking, tmp_path / name, value, picture=picture)
+    for name, value in (("one", 0.25), ("two", 0.75)):
+        records = offline_records(tmp_path / name)
+        (run,) = [r.run for r in records if r.HasField("run")][:1]
+        assert (run.project, run.run_group, run.job_type) == ("p", "a-sweep", "train")
+        assert list(run.tags) == ["t"]
+        config = {item.key: json.loads(item.value_json) for item in run.config.update}
+        assert config["choices"] == {"masking": "saliency"}
+        items = [i for r in records if r.HasField("history") for i in r.history.item]
+        history = {i.key or "/".join(i.nested_key): json.loads(i.value_json) for i in items}
+        assert history["test/fool_rate"] == value
+        assert history["test/fool_rate/low"] == pytest.approx(value - 0.1)
+        assert not any("worst_observer" in key for key in history), "a null is not logged as a number"
+        assert not list((tmp_path / name).glob("wandb/**/*.png")), "no picture leaves without being asked"
+        assert [r.exit.exit_code for r in records if r.HasField("exit")] == [0]
+
+
+def test_a_failed_run_says_so(tracking, tmp_path):
+    logged(tracking, tmp_path, 0.5, failed=True)
+    assert [r.exit.exit_code for r in offline_records(tmp_path) if r.HasField("exit")] == [1]
+
+
+def test_pictures_are_uploaded_only_when_asked(tmp_path):
+    picture = tmp_path / "grid.png"
+    Image.new("RGB", (8, 8)).save(picture)
+    logged(WandbTracking("p", None, "offline", [], upload_images=True), tmp_path, 0.5, picture=picture)
+    assert list(tmp_path.glob("wandb/**/media/**/*.png"))
+
+
+def test_the_csv_holds_the_same_figures(tmp_path):
+    logged(CsvTracking(), tmp_path, 0.25)
+    with (tmp_path / "csv" / "metrics.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["test/fool_rate"]) == 0.25
+
+
+def test_online_without_a_key_is_refused_before_anything_runs(tmp_path, monkeypatch):
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    with pytest.raises(ValueError, match=r"needs a W&B key.*offline"):
+        WandbTracking("p", None, "online", [], False)
+    (tmp_path / "netrc").write_text("machine api.wandb.ai login user password secret\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    WandbTracking("p", None, "online", [], False)
+    with pytest.raises(ValueError, match="mode"):
+        WandbTracking("p", None, "sometimes", [], False)
+
+
+def test_what_never_started_closes_quietly():
+    CsvTracking().finish(failed=True)
