@@ -209,22 +209,27 @@ class FaceData(LightningDataModule, ABC):
     def _readable(self, photos: list[Photo]) -> list[Photo]:
         """The photos that pass `examine`, in the order of ids; what it found is kept."""
         photos = sorted(photos, key=lambda photo: photo.id)
-        bar = tqdm(photos, desc="checking photos", unit="photo", disable=len(photos) < 2000)
+        chunks = [photos[i : i + 64] for i in range(0, len(photos), 64)]
         good = []
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # Pillow decodes outside the interpreter lock
-            try:
-                for photo, found in zip(bar, pool.map(self._try_examine, photos), strict=True):
+        with (
+            ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,  # Pillow decodes outside the interpreter lock
+            tqdm(total=len(photos), desc="checking photos", unit="photo", disable=len(photos) < 2000) as bar,
+        ):
+            for chunk, results in zip(chunks, pool.map(self._examine_some, chunks), strict=True):
+                bar.update(len(chunk))
+                for photo, found in zip(chunk, results, strict=True):
                     if isinstance(found, Examined):
                         self._examined[photo.id] = found
                         good.append(photo)
                     elif self.on_bad_image == "skip":
                         self.skipped.append(str(found))
                     else:
+                        pool.shutdown(wait=False, cancel_futures=True)
                         raise found
-            except BadImageError:
-                pool.shutdown(cancel_futures=True)
-                raise
         return good
+
+    def _examine_some(self, photos: Sequence[Photo]) -> list[Examined | BadImageError]:
+        return [self._try_examine(photo) for photo in photos]
 
     def _try_examine(self, photo: Photo) -> Examined | BadImageError:
         try:
@@ -252,6 +257,12 @@ class FaceData(LightningDataModule, ABC):
                 raise BadDataError(
                     f"{len(lacking)} of {len(photos)} photos have no {what}, such as {lacking[0]}. Complete the {what} "
                     "file, or take it away to go on without."
+                )
+        names = set(photos[0].attributes or ())
+        for photo in photos:
+            if photo.attributes is not None and set(photo.attributes) != names:
+                raise BadDataError(
+                    f"{photo.id} has other attributes than {photos[0].id}; all photos need the same names."
                 )
 
     def faces(self, photos: Sequence[Photo]) -> Faces:
@@ -327,10 +338,12 @@ class FaceData(LightningDataModule, ABC):
     def digest(self) -> str:
         """Hash of the split, the labels, landmarks, attributes, the photos' content and size; independent of paths."""
         self.setup()
-        total = hashlib.sha256(json.dumps([self.identities, self.image_size]).encode())
+        first = next(photo for part in PARTS for photo in self.photos[part])
+        names = sorted(first.attributes or ())
+        total = hashlib.sha256(json.dumps([self.identities, self.image_size, names]).encode())
         for part in PARTS:
             for p in self.photos[part]:
-                extras = [p.landmarks, sorted(p.attributes.items()) if p.attributes is not None else None]
-                row = [part, p.id, p.identity, self._examined[p.id].content, *extras]
+                known = None if p.attributes is None else [int(p.attributes[name]) for name in names]
+                row = (part, p.id, p.identity, self._examined[p.id].content, p.landmarks, known)
                 total.update(json.dumps(row).encode())
         return total.hexdigest()

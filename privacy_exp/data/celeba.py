@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from privacy_exp.data.base import FaceData
-from privacy_exp.data.files import examine_image, is_image, points, read_groups, read_image, truth, unique_ids
+from privacy_exp.data.files import Points, examine_image, is_image, points, read_groups, read_image, truth, unique_ids
 from privacy_exp.data.photo import BadDataError, Examined, Flags, Photo
 
 Row = TypeVar("Row")
@@ -106,62 +106,79 @@ def _optional(base: Path, stem: str, parse: Callable[[Path], dict[str, Row]]) ->
     return {} if path is None else parse(path)
 
 
-def read_table(path: Path) -> tuple[list[str] | None, dict[str, list[str]]]:
-    """One of CelebA's text files: the header's cells if there is one, and image name to the other cells of its row.
+def read_table(path: Path, parse: Callable[[str, list[str], list[str]], Row]) -> dict[str, Row]:
+    """One of CelebA's text files, row by row.
+
+    Args:
+        path: the file.
+        parse: makes a value of a row from the image's name, its other cells, and the header's (empty without one).
+
+    Returns:
+        Image name to that value.
 
     Raises:
         BadDataError: a web page in place of the file, an empty file, a wrong count line, or an image named twice.
     """
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    if text.lstrip()[:1] == "<":
-        raise BadDataError(
-            f"{path} is a web page, not a table: the download was refused (often with 'quota exceeded'). Delete the "
-            f"file. {_GET}"
-        )
-    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
-    if not lines:
+    count, header, rows = None, list[str](), dict[str, Row]()
+    empty = True
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        for number, line in enumerate(file, start=1):
+            cells = [cell.strip() for cell in line.split(",")] if "," in line else line.split()
+            if not cells:
+                continue
+            if empty and cells[0].startswith("<"):
+                raise BadDataError(
+                    f"{path} is a web page, not a table: the download was refused (often with 'quota exceeded'). "
+                    f"Delete the file. {_GET}"
+                )
+            if empty and len(cells) == 1 and cells[0].isdecimal():
+                count = int(cells[0])
+            elif not header and not rows and not is_image(cells[0]):
+                header = cells
+            elif cells[0] in rows:
+                raise BadDataError(f"Line {number} of {path} names {cells[0]} a second time. Remove one of the lines.")
+            else:
+                rows[cells[0]] = parse(cells[0], cells[1:], header)
+            empty = False
+    if empty:
         raise BadDataError(f"{path} is empty. {_GET}")
-    count = int(lines.pop(0)[1]) if lines[0][1].isdecimal() else None
-    header, rows = None, dict[str, list[str]]()
-    for number, line in lines:
-        cells = [cell.strip() for cell in line.split(",")] if "," in line else line.split()
-        if header is None and not rows and not is_image(cells[0]):
-            header = cells
-        elif cells[0] in rows:
-            raise BadDataError(f"Line {number} of {path} names {cells[0]} a second time. Remove one of the two lines.")
-        else:
-            rows[cells[0]] = cells[1:]
     if count not in (None, len(rows)):
         raise BadDataError(
             f"The first line of {path} announces {count} rows, but there are {len(rows)}: the file was cut short or "
             "edited. Fetch it again, or correct the number on the first line."
         )
-    return header, rows
+    return rows
 
 
 def _identities(path: Path) -> dict[str, str]:
-    _, rows = read_table(path)
-    for name, cells in rows.items():
+    def parse(name: str, cells: list[str], header: list[str]) -> str:
+        del header  # the two columns need no names
         if len(cells) != 1 or not cells[0].isdecimal() or not is_image(name):
-            line = " ".join([name, *cells])
-            raise BadDataError(f"Rows of {path} must be an image name and a whole number, but one is {line[:80]!r}.")
-    return {name: cells[0] for name, cells in rows.items()}
+            line = " ".join([name, *cells])[:80]
+            raise BadDataError(f"Rows of {path} must be an image name and a whole number, but one is {line!r}.")
+        return cells[0]
+
+    return read_table(path, parse)
 
 
 def _attributes(path: Path) -> dict[str, Flags]:
-    header, rows = read_table(path)
-    if header is None:
-        raise BadDataError(f"{path} has no line with the names of the attributes. {_GET}")
-    width = len(next(iter(rows.values()), []))
-    names = tuple(header[1:] if len(header) == width + 1 else header)  # csv copies also name the image's column
-    for name, cells in rows.items():
+    names = tuple[str, ...]()
+
+    def parse(name: str, cells: list[str], header: list[str]) -> Flags:
+        nonlocal names
+        if not header:
+            raise BadDataError(f"{path} has no line with the names of the attributes. {_GET}")
+        if not names:  # one tuple for all rows; csv copies also name the image's column
+            names = tuple(header[1:] if len(header) == len(cells) + 1 else header)
         if len(cells) != len(names):
             raise BadDataError(
                 f"The row of {name} in {path} has {len(cells)} attributes, but the header names {len(names)}. Correct "
                 "the row, or fetch the file again."
             )
-    return {name: Flags(names, [truth(cell, path, name) for cell in cells]) for name, cells in rows.items()}
+        return Flags(names, [truth(cell, path, name) for cell in cells])
+
+    return read_table(path, parse)
 
 
-def _landmarks(path: Path) -> dict[str, tuple[tuple[float, float], ...]]:
-    return {name: points(cells, path, name) for name, cells in read_table(path)[1].items()}
+def _landmarks(path: Path) -> dict[str, Points]:
+    return read_table(path, lambda name, cells, header: points(cells, path, name))

@@ -14,6 +14,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from privacy_exp.data.photo import BadDataError, BadImageError, Examined, safe_id
 
+Points = tuple[tuple[float, float], ...]
+"""(x, y) points in pixels."""
+
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 """Image files that are read, in upper or lower case."""
 
@@ -55,15 +58,15 @@ def examine_image(path: Path, size: tuple[int, int] | None = None) -> Examined:
     """
     try:
         state = path.stat()
-        return _examine(path.absolute(), state.st_size, state.st_mtime_ns, size)
+        return _examine(str(path.absolute()), state.st_size, state.st_mtime_ns, size)
     except _FAULTS as error:
         raise _bad_image(path, error) from error
 
 
 @cache  # a sweep in one process sets the same data up for each of its runs; a file that changed is examined again
-def _examine(path: Path, n_bytes: int, changed: int, size: tuple[int, int] | None) -> Examined:
+def _examine(path: str, n_bytes: int, changed: int, size: tuple[int, int] | None) -> Examined:
     del n_bytes, changed
-    content = path.read_bytes()
+    content = Path(path).read_bytes()
     with Image.open(io.BytesIO(content)) as image:
         own_size = _upright_size(image)
         image.draft("RGB", (1, 1))  # reads every byte all the same, so a file that is cut short is noticed
@@ -179,7 +182,7 @@ def truth(cell: str, path: Path, name: str) -> bool:
     return value
 
 
-def points(cells: list[str], path: Path, name: str) -> tuple[tuple[float, float], ...]:
+def points(cells: list[str], path: Path, name: str) -> Points:
     """Five (x, y) points from ten cells.
 
     Raises:

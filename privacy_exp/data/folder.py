@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 from privacy_exp.data.base import FaceData
 from privacy_exp.data.files import (
     SUFFIXES,
+    Points,
     examine_image,
     is_image,
     points,
@@ -22,8 +23,6 @@ from privacy_exp.data.files import (
     upright_size,
 )
 from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Flags, Photo
-
-Points = tuple[tuple[float, float], ...]
 
 
 class Folder(FaceData):

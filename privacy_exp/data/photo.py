@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 
@@ -40,22 +41,25 @@ class Flags(Mapping[str, bool]):
         values: one boolean a name.
     """
 
-    __slots__ = ("bits", "names")
+    __slots__ = ("bits", "places")
 
     def __init__(self, names: tuple[str, ...], values: Sequence[bool]) -> None:
-        self.names = names
+        self.places = _places(names)
         self.bits = sum(1 << i for i, value in enumerate(values) if value)
 
     def __getitem__(self, name: str) -> bool:
-        if name not in self.names:
-            raise KeyError(name)
-        return bool(self.bits >> self.names.index(name) & 1)
+        return bool(self.bits >> self.places[name] & 1)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
+        return iter(self.places)
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.places)
+
+
+@cache
+def _places(names: tuple[str, ...]) -> dict[str, int]:
+    return {name: i for i, name in enumerate(names)}
 
 
 class Examined(NamedTuple):
