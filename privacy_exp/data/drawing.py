@@ -12,7 +12,7 @@ from numpy import ndarray
 from privacy_exp.data import drawing_hair as worn
 from privacy_exp.data import drawing_parts as parts
 from privacy_exp.data.drawing_parts import Head, Paint, Plane, paint, ramp
-from privacy_exp.data.drawing_people import Colour, Person, Shot, person, shot
+from privacy_exp.data.drawing_people import Colour, Person, Shot, on_the_day, person, shot
 
 SPAN = 3.5
 """Mean inter-ocular distances across the frame."""
@@ -67,26 +67,38 @@ def draw(seed: int, identity: int, k: int, size: int = 64, plain: Collection[str
     Raises:
         ValueError: for a negative number, a size below 32 or an unknown name in `plain`.
     """
+    _check(seed, identity, k, size)
+    if not set(plain) <= PLAIN:
+        raise ValueError(f"`plain` may hold {sorted(PLAIN)}, but got {sorted(set(plain) - PLAIN)}.")
+    s = shot(seed, identity, k)
+    p, s = _alike(on_the_day(person(seed, identity), s), s, frozenset(plain))
+    view = _view(p, s, size)
+    head = _head(p, view, s, size)
+    image, edge = _picture(p, s, head, view, size)
+    return Drawing(image, _landmarks(p, s, view, size), _attributes(p, s), _oval(p, head, edge), _regions(head))
+
+
+def facts(seed: int, identity: int, k: int, size: int = 64) -> tuple[Float[ndarray, "5 2"], dict[str, bool]]:
+    """Landmarks and attributes of the picture that `draw` makes of the same numbers, without drawing it."""
+    _check(seed, identity, k, size)
+    s = shot(seed, identity, k)
+    p = on_the_day(person(seed, identity), s)
+    return _landmarks(p, s, _view(p, s, size), size), _attributes(p, s)
+
+
+def _check(seed: int, identity: int, k: int, size: int) -> None:
     for name, value in (("seed", seed), ("identity", identity), ("k", k)):
         if value < 0:
             raise ValueError(f"`{name}` must be at least 0, but got {value}.")
     if size < 32:
         raise ValueError(f"`size` must be at least 32 pixels, but got {size}; draw larger and shrink the picture.")
-    if not set(plain) <= PLAIN:
-        raise ValueError(f"`plain` may hold {sorted(PLAIN)}, but got {sorted(set(plain) - PLAIN)}.")
-    p, s = person(seed, identity), shot(seed, identity, k)
-    p, s = _alike(p, s, frozenset(plain))
-    view = _view(p, s, size)
-    head = _head(p, view, s, size)
-    image, edge = _picture(p, s, head, view, size)
-    return Drawing(image, _landmarks(p, s, view, size), _attributes(p, s), _oval(p, s, head, edge), _regions(head))
 
 
 def _alike(p: Person, s: Shot, plain: frozenset[str]) -> tuple[Person, Shot]:
     if "hair" in plain:
         p = replace(p, hair_kind="brown", hair=(0.3, 0.2, 0.13), style="short", hairline=-0.85, peak=0.0, part=0.0, bangs=0.0)
         p = replace(p, volume=0.15, length=0.4, wave=0.0, phase=0.0, beard="none")
-        s = replace(s, hat=False, hair_volume=1.0, hair_length=0.0, hair_shift=0.0)
+        s = replace(s, hat=False)
     if "skin" in plain:
         p = replace(p, skin=(0.88, 0.68, 0.54), tone=0.4, freckles=0.0, marks=())
     if "background" in plain:
@@ -172,7 +184,7 @@ def _body(p: Person, s: Shot, head: Head, view: View, image: Paint) -> None:
     """Paints back hair, neck, ears and clothes."""
     x, y = np.abs(head.x), head.y
     flat = 0.9 * np.sqrt(np.maximum(1 - (head.x / 1.9) ** 2, 0) + 0.05)
-    hair = worn.draw_back_hair(p, s, head)
+    hair = worn.draw_back_hair(p, head)
     _hair(p, s, head, view, image, 0.62 * hair, flat)
     neck_w = 0.52 + 0.12 * p.male + 0.25 * ramp(y, 1.5, 2.3)
     neck = head.cover(neck_w - x, 0.02) * head.cover(y - 0.8)
@@ -224,7 +236,7 @@ def _picture(p: Person, s: Shot, head: Head, view: View, size: int) -> tuple[UIn
     light = _shade(s, view, head, height, gloss=0.16)
     light += (0.75 * ball)[..., None] * (np.float32(s.ambient + 0.75 * s.key) - light)
     paint(image, face, skin * light)
-    front = worn.draw_front_hair(p, s, head)
+    front = worn.draw_front_hair(p, head)
     shadow = np.clip(cv2.GaussianBlur(front, (0, 0), 0.1 / head.px) - 0.4 * front, 0, 1) * face
     image *= (1 - 0.45 * shadow)[..., None]
     if p.style != "buzz" and front.any():
@@ -285,7 +297,7 @@ def _attributes(p: Person, s: Shot) -> dict[str, bool]:
     }
 
 
-def _oval(p: Person, s: Shot, head: Head, edge: Plane) -> Bool[ndarray, "h w"]:
+def _oval(p: Person, head: Head, edge: Plane) -> Bool[ndarray, "h w"]:
     """The inner face: the outline below, a forehead above, the same whatever hair or hat covers it."""
     return (edge > 0) & (head.y > -0.95 + 0.35 * (head.x / p.width) ** 2)
 

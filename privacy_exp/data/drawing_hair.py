@@ -18,10 +18,9 @@ def strands(p: Person, head: Head) -> Plane:
     return 0.5 * lines * ramp(r, 0.1, 0.9)
 
 
-def hair_edge(p: Person, s: Shot, head: Head) -> tuple[Plane, float]:
+def hair_edge(p: Person, head: Head) -> tuple[Plane, float]:
     """Distance inside the hair's outer edge, and where the hair ends below."""
-    volume = p.volume * s.hair_volume
-    length = p.length + (s.hair_length if p.style in ("bob", "short", "curly") else 0.0)
+    volume, length = p.volume, p.length
     angle = np.arctan2(head.x, head.y - 0.1)
     curl = 0.05 if p.style == "curly" else 0.012
     wobble = curl * np.sin(11 * angle + p.phase) + 0.5 * curl * np.sin(23 * angle + 2 * p.phase)
@@ -32,28 +31,27 @@ def hair_edge(p: Person, s: Shot, head: Head) -> tuple[Plane, float]:
     return np.where(head.y < 0.15, top, spread - np.abs(head.x)) + wobble, length
 
 
-def draw_back_hair(p: Person, s: Shot, head: Head) -> Plane:
+def draw_back_hair(p: Person, head: Head) -> Plane:
     """Coverage of the hair behind the face."""
     if p.style == "bald":
         return np.zeros_like(head.x)
-    edge, length = hair_edge(p, s, head)
+    edge, length = hair_edge(p, head)
     round_off = 0.25 * (head.x / (p.width + 0.2)) ** 2
     return head.cover(edge, 0.03) * head.cover(length - round_off - head.y, 0.1)
 
 
-def draw_front_hair(p: Person, s: Shot, head: Head) -> Plane:
+def draw_front_hair(p: Person, head: Head) -> Plane:
     """Coverage of the hair in front of the face: hairline, parting, bangs, side locks."""
     side = np.abs(head.x) / p.width
-    edge, length = hair_edge(p, s, head)
+    edge, length = hair_edge(p, head)
     line = p.hairline + p.peak * bump((head.x / 0.25) ** 2) + 0.06 * side
     if p.style in ("short", "buzz", "swept", "tied"):
         line = line - 0.25 * p.age * (1.0 if p.male else 0.3) * bump(((side - 0.5) / 0.25) ** 2)
-    part = p.part + s.hair_shift
     if p.style in ("swept", "bob", "long") and not p.bangs:
-        line = line - 0.12 + 0.42 * np.minimum(np.abs(head.x - part), 1.0) * (0.6 + 0.4 * p.wave)
+        line = line - 0.12 + 0.42 * np.minimum(np.abs(head.x - p.part), 1.0) * (0.6 + 0.4 * p.wave)
     if p.bangs:
         fringe = -p.brow_y - 0.1 - 0.3 * (1 - p.bangs)
-        fringe = fringe + 0.045 * np.sin(8 * head.x + p.phase + s.hair_shift) + 0.18 * p.part * head.x
+        fringe = fringe + 0.045 * np.sin(8 * head.x + p.phase) + 0.18 * p.part * head.x
         line = np.maximum(line, fringe + np.zeros_like(head.x))
     start, stop = (0.7, 0.98) if p.style in ("bob", "long", "curly") else (0.82, 1.0)
     low = {"bob": length, "long": length, "tied": 0.1, "bald": 0.2}.get(p.style, 0.38)
@@ -92,8 +90,8 @@ def draw_beard(p: Person, s: Shot, head: Head, skin: Paint) -> Plane:
 
 def draw_hat(p: Person, s: Shot, head: Head) -> tuple[Plane, Plane]:
     """Coverage of the hat and of its darker brim."""
-    wide = p.width + 0.12 + 0.5 * min(p.volume, 0.2)
-    up = np.clip((0.15 - head.y) / 1.95, 0, 2)
+    wide = p.width + 0.08 + min(p.volume, 0.35)
+    up = np.clip((0.15 - head.y) / (1.84 + min(p.volume, 0.35)), 0, 2)
     shape = (1 - ((np.abs(head.x) / wide) ** 2.4 + up**2.4) ** (1 / 2.4)) * wide
     rim = s.hat_y + 0.12 * (head.x / wide) ** 2
     hat = head.cover(shape, 0.01) * head.cover(rim - head.y, 0.01)

@@ -1,6 +1,6 @@
 """Who is drawn and how the photo was taken: the numbers behind every drawn face, each from its own seed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator, default_rng
@@ -122,9 +122,18 @@ class Shot:
     hat: bool
     hat_colour: Colour
     hat_y: float
+    restyled: bool
+    bangs: bool  # worn by those who have them
     hair_volume: float
     hair_length: float
     hair_shift: float
+    hair_rise: float
+    hair_tone: float
+    tan: float
+    hair_wave: float
+    hair_phase: float
+    lens: float  # a near camera widens the middle of the face
+    jaw_drop: float
     blur: float  # sigma in frames
     noise: float
     noise_seed: int
@@ -158,13 +167,13 @@ def person(seed: int, identity: int) -> Person:
     age = u(0, 1) ** 1.3
     tone = u(0, 1)
     step = min(int(tone * (len(SKINS) - 1)), len(SKINS) - 2)
-    skin = _jitter(rng, _mix(SKINS[step], SKINS[step + 1], tone * (len(SKINS) - 1) - step), 0.02)
+    skin = _jitter(rng, _mix(SKINS[step], SKINS[step + 1], tone * (len(SKINS) - 1) - step), 0.012)
     nose_y = u(0.51, 0.66)
     mouth_y = nose_y + u(0.34, 0.44)
     dark = tone > 0.62
     weights = np.array([0.7, 0.2, 0.04, 0.06, 0.0] if dark else [0.24, 0.32, 0.14, 0.30, 0.0])
     kind = "gray" if rng.random() < max(0.0, age - 0.55) * 1.8 else str(rng.choice(list(HAIRS), p=weights / weights.sum()))
-    hair = _jitter(rng, _mix(HAIRS[kind], (0.2, 0.15, 0.1), u(0, 0.22) if kind == "brown" else 0.0), 0.012 if kind == "black" else 0.03)
+    hair = _jitter(rng, _mix(HAIRS[kind], (0.2, 0.15, 0.1), u(0, 0.15) if kind == "brown" else 0.0), 0.01 if kind == "black" else 0.02)
     chances = [0.12, 0.14, 0.3, 0.22, 0.12, 0.02, 0.06, 0.02] if male else [0.0, 0.03, 0.07, 0.14, 0.17, 0.2, 0.25, 0.14]
     style = str(rng.choice(STYLES, p=np.array(chances) / sum(chances)))
     beard = str(rng.choice(BEARDS, p=[0.42, 0.18, 0.12, 0.12, 0.16])) if male else "none"
@@ -181,14 +190,14 @@ def person(seed: int, identity: int) -> Person:
         age=age,
         tone=tone,
         skin=skin,
-        width=u(0.97, 1.14) + 0.03 * m,
-        chin=max(u(1.45, 1.74), mouth_y + 0.5),
-        jaw=u(1.9, 3.0) + 0.5 * m,
-        point=u(1.5, 2.2) + 0.2 * m,
+        width=u(0.98, 1.1) + 0.03 * m,
+        chin=max(u(1.5, 1.7), mouth_y + 0.48),
+        jaw=u(2.0, 2.9) + 0.4 * m,
+        point=u(1.55, 2.1) + 0.15 * m,
         forehead=u(0.95, 1.2),
         cheek=u(0, 1),
         cleft=u(0, 1) ** 2 * (0.4 + 0.6 * m),
-        eye_x=u(0.42, 0.535),
+        eye_x=u(0.41, 0.52),
         eye_w=u(0.215, 0.29),
         eye_up=u(0.085, 0.165),
         eye_low=u(0.05, 0.1),
@@ -259,8 +268,8 @@ def shot(seed: int, identity: int, k: int) -> Shot:
         yaw=n(0.17),
         pitch=n(0.08),
         roll=n(0.05),
-        shift=(n(0.04), n(0.04)),
-        zoom=1 + n(0.025),
+        shift=(n(0.05), n(0.05)),
+        zoom=1 + n(0.035),
         smile=smile,
         open=opened,
         smile_by=u(0.75, 1.0) if smile else u(-0.1, 0.08),
@@ -270,8 +279,8 @@ def shot(seed: int, identity: int, k: int) -> Shot:
         brow_lift=n(0.02),
         light=(lx, ly, lz),
         light_colour=(1 + warm, 1.0, 1 - warm),
-        key=u(0.5, 0.75),
-        ambient=u(0.38, 0.55),
+        key=u(0.45, 0.8),
+        ambient=u(0.35, 0.56),
         backdrop=(base, _mix(base, _colour(rng, 0.1, 0.9, 0.4), u(0.2, 0.8))),
         backdrop_angle=u(0, 6.28),
         blobs=blobs,
@@ -283,10 +292,49 @@ def shot(seed: int, identity: int, k: int) -> Shot:
         hat=hat,
         hat_colour=_colour(rng, 0.05, 0.85, 0.1),
         hat_y=u(-0.72, -0.58),
-        hair_volume=u(0.75, 1.3),
-        hair_length=n(0.12),
-        hair_shift=n(0.15),
+        restyled=bool(rng.random() < 0.35),
+        bangs=bool(rng.random() < 0.8),
+        hair_volume=u(0.55, 1.5),
+        hair_length=n(0.18),
+        hair_shift=n(0.3),
+        hair_rise=n(0.05),
+        hair_tone=u(0.72, 1.25),
+        tan=u(0.86, 1.08),
+        hair_wave=n(0.25),
+        hair_phase=u(0, 6.28),
+        lens=n(0.02),
+        jaw_drop=n(0.025),
         blur=u(0.0, 0.011),
         noise=u(0.0, 0.01),
         noise_seed=int(rng.integers(2**31)),
+    )
+
+
+RESTYLED = {"long": "tied", "tied": "long", "bob": "swept", "swept": "short", "short": "swept"}
+"""How people wear their hair on other days."""
+
+
+def on_the_day(p: Person, s: Shot) -> Person:
+    """The person as this photo shows them: hair combed, cut and lit differently, the lens nearer or farther."""
+    r, g, b = (min(0.95, c * s.hair_tone) for c in p.hair)
+    tan: Colour = (p.skin[0] * s.tan**0.8, p.skin[1] * s.tan, p.skin[2] * s.tan**1.2)
+    style, length, volume = p.style, p.length, p.volume
+    if s.restyled and style in RESTYLED:
+        style = RESTYLED[style]
+        length = 3.0 if style == "long" else 0.4
+        volume = 0.08 if style == "tied" else max(volume, 0.15)
+    return replace(
+        p,
+        skin=tan,
+        hair=(r, g, b),
+        style=style,
+        length=length + (0.0 if style == "long" else s.hair_length * (1.0 if style == "bob" else 0.5)),
+        volume=volume * s.hair_volume,
+        hairline=p.hairline + s.hair_rise,
+        part=float(np.clip(p.part + s.hair_shift, -0.7, 0.7)),
+        bangs=p.bangs if s.bangs and style != "tied" else 0.0,
+        wave=float(np.clip(p.wave + s.hair_wave, 0, 1)),
+        phase=s.hair_phase,
+        width=p.width * (1 + s.lens),
+        chin=p.chin + s.jaw_drop,
     )
