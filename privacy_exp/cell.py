@@ -3,6 +3,8 @@
 import logging
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from privacy_exp.data.identity_split import write_manifest
+from privacy_exp.entry import PACKAGE
 from privacy_exp.evaluation.privacy import privacy_metrics
 from privacy_exp.evaluation.score import score_folder
 from privacy_exp.report.grid import write_grid
@@ -49,7 +52,8 @@ class Cell:
         self.name = f"{self.group}-{hydra.job.num}" if multirun else self.folder.name
         self.warnings: list[str] = []
         self.masker = instantiate(config.masking)
-        self.inpainter = instantiate(config.inpainting)
+        with self._noting():
+            self.inpainter = instantiate(config.inpainting)
         self.tracking = instantiate(config.tracking)
         self.net = {name: instantiate(config.recognition[name]) for name in ("net", "module")}
         self.trainer = instantiate(config.trainer)
@@ -98,9 +102,8 @@ class Cell:
     def anonymize(self, fitted: Fitted) -> Anonymized:
         """Masks and repaints the test photos into the run folder."""
         self.inpainter.fit(self.data.batches("train"))
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
-            result = anonymize(
+        with self._noting():
+            return anonymize(
                 self.data.batches("test", self.config.batch_size),
                 len(self.data.photos["test"]),
                 fitted.recognizer,
@@ -110,10 +113,6 @@ class Cell:
                 int(self.config.seed),
                 RunFolder(self.folder, self.config.image_format),
             )
-        for warning in caught:
-            if str(warning.filename).find("privacy_exp") >= 0:
-                self._warn(str(warning.message))
-        return result
 
     def score(self, fitted: Fitted, anonymized: Anonymized) -> Record:
         """Scores the saved files, writes `images.parquet`, `record.json` and `grid.png`, and tells the trackers."""
@@ -177,6 +176,18 @@ class Cell:
                 raise ValueError(f"`objective` {name} has no value in this run: {metric.reason}.")
             values.append(metric.value)
         return values[0] if len(values) == 1 else tuple(values)
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Warnings of this package go into the record; all others go on."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+        for warning in caught:
+            if Path(warning.filename).is_relative_to(PACKAGE):
+                self._warn(str(warning.message))
+            else:
+                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
     def _warn(self, message: str) -> None:
         log.warning(message)

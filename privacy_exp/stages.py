@@ -147,6 +147,9 @@ def anonymize(
         folder.save("original", faces.ids, faces.labels, faces.images)
         folder.save("masks", faces.ids, faces.labels, masks)
         folder.save("results", faces.ids, faces.labels, results)
+        for draw in range(1, inpainter.num_draws):
+            further = RunFolder(folder.path / "draws" / str(draw), folder.image_format)
+            further.save("results", faces.ids, faces.labels, inpainter(faces, masks, seed, draw))
         if control:
             round_trip = torch.where(masks, inpainter.round_trip(faces, masks).clamp(0, 1), faces.images)
             folder.save("control", faces.ids, faces.labels, round_trip)

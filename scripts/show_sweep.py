@@ -31,7 +31,7 @@ def main(sweep: Path) -> None:
     picture = sweep / "grid.png"
     stack([path.parent / "grid.png" for path in paths], picture)
     print(
-        f"records  {sweep}/*/record.json\npictures {picture} (face | mask | result; a band a cell, in the table's order)"
+        f"records  {sweep}/*/record.json\npictures {picture} (face | mask | result; a band a cell, in this order)"
     )
 
 

@@ -17,6 +17,7 @@ def privacy_metrics(table: pd.DataFrame, num_classes: int, floor: float) -> dict
     - control_fool_rate = #{c(x) = y, c(v) ≠ y} / #{c(x) = y} and
       fool_rate_net = #{c(x) = c(v) = y, c(a) ≠ y} / #{c(x) = c(v) = y}, v being the same mask filled by one encode and
       decode of the autoencoder; the original where there is none;
+    - draw_1/fool_rate and so on: the same for further pictures of each face, where a run painted several;
     - worst_observer = (top-1 on a - chance) / (clean top-1 - chance) of the strongest observer; here c alone took part.
 
     Args:
@@ -43,6 +44,11 @@ def privacy_metrics(table: pd.DataFrame, num_classes: int, floor: float) -> dict
         "fool_rate_net": among(right & right_control, ~right_anonymized),
         "worst_observer": normalised_top1(right, right_anonymized, labels, chance=1 / num_classes),
     }
+    for column in table.columns[table.columns.str.startswith("pred_draw_")]:
+        right_drawn = (table[column] == table["label"]).to_numpy()
+        name = f"draw_{column.removeprefix('pred_draw_')}"
+        metrics[f"{name}/accuracy_anonymized"] = clustered_rate(right_drawn, labels)
+        metrics[f"{name}/fool_rate"] = among(right, ~right_drawn)
     accuracy = metrics["accuracy"].value
     if accuracy is not None and accuracy < floor:
         flagged = {n: replace(m, reason=m.reason or "below_gate") for n, m in metrics.items() if n != "accuracy"}

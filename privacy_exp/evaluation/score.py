@@ -35,16 +35,18 @@ def score_folder(
     Returns:
         `image_id, identity, label, pred, pred_anonymized, pred_control, rank, prob, prob_anonymized, share_hidden`,
         sorted by image id. `prob` is that of the true identity; `rank` is the true identity's on the result, ties
-        counting as their expectation under random order.
+        counting as their expectation under random order. Further pictures of each face add `pred_draw_1` and so on.
 
     Raises:
         FileNotFoundError: a sub-folder without pictures.
         ValueError: pictures that do not pair, or a class id that the recogniser does not know.
     """
     originals, results, masks = (folder.list(kind) for kind in ("original", "results", "masks"))
+    draws = further_draws(folder)
     controls = folder.list("control") if (folder.path / "control").is_dir() else originals
     known = {label: label for label in range(len(identities))} if classes is None else classes
-    _check_pairs(originals, {"results": results, "masks": masks, "control": controls}, known)
+    listings = {f"draws/{draw}/results": listing for draw, listing in draws.items()}
+    _check_pairs(originals, {"results": results, "masks": masks, "control": controls, **listings}, known)
     device = next(recognizer.parameters()).device
     recognizer.eval()
     rows = []
@@ -72,10 +74,20 @@ def score_folder(
                 "prob_anonymized": _true_probability(logits_anonymized, labels),
                 "share_hidden": hidden.double().numpy(),
             }
+            | {
+                f"pred_draw_{draw}": _finite(recognizer(read(listing)), ids).argmax(1).numpy()
+                for draw, listing in draws.items()
+            }
         )
         bar.update(len(ids))
     bar.close()
     return pd.concat([pd.DataFrame(row) for row in rows], ignore_index=True)
+
+
+def further_draws(folder: RunFolder) -> dict[int, dict[str, tuple[Path, int | None]]]:
+    """Draw number to results, for the pictures that a run painted besides the first of each face."""
+    numbers = sorted(int(path.name) for path in (folder.path / "draws").glob("[0-9]*"))
+    return {number: RunFolder(folder.path / "draws" / str(number)).list("results") for number in numbers}
 
 
 def true_rank(logits: Logits, labels: Labels) -> Float[Tensor, " n"]:

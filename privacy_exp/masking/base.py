@@ -26,6 +26,9 @@ class Masker(ABC):
     has_budget: ClassVar[bool] = True
     """Whether `mask_ratio` decides how much is hidden. False for methods whose area is their own affair."""
 
+    blind: ClassVar[bool] = False
+    """Whether the method ignores the recogniser, so that it works without one."""
+
     def __init__(self, granularity: int = 8, region: str = "frame") -> None:
         if granularity < 1:
             raise ValueError(f"`granularity` must be at least 1 pixel, but got {granularity}.")
@@ -47,21 +50,26 @@ class Masker(ABC):
             Scores on any scale, higher = hide first. An image's scores never depend on the rest of its batch.
         """
 
-    def mask(self, faces: Faces, recognizer: nn.Module, mask_ratio: float, seed: int) -> Masks:
+    def mask(self, faces: Faces, recognizer: nn.Module | None, mask_ratio: float, seed: int) -> Masks:
         """Hides exactly round(mask_ratio · h · w) pixels of each image, in the order of the scores.
 
         Args:
             faces: photos.
-            recognizer: the network that some methods explain; left exactly as it was.
+            recognizer: the network to explain, left exactly as it was; None is enough for blind methods.
             mask_ratio: hidden pixels / all pixels of the frame, in [0, 1].
             seed: decides random scores and the order of ties, together with the image's id.
 
         Raises:
-            ValueError: `mask_ratio` outside [0, 1], or more than the region holds.
+            ValueError: `mask_ratio` outside [0, 1] or more than the region holds, or no recogniser for a guided method.
         """
         if not 0 <= mask_ratio <= 1:
             raise ValueError(f"`mask_ratio` must lie in [0, 1], but got {mask_ratio}.")
-        scores = self.score(faces, recognizer, [generator(seed, i, "score") for i in faces.ids])
+        if recognizer is None and not self.blind:
+            raise ValueError(
+                f"{type(self).__name__} explains a recogniser: give one with recognition.checkpoint=RUN_OR_FILE."
+            )
+        network = nn.Identity() if recognizer is None else recognizer
+        scores = self.score(faces, network, [generator(seed, i, "score") for i in faces.ids])
         allowed = self._allowed(faces)
         ties = [generator(seed, i, "ties") for i in faces.ids]
         masks = [

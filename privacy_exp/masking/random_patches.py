@@ -19,6 +19,8 @@ class RandomPatches(Masker):
     Reference: He et al., Masked Autoencoders Are Scalable Vision Learners, 2022.
     """
 
+    blind = True
+
     def __init__(self, patch_size: int, granularity: int = 8, region: str = "frame") -> None:
         super().__init__(granularity, region)
         if patch_size < 1:
@@ -28,5 +30,10 @@ class RandomPatches(Masker):
     def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:
         """One random number a patch."""
         del recognizer  # blind by design
-        patches, count = block_index(*faces.images.shape[-2:], self.patch_size)
-        return torch.stack([torch.rand(count, generator=g)[patches] for g in generators])[:, None]
+        return random_patches(faces, self.patch_size, generators)
+
+
+def random_patches(faces: Faces, side: int, generators: list[Generator]) -> Scores:
+    """Uniform random numbers, constant on squares of `side` pixels, each image's from its own generator."""
+    patches, count = block_index(*faces.images.shape[-2:], side)
+    return torch.stack([torch.rand(count, generator=g)[patches] for g in generators])[:, None]

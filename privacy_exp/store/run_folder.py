@@ -4,6 +4,7 @@
     masks/{image-id}-masks-label-{class-id}.jpg
     results/{image-id}-generated-label-{class-id}.jpg
     control/{image-id}-control-label-{class-id}.jpg        the same mask filled by one encode and decode
+    draws/1/results/...                                     further pictures of each face, where several were asked for
 
 An image id holds no hyphen (see `Faces.ids`), so it ends at the first one; the class stands after the last.
 """

@@ -1,0 +1,79 @@
+"""Class activation maps by pytorch-grad-cam, laid back onto the photo."""
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from pytorch_grad_cam.base_cam import BaseCAM
+from torch import Generator, Tensor, nn
+
+from privacy_exp.masking.base import Masker, target_labels
+from privacy_exp.masking.explaining import explaining
+from privacy_exp.masking.target import check_target
+from privacy_exp.recognition.base import Recognizer
+from privacy_exp.types import Faces, Logits, Scores
+
+
+class ActivationMap(Masker):
+    """Where the recogniser's feature map speaks for the identity; a subclass names the weighting.
+
+    The map is made in the recogniser's own input frame and laid back onto the photo: a recogniser that crops or aligns
+    sees another frame than the data's. What it never sees scores 0, and so does what the map's ReLU cuts.
+
+    Args:
+        target: "logit" explains the identity's logit, "similarity" the cosine similarity to the identity's mean
+            embedding on the training photos.
+        granularity: see `Masker`.
+        region: see `Masker`.
+    """
+
+    cam: ClassVar[type[BaseCAM]]
+    """The class of pytorch-grad-cam that weights the feature map."""
+
+    def __init__(self, target: str = "logit", granularity: int = 8, region: str = "frame") -> None:
+        super().__init__(granularity, region)
+        self.target = check_target(target, ("logit", "similarity"))
+
+    def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:
+        """The map of the recogniser's target layer at the data's size."""
+        del generators  # nothing is drawn
+        if not isinstance(recognizer, Recognizer):
+            raise TypeError(
+                f"`recognizer` must be a Recognizer with a target layer, but got {type(recognizer).__name__}."
+            )
+        labels = target_labels(faces, recognizer)
+        targets = [_Score(int(label)) for label in labels]
+        height, width = faces.images.shape[-2:]
+        with explaining(recognizer, faces.images) as images, torch.enable_grad():
+            inputs = recognizer.prepare(images).detach().requires_grad_(True)
+            network = _Head(recognizer, self.target)
+            with type(self).cam(model=network, target_layers=[recognizer.target_layer]) as library:
+                maps = torch.from_numpy(library(input_tensor=inputs, targets=targets))
+        return recognizer.locate(maps[:, None].to(faces.images.device), height, width)
+
+
+class _Score:
+    """One identity's output, which pytorch-grad-cam differentiates."""
+
+    def __init__(self, label: int) -> None:
+        self.label = label
+
+    def __call__(self, output: Float[Tensor, " k"]) -> Float[Tensor, ""]:
+        return output[self.label]
+
+
+class _Head(nn.Module):
+    """The recogniser from its prepared input on, with one output an identity."""
+
+    def __init__(self, recognizer: Recognizer, target: str) -> None:
+        super().__init__()
+        self.recognizer = recognizer
+        self.target = target
+
+    def forward(self, inputs: Float[Tensor, "n 3 s s"]) -> Logits:
+        features = self.recognizer.trunk(inputs)
+        if self.target == "logit":
+            logits: Logits = self.recognizer.head(features)
+            return logits
+        return F.normalize(features, dim=1) @ self.recognizer.identity_means().mT

@@ -1,0 +1,42 @@
+"""The face before its surroundings."""
+
+import torch
+from torch import Generator, nn
+
+from privacy_exp.masking.base import Masker
+from privacy_exp.masking.points import five_points
+from privacy_exp.types import Faces, Scores
+
+
+class FaceOval(Masker):
+    """From the middle of the face outwards, in ovals around the five points.
+
+    Args:
+        aspect: height of the oval / its width.
+        granularity: see `Masker`.
+        region: see `Masker`.
+    """
+
+    blind = True
+
+    def __init__(self, aspect: float, granularity: int = 8, region: str = "frame") -> None:
+        super().__init__(granularity, region)
+        if aspect <= 0:
+            raise ValueError(f"`aspect` must be positive, but got {aspect}.")
+        self.aspect = aspect
+
+    def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:
+        """Minus the distance to the mean of the five points, measured along the upright and the eyes' line."""
+        del recognizer, generators  # blind by design, and nothing is drawn
+        points = five_points(faces)
+        height, width = faces.images.shape[-2:]
+        y = torch.arange(height).to(points)[:, None]
+        x = torch.arange(width).to(points)[None]
+        rows = []
+        for face in points:
+            across = face[1] - face[0]
+            unit = across / across.norm().clamp(min=1e-6)
+            dx, dy = x - face[:, 0].mean(), y - face[:, 1].mean()
+            along, upright = dx * unit[0] + dy * unit[1], -dx * unit[1] + dy * unit[0]
+            rows.append(-torch.sqrt(along**2 + (upright / self.aspect) ** 2))
+        return torch.stack(rows)[:, None]

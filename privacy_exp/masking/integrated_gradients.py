@@ -1,0 +1,52 @@
+"""Gradients integrated along the way from a baseline."""
+
+import torch
+from captum.attr import IntegratedGradients as Library
+from torch import Generator, nn
+
+from privacy_exp.masking.base import Masker, target_labels
+from privacy_exp.masking.explaining import explaining
+from privacy_exp.masking.target import check_target, identity_score
+from privacy_exp.types import Faces, Images, Scores
+
+
+class IntegratedGradients(Masker):
+    """Gradient integrated from a flat grey image to the photo, times the difference (captum), absolute over channels.
+
+    Args:
+        steps: points of the Gauss-Legendre rule.
+        baseline: grey level of the image that the way starts from, in [0, 1].
+        target: "logit", "loss" or "similarity".
+        granularity: see `Masker`.
+        region: see `Masker`.
+
+    Reference: Sundararajan, Taly, Yan, Axiomatic Attribution for Deep Networks, 2017.
+    """
+
+    def __init__(
+        self, steps: int, baseline: float, target: str = "logit", granularity: int = 8, region: str = "frame"
+    ) -> None:
+        super().__init__(granularity, region)
+        if steps < 1:
+            raise ValueError(f"`steps` must be at least 1, but got {steps}.")
+        if not 0 <= baseline <= 1:
+            raise ValueError(f"`baseline` must lie in [0, 1], but got {baseline}.")
+        self.steps, self.baseline, self.target = steps, baseline, check_target(target)
+
+    def attribute(self, faces: Faces, recognizer: nn.Module) -> Images:
+        """Signed attribution of every channel; an image's sum is target(image) - target(baseline)."""
+        labels = target_labels(faces, recognizer)
+        with explaining(recognizer, faces.images) as images, torch.enable_grad():
+
+            def forward(batch: Images) -> torch.Tensor:
+                return identity_score(recognizer, batch, labels.repeat(len(batch) // len(labels)), self.target)
+
+            result: Images = Library(forward).attribute(
+                images, baselines=self.baseline, n_steps=self.steps, internal_batch_size=len(images)
+            )
+        return result.detach().to(faces.images.dtype)
+
+    def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:
+        """|Σ over channels| of the attribution."""
+        del generators  # nothing is drawn
+        return self.attribute(faces, recognizer).sum(1, keepdim=True).abs()
