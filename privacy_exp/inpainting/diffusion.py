@@ -256,7 +256,8 @@ class DiffusionInpainter(Inpainter):
 
     def _text(self, prompt: str) -> Text:
         if prompt not in self._texts:
-            self._texts[prompt] = encode(self.pipe, prompt, self.negative_prompt)
+            other = next(iter(self._texts.values()), None)
+            self._texts[prompt] = encode(self.pipe, prompt, self.negative_prompt, other)
         return self._texts[prompt]
 
     def _judge_guidance(self) -> str:

@@ -24,21 +24,27 @@ class Text(NamedTuple):
 
 
 @torch.no_grad()
-def encode(pipe: Pipeline, prompt: str, negative_prompt: str | None) -> Text:
+def encode(pipe: Pipeline, prompt: str, negative_prompt: str | None, other: Text | None = None) -> Text:
     """One prompt through the checkpoint's text encoders.
 
     Args:
         pipe: the pipeline.
         prompt: the prompt, of one image.
         negative_prompt: what guidance leads away from; None for the checkpoint's own unconditional embedding.
+        other: an earlier prompt with the same negative prompt, which is not encoded again.
     """
     _check_words(pipe, prompt)
+    negative: dict[str, Any] = {"negative_prompt": negative_prompt}
+    if other is not None:
+        negative = {"negative_prompt_embeds": other.negative}
+    if other is not None and other.negative_pooled is not None:
+        negative["negative_pooled_prompt_embeds"] = other.negative_pooled
     embeddings = pipe.encode_prompt(
         prompt=prompt,
         device=pipe._execution_device,
         num_images_per_prompt=1,
         do_classifier_free_guidance=True,
-        negative_prompt=negative_prompt,
+        **negative,
     )
     return Text(*embeddings)
 

@@ -119,16 +119,21 @@ def test_interval_guides_only_inside(checkpoint: str, faces: Faces, masks: torch
     assert (early - late).abs().max() > 2 / 255
 
 
-def test_interval_equals_a_scale_switched_by_hand(sd_inpaint: str, faces: Faces, masks: torch.Tensor) -> None:
+@pytest.mark.parametrize("interval", [(0.0, 0.5), (0.5, 1.0)])
+def test_interval_equals_a_scale_switched_by_hand(
+    checkpoint: str, interval: tuple[float, float], faces: Faces, masks: torch.Tensor
+) -> None:
     """An independent way: guidance stays on, and outside the interval its scale makes it the prompt's prediction."""
+    scales = [4.0 if interval[0] <= step / 4 < interval[1] else 1.0 + 1e-6 for step in range(5)]
 
     def switch(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        pipe._guidance_scale = 4.0 if step + 1 < 2 else 1.0 + 1e-6
+        pipe._guidance_scale = scales[step + 1]
         return {}
 
-    theirs = reference(sd_inpaint, faces, masks, "DDIMScheduler", callback_on_step_end=switch)
-    ours = painter(sd_inpaint, scheduler="DDIMScheduler", guidance_interval=[0.0, 0.5])(faces, masks, seed=7)
-    assert (ours - theirs).abs().max() <= 2 / 255
+    keys = {"guidance_scale": scales[0], "callback_on_step_end": switch, "negative_prompt": "bald"}
+    theirs = reference(checkpoint, faces, masks, "DDIMScheduler", **keys)
+    ours = painter(checkpoint, scheduler="DDIMScheduler", guidance_interval=interval, negative_prompt="bald")
+    assert (ours(faces, masks, seed=7) - theirs).abs().max() <= 2 / 255
 
 
 def test_out_of_memory_halves_the_batch(sd_inpaint: str) -> None:
@@ -161,17 +166,18 @@ def test_out_of_memory_on_one_image_is_an_error(sd_inpaint: str, faces: Faces, m
             painter(sd_inpaint, batch_size=4)(faces, masks, seed=0)
 
 
-def test_each_prompt_is_encoded_once(sd_inpaint: str, faces: Faces, masks: torch.Tensor) -> None:
-    inpainter = painter(sd_inpaint, prompt="a photo of a face, {expression}, {glasses}")
+def test_each_prompt_is_encoded_once(checkpoint: str, faces: Faces, masks: torch.Tensor) -> None:
+    inpainter = painter(checkpoint, prompt="a photo of a face, {expression}, {glasses}")
     calls: list[int] = []
     hook = inpainter.pipe.text_encoder.register_forward_hook(lambda *_: calls.append(1))
     first = inpainter(faces, masks, seed=0)
     inpainter(faces, masks, seed=0, draw=1)
     hook.remove()
-    # Smiling without glasses, neutral with, neutral without; prompt and negative prompt each.
-    assert len(calls) == 6
-    plain = painter(sd_inpaint)(faces, masks, seed=0)
-    assert (first - plain).abs().max() > 2 / 255
+    # Smiling without glasses, neutral with glasses, and the negative prompt; the third face hides nothing.
+    assert len(calls) == 3
+    smiling = painter(checkpoint, prompt="a photo of a face, smiling")(faces, masks, seed=0)
+    assert (first[0] - smiling[0]).abs().max() <= 2 / 255
+    assert (first[1] - smiling[1]).abs().max() > 2 / 255
 
 
 def test_words_it_was_not_taught_are_told(sd_inpaint: str) -> None:
