@@ -2,11 +2,8 @@
 
 import hashlib
 import json
-import os
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -15,8 +12,8 @@ from jaxtyping import Float, UInt8
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
 
+from privacy_exp.data.checks import check_extras, check_index, common_size, examine_all
 from privacy_exp.data.identity_split import (
     PARTS,
     Split,
@@ -149,19 +146,17 @@ class FaceData(LightningDataModule, ABC):
         self.skipped += split.left_out
         self.identities = split.identities
         self._labels = {identity: label for label, identity in enumerate(split.identities)}
-        self._check_uniform([photo for part in PARTS for photo in photos[part]])
+        chosen = [photo for part in PARTS for photo in photos[part]]
+        if not chosen:
+            raise BadDataError(f"No readable photo is left ({len(self.skipped)} skipped). See `data.on_bad_image`.")
+        self.image_size = common_size(chosen, self._examined)
+        check_extras(chosen)
         self.photos = photos
 
     def _choose(self, photos: list[Photo]) -> Split:
         """The photos that take part and where they go."""
-        if not photos:
-            raise BadDataError(f"{type(self).__name__} found no photo. Check `data.root` against the data's layout.")
-        twice = [name for name, n in Counter(photo.id for photo in photos).items() if n > 1]
-        if twice:
-            raise BadDataError(f"Image ids must be unique, but {twice[0]} stands for several photos. Rename a file.")
-        unknown = sum(photo.identity is None for photo in photos)
-        if unknown not in (0, len(photos)):
-            raise BadDataError(f"{unknown} of {len(photos)} photos have no identity; name them or remove them.")
+        check_index(photos, type(self).__name__)
+        unknown = photos[0].identity is None
         if self.manifest is not None:
             split = read_manifest(self.manifest, photos)
             kept = {photo.id for photo in self._readable([p for part in PARTS for p in split.photos[part]])}
@@ -208,62 +203,16 @@ class FaceData(LightningDataModule, ABC):
 
     def _readable(self, photos: list[Photo]) -> list[Photo]:
         """The photos that pass `examine`, in the order of ids; what it found is kept."""
-        photos = sorted(photos, key=lambda photo: photo.id)
-        chunks = [photos[i : i + 64] for i in range(0, len(photos), 64)]
         good = []
-        with (
-            ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,  # Pillow decodes outside the interpreter lock
-            tqdm(total=len(photos), desc="checking photos", unit="photo", disable=len(photos) < 2000) as bar,
-        ):
-            for chunk, results in zip(chunks, pool.map(self._examine_some, chunks), strict=True):
-                bar.update(len(chunk))
-                for photo, found in zip(chunk, results, strict=True):
-                    if isinstance(found, Examined):
-                        self._examined[photo.id] = found
-                        good.append(photo)
-                    elif self.on_bad_image == "skip":
-                        self.skipped.append(str(found))
-                    else:
-                        pool.shutdown(wait=False, cancel_futures=True)
-                        raise found
+        for photo, found in examine_all(sorted(photos, key=lambda photo: photo.id), self.examine):
+            if isinstance(found, Examined):
+                self._examined[photo.id] = found
+                good.append(photo)
+            elif self.on_bad_image == "skip":
+                self.skipped.append(str(found))
+            else:
+                raise found
         return good
-
-    def _examine_some(self, photos: Sequence[Photo]) -> list[Examined | BadImageError]:
-        return [self._try_examine(photo) for photo in photos]
-
-    def _try_examine(self, photo: Photo) -> Examined | BadImageError:
-        try:
-            return self.examine(photo)
-        except BadImageError as error:
-            return error
-
-    def _check_uniform(self, photos: list[Photo]) -> None:
-        """All photos have one size, and either all or none have landmarks, and the same attributes."""
-        if not photos:
-            raise BadDataError(f"No readable photo is left ({len(self.skipped)} skipped). See `data.on_bad_image`.")
-        sizes = Counter(self._examined[photo.id].size for photo in photos)
-        self.image_size = sizes.most_common(1)[0][0]
-        height, width = self.image_size
-        for photo in photos:
-            h, w = self._examined[photo.id].size
-            if (h, w) != self.image_size:
-                raise BadDataError(
-                    f"All photos must have one size, but {photo.id} is {w}x{h} (width x height) and most are "
-                    f"{width}x{height}. data=folder data.image_size=[{height},{width}] resizes them."
-                )
-        for what in ("landmarks", "attributes"):
-            lacking = [photo.id for photo in photos if getattr(photo, what) is None]
-            if len(lacking) not in (0, len(photos)):
-                raise BadDataError(
-                    f"{len(lacking)} of {len(photos)} photos have no {what}, such as {lacking[0]}. Complete the {what} "
-                    "file, or take it away to go on without."
-                )
-        names = set(photos[0].attributes or ())
-        for photo in photos:
-            if photo.attributes is not None and set(photo.attributes) != names:
-                raise BadDataError(
-                    f"{photo.id} has other attributes than {photos[0].id}; all photos need the same names."
-                )
 
     def faces(self, photos: Sequence[Photo]) -> Faces:
         """Reads photos into one batch.
@@ -271,10 +220,14 @@ class FaceData(LightningDataModule, ABC):
         Raises:
             BadImageError: a photo cannot be read, or has another size than `image_size`.
         """
+        self.setup()
         pixels = [self.read(photo) for photo in photos]
         for photo, image in zip(photos, pixels, strict=True):
-            if image.shape[:2] != pixels[0].shape[:2]:
-                raise BadImageError(f"{photo.id} is {image.shape[:2]}, but {photos[0].id} is {pixels[0].shape[:2]}.")
+            if image.shape[:2] != self.image_size:
+                raise BadImageError(
+                    f"{photo.id} has become {image.shape[:2]} (height, width) since the data was checked; it was "
+                    f"{self.image_size}. Leave the files alone during a run."
+                )
         images = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous().float().div_(255)
         labels, landmarks, attributes = None, None, None
         if all(photo.identity in self._labels for photo in photos):

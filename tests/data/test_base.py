@@ -262,3 +262,23 @@ def test_flags_are_a_mapping():
 def test_unknown_part_is_an_error():
     with pytest.raises(BadDataError, match="`part`"):
         next(Painted().batches("validation"))
+
+
+def test_a_photo_that_changes_after_the_check_is_noticed():
+    class Shrinking(Painted):
+        def read(self, photo: Photo) -> UInt8[np.ndarray, "h w 3"]:
+            pixels = super().read(photo)
+            return pixels if self.reads[photo.id] < 2 else pixels[1:]
+
+    with pytest.raises(BadImageError, match=r"\(5, 5\).*\(6, 5\)"):
+        next(Shrinking().batches("test"))
+
+
+def test_photos_with_other_attributes_are_an_error():
+    class Mixed(Painted):
+        def index(self) -> list[Photo]:
+            first, *others = super().index()
+            return [Photo(first.id, first.identity, None, first.landmarks, {"Male": True}), *others]
+
+    with pytest.raises(BadDataError, match="same names"):
+        Mixed().setup()

@@ -1,0 +1,91 @@
+"""What must hold of the photos that take part: readable, of one size, all or none with landmarks and attributes."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from tqdm.auto import tqdm
+
+from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Photo
+
+
+def check_index(photos: Sequence[Photo], what: str) -> None:
+    """Checks an index before any pixels are read.
+
+    Args:
+        photos: all photos of the data set.
+        what: the data set's name, for messages.
+
+    Raises:
+        BadDataError: no photo, an id that is not unique, or an identity known for some photos only.
+    """
+    if not photos:
+        raise BadDataError(f"{what} found no photo. Check `data.root` against the data's layout.")
+    twice = [name for name, n in Counter(photo.id for photo in photos).items() if n > 1]
+    if twice:
+        raise BadDataError(f"Image ids must be unique, but {twice[0]} stands for several photos. Rename a file.")
+    unknown = sum(photo.identity is None for photo in photos)
+    if unknown not in (0, len(photos)):
+        raise BadDataError(f"{unknown} of {len(photos)} photos have no identity; name them or remove them.")
+
+
+def examine_all(
+    photos: Sequence[Photo], examine: Callable[[Photo], Examined]
+) -> Iterator[tuple[Photo, Examined | BadImageError]]:
+    """Each photo, in order, with what `examine` found or why it cannot be read; several threads, a progress bar."""
+
+    def some(chunk: Sequence[Photo]) -> list[Examined | BadImageError]:
+        found: list[Examined | BadImageError] = []
+        for photo in chunk:
+            try:
+                found.append(examine(photo))
+            except BadImageError as error:
+                found.append(error)
+        return found
+
+    chunks = [photos[i : i + 64] for i in range(0, len(photos), 64)]
+    pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))  # Pillow decodes outside the interpreter lock
+    with tqdm(total=len(photos), desc="checking photos", unit="photo", disable=len(photos) < 2000) as bar:
+        try:
+            for chunk, found in zip(chunks, pool.map(some, chunks), strict=True):
+                yield from zip(chunk, found, strict=True)
+                bar.update(len(chunk))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def common_size(photos: Sequence[Photo], examined: Mapping[str, Examined]) -> tuple[int, int]:
+    """The (height, width) that all photos have.
+
+    Raises:
+        BadDataError: a photo has another size than most; the message names it.
+    """
+    height, width = Counter(examined[photo.id].size for photo in photos).most_common(1)[0][0]
+    for photo in photos:
+        h, w = examined[photo.id].size
+        if (h, w) != (height, width):
+            raise BadDataError(
+                f"All photos must have one size, but {photo.id} is {w}x{h} (width x height) and most are "
+                f"{width}x{height}. data=folder data.image_size=[{height},{width}] resizes them."
+            )
+    return height, width
+
+
+def check_extras(photos: Sequence[Photo]) -> None:
+    """Checks that all photos or none have landmarks and attributes, and that attributes have the same names.
+
+    Raises:
+        BadDataError: some photos differ; the message names one.
+    """
+    for what in ("landmarks", "attributes"):
+        lacking = [photo.id for photo in photos if getattr(photo, what) is None]
+        if len(lacking) not in (0, len(photos)):
+            raise BadDataError(
+                f"{len(lacking)} of {len(photos)} photos have no {what}, such as {lacking[0]}. Complete the {what} "
+                "file, or take it away to go on without."
+            )
+    names = set(photos[0].attributes or ())
+    for photo in photos:
+        if photo.attributes is not None and set(photo.attributes) != names:
+            raise BadDataError(f"{photo.id} has other attributes than {photos[0].id}; all photos need the same names.")
