@@ -43,7 +43,7 @@ def run(config: DictConfig) -> float | tuple[float, ...] | None:
         failed = False
     finally:
         cell.tracking.finish(failed)
-    return result  # type: ignore[no-any-return]
+    return result
 
 
 main = entry_point("train", run)

@@ -30,9 +30,7 @@ def main(sweep: Path) -> None:
     Console(width=140).print(table)
     picture = sweep / "grid.png"
     stack([path.parent / "grid.png" for path in paths], picture)
-    print(
-        f"records  {sweep}/*/record.json\npictures {picture} (face | mask | result; a band a cell, in this order)"
-    )
+    print(f"records  {sweep}/*/record.json\npictures {picture} (face | mask | result; a band a cell, in this order)")
 
 
 def figure(metric: dict) -> str:

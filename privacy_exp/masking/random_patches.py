@@ -35,5 +35,6 @@ class RandomPatches(Masker):
 
 def random_patches(faces: Faces, side: int, generators: list[Generator]) -> Scores:
     """Uniform random numbers, constant on squares of `side` pixels, each image's from its own generator."""
-    patches, count = block_index(*faces.images.shape[-2:], side)
+    height, width = faces.images.shape[-2:]
+    patches, count = block_index(height, width, side)
     return torch.stack([torch.rand(count, generator=g)[patches] for g in generators])[:, None]

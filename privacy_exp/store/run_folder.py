@@ -11,6 +11,7 @@ An image id holds no hyphen (see `Faces.ids`), so it ends at the first one; the 
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ KINDS = {"original": "img", "masks": "masks", "results": "generated", "control":
 UNKNOWN = "unknown"
 """Class id of a face whose identity is not known."""
 
-FORMATS = {"jpg": {"quality": 95, "subsampling": 0}, "png": {"compress_level": 4}}
+FORMATS: dict[str, dict[str, Any]] = {"jpg": {"quality": 95, "subsampling": 0}, "png": {"compress_level": 4}}
 """Image formats and how they are saved: JPEG at quality 95 with full colour resolution, or exact pixels."""
 
 

@@ -39,7 +39,7 @@ class CsvTracking:
             picture: a grid of faces, masks and results; only a tracker that was told to upload pictures takes it.
         """
         del picture
-        figures = {}
+        figures: dict[str, float] = {}
         for name, metric in record.metrics.items():
             parts = {"": metric.value, "/low": metric.low, "/high": metric.high}
             figures |= {f"test/{name}{suffix}": value for suffix, value in parts.items() if value is not None}
