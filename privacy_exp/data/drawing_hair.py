@@ -3,7 +3,8 @@
 import numpy as np
 
 from privacy_exp.data.drawing_parts import Head, Paint, Plane, bump, mouth_lines, paint, ramp
-from privacy_exp.data.drawing_people import Person, Shot
+from privacy_exp.data.drawing_people import Person
+from privacy_exp.data.drawing_photo import Shot
 
 
 def strands(p: Person, head: Head) -> Plane:
@@ -57,7 +58,11 @@ def draw_front_hair(p: Person, head: Head) -> Plane:
     low = {"bob": length, "long": length, "tied": 0.1, "bald": 0.2}.get(p.style, 0.38)
     inner = line + (low - line) * ramp(side, start, stop)
     if p.style == "bald":
-        ring = head.fill(side - 0.99 + 0.02 * np.sin(6 * head.y)) * ramp(head.y, -0.55, -0.3) * (1 - ramp(head.y, 0.1, 0.3))
+        ring = (
+            head.fill(side - 0.99 + 0.02 * np.sin(6 * head.y))
+            * ramp(head.y, -0.55, -0.3)
+            * (1 - ramp(head.y, 0.1, 0.3))
+        )
         return 0.75 * ring * head.cover(edge + 0.05, 0.02)
     soft = 0.1 if p.style == "buzz" else 0.035
     front = head.fill(inner - head.y, soft) * head.cover(edge, 0.03)
@@ -74,13 +79,19 @@ def draw_beard(p: Person, s: Shot, head: Head, skin: Paint) -> Plane:
     q = np.clip(1 - a * a, 0, 1)
     lip_top, lip_low = top - 0.9 * p.lip_up * q**0.7, bottom + p.lip_low * q**0.6
     drop = 0.3 * np.clip(np.abs(a) - 0.9, 0, 1)
-    moustache = head.cover(lip_top - y, 0.03) * ramp(y, p.nose_y + 0.1, p.nose_y + 0.2) * ramp(1.25 - np.abs(a) + drop, 0.0, 0.2)
+    moustache = (
+        head.cover(lip_top - y, 0.03)
+        * ramp(y, p.nose_y + 0.1, p.nose_y + 0.2)
+        * ramp(1.25 - np.abs(a) + drop, 0.0, 0.2)
+    )
     below = ramp(y - lip_low, 0.02, 0.12)
     jaw = ramp(y - (1.0 - 0.75 * ramp(x, 0.35, p.width)), -0.02, 0.16)
     sides = np.maximum(ramp(np.abs(a), 1.05, 1.25), below)
     full = np.maximum(moustache, jaw * sides)
     goatee = below * (1 - ramp(x, 0.28, 0.4)) + moustache * 0.95
-    goatee = np.maximum(goatee, (1 - ramp(np.abs(x - 1.15 * p.mouth_w), 0.03, 0.1)) * ramp(y, p.nose_y + 0.15, p.nose_y + 0.3))
+    goatee = np.maximum(
+        goatee, (1 - ramp(np.abs(x - 1.15 * p.mouth_w), 0.03, 0.1)) * ramp(y, p.nose_y + 0.15, p.nose_y + 0.3)
+    )
     kind = {"stubble": 0.38 * full, "mustache": 0.9 * moustache, "goatee": 0.85 * goatee, "full": 0.88 * full}
     alpha = np.clip(kind[p.beard], 0, 1)
     grain = 1 + 0.12 * np.sin(34 * head.x + 2 * np.sin(11 * head.y)) * np.sin(17 * head.y + p.phase)
@@ -108,5 +119,9 @@ def draw_glasses(p: Person, s: Shot, head: Head) -> tuple[Plane, Plane]:
     d = (1 - r) * 0.5 * (wide + tall)
     rim = head.cover(0.045 - np.abs(d), 0.005)
     bridge = head.cover(0.035 - np.abs(head.y + 0.03)) * head.cover(cx - wide - np.abs(head.x) + 0.03)
-    arms = head.cover(0.035 - np.abs(head.y + 0.06)) * head.cover(np.abs(head.x) - cx - wide) * head.cover(p.width + 0.02 - np.abs(head.x))
+    arms = (
+        head.cover(0.035 - np.abs(head.y + 0.06))
+        * head.cover(np.abs(head.x) - cx - wide)
+        * head.cover(p.width + 0.02 - np.abs(head.x))
+    )
     return np.clip(rim + bridge + arms, 0, 1), head.cover(d)

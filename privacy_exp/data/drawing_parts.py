@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from privacy_exp.data.drawing_people import Colour, Person, Shot
+from privacy_exp.data.drawing_people import Colour, Person
+from privacy_exp.data.drawing_photo import Shot
 
 Plane = Float32[ndarray, "h w"]
 Paint = Float32[ndarray, "h w 3"]
@@ -122,7 +123,7 @@ def draw_eyes(p: Person, s: Shot, head: Head, skin: Paint) -> Plane:
     paint(eye, head.cover(p.iris_size + 0.012 - r, 0.01), tuple(0.35 * v for v in p.iris))
     paint(eye, head.cover(p.iris_size - 0.012 - r, 0.015), p.iris)
     paint(eye, head.cover(0.45 * p.iris_size - r, 0.005), (0.02, 0.02, 0.02))
-    lx, ly = 0.4 * p.iris_size * np.sign(s.light[0]), -0.4 * p.iris_size
+    lx, ly = 0.4 * p.iris_size * float(np.sign(s.light[0])), -0.4 * p.iris_size
     paint(eye, 0.9 * head.cover(0.28 * p.iris_size - np.hypot(dx - lx, dy - ly)), (1.0, 1.0, 1.0))
     eye *= (1 - 0.45 * bump(((b - upper) / 0.05) ** 2))[..., None]
     paint(skin, ball, eye)
@@ -136,7 +137,9 @@ def draw_eyes(p: Person, s: Shot, head: Head, skin: Paint) -> Plane:
 def draw_brows(p: Person, s: Shot, head: Head, skin: Paint) -> None:
     """Paints both brows."""
     a = (np.abs(head.x) - p.eye_x + 0.02) / p.brow_len
-    middle = -p.brow_y - s.brow_lift - p.brow_tilt * 0.35 * a - p.brow_arch * (1 - (a - 0.25) ** 2 * 1.2) + 0.4 * p.brow_arch
+    middle = (
+        -p.brow_y - s.brow_lift - p.brow_tilt * 0.35 * a - p.brow_arch * (1 - (a - 0.25) ** 2 * 1.2) + 0.4 * p.brow_arch
+    )
     thick = p.brow_thick * (1 - 0.45 * np.clip(a, -1, 1))
     alpha = head.cover(thick - np.abs(head.y - middle), 0.025) * head.cover((1 - np.abs(a)) * p.brow_len, 0.06)
     shade = 0.75 if p.hair_kind in ("blond", "gray") else 0.8
@@ -155,11 +158,13 @@ def draw_nose(p: Person, head: Head, skin: Paint) -> None:
     paint(skin, (0.45 + 0.5 * p.nostril) * hole, (0.28 * p.skin[0], 0.18 * p.skin[1], 0.16 * p.skin[2]))
     tip = bump((head.x / 0.2) ** 2 + (y / 0.16) ** 2)
     paint(skin, 0.16 * tip, (0.9 * p.skin[0], 0.62 * p.skin[1], 0.6 * p.skin[2]))
-    head.regions["nose"] = bump((head.x / (p.nose_w + 0.05)) ** 4 + ((head.y - 0.55 * p.nose_y) / (0.6 * p.nose_y)) ** 4)
+    head.regions["nose"] = bump(
+        (head.x / (p.nose_w + 0.05)) ** 4 + ((head.y - 0.55 * p.nose_y) / (0.6 * p.nose_y)) ** 4
+    )
 
 
 def mouth_lines(p: Person, s: Shot, x: Plane) -> tuple[Plane, Plane, Plane, float, float]:
-    """Coordinate along the mouth in half widths, the upper lip's lower edge, the lower lip's upper edge; x and y of its corner."""
+    """Place along the mouth in half widths, where the upper lip ends, where the lower begins; its corner's x and y."""
     half = p.mouth_w * (1 + 0.16 * s.smile_by - 0.12 * s.open_by * (1 - 0.5 * s.smile_by))
     a = x / half
     bow = 1 - np.clip(a * a, 0, 1.4)
@@ -210,7 +215,9 @@ def relief(p: Person, s: Shot, head: Head) -> Plane:
     z += 0.06 * bump(((x - p.eye_x) / 0.26) ** 2 + (y / 0.1) ** 2)
     z += 0.06 * bump((x / 0.9) ** 4 + ((y + p.brow_y + 0.02) / 0.13) ** 2)
     cheek_y = 0.45 - 0.06 * s.smile_by
-    z += (0.04 + 0.1 * p.cheek + 0.06 * max(s.smile_by, 0.0)) * bump(((x - 0.62) / 0.26) ** 2 + ((y - cheek_y) / 0.24) ** 2)
+    z += (0.04 + 0.1 * p.cheek + 0.06 * max(s.smile_by, 0.0)) * bump(
+        ((x - 0.62) / 0.26) ** 2 + ((y - cheek_y) / 0.24) ** 2
+    )
     z -= 0.09 * p.cheek * bump(((x - 0.72) / 0.22) ** 2 + ((y - 0.95) / 0.25) ** 2)
     z += 0.07 * bump((x / 0.45) ** 2 + ((y - p.mouth_y) / 0.22) ** 2)
     z += 0.09 * bump((x / 0.32) ** 2 + ((y - p.chin + 0.2) / 0.16) ** 2)
