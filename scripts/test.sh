@@ -7,4 +7,5 @@ bin=.venv/bin
 $bin/ruff format --check .
 $bin/ruff check .
 $bin/mypy
-exec $bin/python -m pytest "${@/--all/--durations=25}"
+# a file stays on one worker, so that its fixtures are made once
+exec $bin/python -m pytest --numprocesses=auto --dist=loadfile "${@/--all/--durations=25}"

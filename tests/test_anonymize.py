@@ -1,0 +1,58 @@
+"""One's own crops: no labels needed for blind, similarity and saliency-of-prediction methods."""
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from privacy_exp import anonymize
+from privacy_exp.data.drawing import draw
+from privacy_exp.entry import CONF
+from privacy_exp.store.run_folder import RunFolder, to_pillow
+
+
+@pytest.fixture(scope="module")
+def crops(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("crops")
+    for i in range(3):
+        pixels = torch.from_numpy(draw(0, i, 0, 64).image).permute(2, 0, 1).float() / 255
+        to_pillow(pixels).save(folder / f"my photo-{i}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fitted(cell, tmp_path_factory):
+    out = tmp_path_factory.mktemp("fitted")
+    cell(out, "fit_only=true")
+    return out
+
+
+def run(crops, out, *overrides):
+    given = [f"data.root={crops}", "data.labelled=false", f"out={out}", "inpainting=mean_fill"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        anonymize.run(compose("anonymize", overrides=[*given, *overrides]))
+    return RunFolder(out)
+
+
+@pytest.mark.parametrize("masking", ["random_patches", "saliency", "grad_cam"])
+def test_unlabelled_crops_are_masked_and_repainted(crops, fitted, tmp_path, masking):
+    folder = run(crops, tmp_path, f"masking={masking}", f"recognition.checkpoint={fitted}", "image_format=png")
+    found = folder.list("results")
+    assert list(found) == [f"my%20photo%2D{i}" for i in range(3)]
+    assert all(label is None for _, label in found.values())
+    masks = folder.read_masks([path for path, _ in folder.list("masks").values()])
+    assert masks.flatten(1).sum(1).tolist() == [1024] * 3
+    before, after = (folder.read([p for p, _ in folder.list(kind).values()]) for kind in ("original", "results"))
+    assert before[~masks.expand_as(before)].equal(after[~masks.expand_as(after)])
+
+
+def test_similarity_explains_the_predicted_persons_mean(crops, fitted, tmp_path):
+    checkpoint = f"recognition.checkpoint={fitted}"
+    one = run(crops, tmp_path / "one", "masking=grad_cam", "masking.target=similarity", checkpoint)
+    assert len(one.list("results")) == 3
+
+
+def test_blind_methods_need_no_recogniser_and_others_say_so(crops, tmp_path):
+    assert len(run(crops, tmp_path / "blind", "masking=center").list("results")) == 3
+    with pytest.raises(ValueError, match=r"recognition\.checkpoint"):
+        run(crops, tmp_path / "guided", "masking=saliency")
+    assert not (tmp_path / "guided").exists()
