@@ -52,6 +52,7 @@ WITHOUT_EFFECT = (
 
 NOT_WORTH_A_WARNING = (
     ".*does not have many workers.*",  # how many load photos is the user's `data.num_workers`
+    ".*have no `val_dataloader`.*",  # a split without validation photos is the user's choice
     r".*module\(s\) in eval mode at the start.*",  # a frozen trunk is meant to be
     r".*isinstance\(treespec, LeafSpec\).*",  # Lightning's own use of torch
 )
@@ -108,11 +109,12 @@ def fit_recognizer(
             load_trunk(recognizer, init_from)
         task = module(recognizer)
         has_val = len(data.photos["val"]) > 0
+        if not has_val:
+            task.patience = None
         runner = trainer(
             max_epochs=task.max_epochs,
             logger=list(loggers) if loggers else False,
             default_root_dir=os.fspath(out_dir),
-            **({} if has_val else {"limit_val_batches": 0}),
         )
         runner.fit(task, data.train_dataloader(), data.val_dataloader() if has_val else None)
         if runner.interrupted:

@@ -53,6 +53,8 @@ class RecognitionModule(LightningModule):
             raise ValueError(f"`label_smoothing` must lie in [0, 1), but got {label_smoothing}.")
         if lr <= 0:
             raise ValueError(f"`lr` must be positive, but got {lr}.")
+        if patience is not None and patience < 1:
+            raise ValueError(f"`patience` must be at least 1 epoch, or null to never stop early, but got {patience}.")
         self.recognizer = recognizer
         self.max_epochs = max_epochs
         self.lr = lr
@@ -115,7 +117,7 @@ class RecognitionModule(LightningModule):
         groups = [group for group in groups if group["params"]]
         optimizer: torch.optim.Optimizer
         if self.optimizer_name == "adamw":
-            optimizer = torch.optim.AdamW(groups, lr=self.lr)
+            optimizer = torch.optim.AdamW(groups, lr=self.lr, fused=True)
         else:
             optimizer = torch.optim.SGD(groups, lr=self.lr, momentum=0.9, nesterov=True)
         steps = int(self.trainer.estimated_stepping_batches)

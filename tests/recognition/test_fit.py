@@ -1,0 +1,202 @@
+import csv
+
+import numpy as np
+import pytest
+import torch
+from pytorch_lightning.loggers import CSVLogger
+from torch import nn
+
+from privacy_exp.recognition.facenet import FaceNet
+from privacy_exp.recognition.fit import clean_accuracy, fit_key, save_checkpoint
+from privacy_exp.recognition.module import RecognitionModule, shift_and_mirror
+from privacy_exp.types import Faces
+
+from .small import Colours, Small, same, state
+
+
+def ready(**keys):
+    data = Colours(**keys)
+    data.setup()
+    return data
+
+
+def test_people_of_different_colours_are_told_apart(fit):
+    data = ready()
+    result = fit(data, max_epochs=12)
+    assert clean_accuracy(result.recognizer, data.batches("test")) == 1
+    assert result.val_accuracy == 1
+    assert result.epochs == 12
+    assert result.seconds > 0
+    assert not result.recognizer.training
+
+
+def test_same_seed_same_weights_and_the_callers_random_state_stays(fit):
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    first, second, other = (fit(seed=seed).recognizer for seed in (1, 1, 2))
+    assert same(state(first), state(second))
+    assert not same(state(first), state(other))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_facenet_fits_twice_alike(fit):
+    def net(num_classes, template):
+        return FaceNet(num_classes, image_size=75, template=template)
+
+    data = ready(people=2, photos_each=8, split=[0.75, 0.125, 0.125], batch_size=6)
+    first, second = (fit(data, net, max_epochs=1, lr=1e-3).recognizer for _ in range(2))
+    assert same(state(first), state(second))
+
+
+def test_a_frozen_trunk_is_unchanged_by_a_fit(fit):
+    frozen = [None]
+
+    def net(num_classes, template):
+        frozen[0] = Small(num_classes, freeze="trunk", template=template)
+        frozen[0].before = state(frozen[0])
+        return frozen[0]
+
+    for augment in (True, False):
+        result = fit(net=net, augment=augment).recognizer
+        after = state(result)
+        moved = {name for name in after if not torch.equal(after[name], result.before[name])}
+        assert moved == {"head.weight", "head.bias"}
+
+
+def test_features_of_a_frozen_trunk_are_computed_once_and_right(fit):
+    calls = []
+
+    class Counting(Small):
+        def prepare(self, images):
+            calls.append(len(images))
+            return super().prepare(images)
+
+    data = ready()
+    recognizer = fit(data, lambda num_classes, template: Counting(num_classes, "trunk"), augment=False).recognizer
+    assert sum(calls) == len(data.photos["train"]) + len(data.photos["val"])
+    by_hand = torch.zeros(3, 32)
+    for faces in data.batches("train"):
+        by_hand.index_add_(0, faces.labels, recognizer.embed(faces.images).detach())
+    torch.testing.assert_close(recognizer.identity_means(), nn.functional.normalize(by_hand, dim=1))
+
+
+def test_curves_are_logged(fit, tmp_path):
+    logger = CSVLogger(tmp_path / "curves", name="", version="")
+    fit(loggers=[logger], max_epochs=3)
+    with (tmp_path / "curves" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy"):
+        values = [float(row[name]) for row in rows if row.get(name)]
+        assert len(values) == 3, name
+        assert all(np.isfinite(values))
+
+
+def test_logged_figures_are_counted_by_hand(fit, tmp_path):
+    logger, data = CSVLogger(tmp_path / "curves", name="", version=""), ready()
+    result = fit(data, loggers=[logger], max_epochs=1)
+    right, loss, n = 0, 0.0, 0
+    for faces in data.batches("val"):
+        probabilities = result.recognizer(faces.images).softmax(1).detach().numpy()
+        right += int((probabilities.argmax(1) == faces.labels.numpy()).sum())
+        loss -= float(np.log(probabilities[range(len(faces.ids)), faces.labels]).sum())
+        n += len(faces.ids)
+    assert result.val_accuracy == pytest.approx(right / n)
+    with (tmp_path / "curves" / "metrics.csv").open() as file:
+        logged = next(row for row in csv.DictReader(file) if row["val/loss"])
+    assert float(logged["val/loss"]) == pytest.approx(loss / n, rel=1e-4)
+
+
+def test_early_stopping_and_the_best_epoch(fit, monkeypatch):
+    accuracies = iter([0.5, 0.9, 0.7, 0.6, 0.5, 0.4])
+    states = []
+
+    def step(self, faces, batch_idx):
+        if batch_idx == 0:
+            self.value = next(accuracies)
+            states.append(state(self.recognizer))
+        self.log("val/accuracy", self.value, batch_size=len(faces.ids))
+
+    monkeypatch.setattr(RecognitionModule, "validation_step", step)
+    result = fit(max_epochs=6, patience=2)
+    assert result.epochs == 4
+    assert result.val_accuracy == pytest.approx(0.9)
+    assert same(state(result.recognizer), states[1])
+
+
+def test_without_validation_photos(fit):
+    result = fit(ready(split=[0.8, 0.0, 0.2]), patience=3)
+    assert result.val_accuracy is None
+
+
+def test_a_last_batch_of_one_photo(fit):
+    data = ready(batch_size=17)  # 18 photos to train on
+    assert len(data.photos["train"]) == 18
+    recognizer = fit(data).recognizer
+    assert all(value.isfinite().all() for value in recognizer.state_dict().values())
+
+
+def test_init_from_takes_the_trunk_and_drops_the_head(fit, tmp_path):
+    first = fit(ready(people=5), seed=1).recognizer
+    save_checkpoint(tmp_path / "recognizer.ckpt", first, list("abcde"))
+    second = fit(ready(), lambda num_classes, template: Small(num_classes, "trunk"), init_from=tmp_path).recognizer
+    assert same(state(first.trunk), state(second.trunk))
+    assert second.num_classes == 3
+
+
+def test_the_key_holds_what_matters_and_nothing_else(tmp_path):
+    data = ready()
+    (tmp_path / "a.onnx").write_bytes(b"model")
+    (tmp_path / "b.onnx").write_bytes(b"model")
+    (tmp_path / "c.onnx").write_bytes(b"other")
+
+    def key(model="a", trainer=(), data=data, seed=0, **module):
+        net = {"_target_": "x", "model": str(tmp_path / f"{model}.onnx")}
+        return fit_key(data, net, {"lr": 1, **module}, {"precision": 32, **dict(trainer)}, seed)
+
+    assert key() == key("b")
+    assert key() == key(trainer={"enable_progress_bar": False, "devices": 1})
+    assert key() == key(data=ready())
+    others = [key("c"), key(trainer={"precision": 16}), key(lr=2), key(seed=1), key(data=ready(split_seed=1))]
+    others.append(key(data=ready(batch_size=4)))
+    assert all(other != key() for other in others)
+    with pytest.raises(FileNotFoundError, match=r"`recognition.init_from`"):
+        fit_key(data, {}, {}, {}, 0, tmp_path / "nothing")
+
+
+def test_shift_and_mirror_moves_but_invents_nothing():
+    torch.manual_seed(0)
+    images = torch.rand(32, 3, 16, 24)
+    moved = shift_and_mirror(images)
+    assert moved.shape == images.shape
+    for before, after in zip(images, moved, strict=True):
+        assert set(after.flatten().tolist()) <= set(before.flatten().tolist())
+    centres = images[:, 0, 8, 12]
+    reached = torch.stack([(a[0] == c).nonzero()[0] for a, c in zip(moved, centres, strict=True)])
+    offsets = (reached - torch.tensor([8, 12])).abs()
+    assert offsets.max() <= 4
+    assert offsets.max() >= 2
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"max_epochs": 0}, "`max_epochs` must be at least 1"),
+        ({"optimizer": "adam"}, "`optimizer` must be one of adamw, sgd"),
+        ({"label_smoothing": 1.0}, "`label_smoothing` must lie in"),
+        ({"lr": 0.0}, "`lr` must be positive"),
+        ({"patience": 0}, "`patience` must be at least 1"),
+    ],
+)
+def test_bad_keys(keys, message):
+    with pytest.raises(ValueError, match=message):
+        RecognitionModule(Small(3), **keys)
+
+
+def test_faces_without_labels_are_refused():
+    faces = Faces(["a"], torch.rand(1, 3, 16, 16))
+    with pytest.raises(ValueError, match=r"`batches` must carry labels"):
+        clean_accuracy(Small(3), [faces])
+    with pytest.raises(ValueError, match=r"`batches` holds no photo"):
+        clean_accuracy(Small(3), [])
+    with pytest.raises(RuntimeError, match=r"`identity_means`"):
+        Small(3).identity_means()
