@@ -45,8 +45,8 @@ def _points(p: Person, s: Shot) -> Float[ndarray, "5 2"]:
 
 def frame(p: Person, s: Shot, size: int) -> View:
     """The camera of a photo: aligned roughly, as CelebA is, by the mean of eyes and mouth."""
-    turn = [f(a) for a in (s.yaw, s.pitch, s.roll) for f in (np.cos, np.sin)]
-    view = View(*(float(t) for t in turn), centre=(0.0, 0.0), unit=SPAN / (size * s.zoom))
+    cy, sy, cp, sp, cr, sr = (float(f(a)) for a in (s.yaw, s.pitch, s.roll) for f in (np.cos, np.sin))
+    view = View(cy, sy, cp, sp, cr, sr, centre=(0.0, 0.0), unit=SPAN / (size * s.zoom))
     seen = _project(p, view, _points(p, s))
     x, y = 0.5 * (seen[:2].mean(0) + seen[3:].mean(0))
     return view._replace(centre=(float(x), float(y)))
