@@ -9,7 +9,8 @@ from torch.nn import functional
 
 from privacy_exp.inpainting.captions import sample_caption
 from privacy_exp.inpainting.mask_sampling import sample_masks
-from privacy_exp.inpainting.training import StepTraining, TrainingFaces
+from privacy_exp.inpainting.training import StepTraining
+from privacy_exp.inpainting.training_faces import TrainingFaces
 
 
 class DenoiserTraining(StepTraining):
@@ -57,7 +58,7 @@ class DenoiserTraining(StepTraining):
                 f"The scheduler's `prediction_type` must be epsilon or v_prediction, but got {self.prediction_type!r}."
             )
         self.register_buffer("signal", pipe.scheduler.alphas_cumprod.clone().float(), persistent=False)
-        self._moments: Tensor | None = None
+        self._moments = torch.empty(0)  # filled when the training starts
 
     def compile_networks(self) -> None:
         """Compiles the UNet."""
@@ -77,7 +78,6 @@ class DenoiserTraining(StepTraining):
             rows: indices into the photos.
             generator: of this step.
         """
-        assert self._moments is not None
         latents = self._sample(self._moments[rows], generator)
         size = self.faces.pixels.shape[-1]
         masks = sample_masks(len(rows), size, self.faces.points, generator)

@@ -1,123 +1,17 @@
-"""What the stages of an inpainter's training share: photos in memory, steps that can be repeated, averaged weights."""
+"""What the stages of an inpainter's training share: steps that can be repeated, and averaged weights."""
 
-import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
-from jaxtyping import Float, UInt8
 from torch import Generator, Tensor, nn
-from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
-from tqdm.auto import tqdm
 
-from privacy_exp.data.base import FaceData, Photo
-from privacy_exp.inpainting.captions import phrases
+from privacy_exp.inpainting.training_faces import TrainingFaces
 from privacy_exp.seeds import generator
-from privacy_exp.types import Images
-
-Pixels = UInt8[Tensor, "n 3 s s"]
-
-
-class TrainingFaces(NamedTuple):
-    """Photos to train on, at the size the checkpoint paints at.
-
-    Attributes:
-        pixels: RGB in 0-255.
-        phrases: what can be said about each photo; empty lists where the data has no attributes.
-        points: mean landmarks, as shares of the frame.
-    """
-
-    pixels: Pixels
-    phrases: list[list[str]]
-    points: Float[Tensor, "5 2"]
-
-    def images(self, rows: Tensor) -> Images:
-        """The photos of some rows, RGB in [0, 1].
-
-        Args:
-            rows: indices.
-        """
-        return self.pixels[rows].float() / 255
-
-
-def collect(
-    data: FaceData,
-    parts: Sequence[str],
-    size: int,
-    mirror: bool,
-    limit: int | None = None,
-    seed: int = 0,
-    cache: Path | None = None,
-    chunk: int = 64,
-) -> TrainingFaces:
-    """Reads photos once; frames are resized as the inpainter resizes them, proportions not kept.
-
-    Args:
-        data: after `setup()`.
-        parts: some of "train", "val" and "test".
-        size: side in pixels.
-        mirror: add every photo's mirror image.
-        limit: take a random choice of so many photos; None takes all.
-        seed: of that choice.
-        cache: folder that keeps the pixels for the next time.
-        chunk: photos read at a time.
-
-    Raises:
-        ValueError: if the parts hold no photo.
-    """
-    photos = [photo for part in parts for photo in data.photos[part]]
-    if not photos:
-        raise ValueError(f"`parts` must hold photos, but {', '.join(parts)} of this data are empty. Try parts=[test].")
-    if limit is not None and limit < len(photos):
-        order = torch.randperm(len(photos), generator=generator(seed, "max_photos"))
-        photos = [photos[i] for i in sorted(order[:limit].tolist())]
-    name = hashlib.sha256(f"{data.digest()} {list(parts)} {limit} {seed} {size}".encode()).hexdigest()[:16]
-    file = None if cache is None else cache / f"faces-{name}.npy"
-    if file is not None and file.is_file():
-        pixels = torch.from_numpy(np.load(file))
-    else:
-        pixels = _read(data, photos, size, chunk)
-        if file is not None:
-            _save(pixels, file)
-    said = [phrases(photo.attributes or {}) for photo in photos]
-    height, width = data.image_size
-    points = data.template() / torch.tensor([width, height])
-    if mirror:
-        pixels, said = torch.cat([pixels, pixels.flip(-1)]), said + said
-    return TrainingFaces(pixels, said, points)
-
-
-def _read(data: FaceData, photos: Sequence[Photo], size: int, chunk: int) -> Pixels:
-    pixels = torch.empty((len(photos), 3, size, size), dtype=torch.uint8)
-    loader: DataLoader[Any] = DataLoader(
-        photos,  # type: ignore[arg-type]  # a list is a data set: it has a length and items
-        batch_size=chunk,
-        num_workers=data.num_workers,
-        collate_fn=data.faces,
-    )
-    start = 0
-    for faces in tqdm(loader, desc="reading photos", disable=len(photos) < 2000):
-        images = faces.images
-        if images.shape[-2:] != (size, size):
-            images = functional.interpolate(images, size=(size, size), mode="bilinear", antialias=True)
-        pixels[start : start + len(images)] = (images * 255).round().clamp(0, 255).to(torch.uint8)
-        start += len(images)
-    return pixels
-
-
-def _save(pixels: Pixels, file: Path) -> None:
-    """Under another name first: what a killed process leaves must not pass for the whole."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    with part.open("wb") as stream:
-        np.save(stream, pixels.numpy())
-    part.replace(file)
 
 
 class _Steps(IterableDataset[int]):
@@ -142,7 +36,7 @@ class StepTraining(pl.LightningModule, ABC):
         stage: name of the stage.
         seed: decides the batches, masks, noise and captions.
         steps: optimiser steps in all.
-        batch_size: photos a step.
+        batch_size: photos a step, in each process.
         lr: highest learning rate, reached after `warmup`; it falls to a hundredth along a cosine.
         warmup: steps.
         weight_decay: of AdamW.
@@ -200,7 +94,8 @@ class StepTraining(pl.LightningModule, ABC):
             batch_idx: ignored; the optimiser's step counts.
         """
         del batch, batch_idx
-        draws = generator(self.seed, self.stage, str(self.global_step))
+        others = [] if self.trainer.world_size == 1 else [str(self.trainer.global_rank)]
+        draws = generator(self.seed, self.stage, str(self.global_step), *others)
         rows = torch.randint(len(self.faces.pixels), (self.batch_size,), generator=draws)
         values = self.loss(rows, draws)
         self.log_dict({f"train/{name}": value.detach() for name, value in values.items()}, batch_size=self.batch_size)
@@ -219,7 +114,7 @@ class StepTraining(pl.LightningModule, ABC):
         decay = min(self.ema, (1 + self.global_step) / (10 + self.global_step))
         torch._foreach_lerp_(list(self.average), self.trained(), 1 - decay)
 
-    def trained(self) -> list[nn.Parameter]:
+    def trained(self) -> list[Tensor]:
         """The weights that are trained."""
         return [weight for weight in self.networks.parameters() if weight.requires_grad]
 
@@ -241,7 +136,8 @@ class StepTraining(pl.LightningModule, ABC):
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and a cosine, by step."""
         optimizer = torch.optim.AdamW(self.trained(), lr=self.lr, betas=(0.9, 0.99), weight_decay=self.weight_decay)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._share_of_lr)
+        # a plain function, which checkpoints leave out; of a bound method they would keep the attributes
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._share_of_lr(step))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _share_of_lr(self, step: int) -> float:

@@ -2,10 +2,9 @@
 
 import json
 import logging
-import math
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,8 @@ from privacy_exp.inpainting.autoencoder_training import AutoencoderTraining, lat
 from privacy_exp.inpainting.denoiser_training import DenoiserTraining
 from privacy_exp.inpainting.loading import load_pipeline
 from privacy_exp.inpainting.networks import add_lora, build_autoencoder, build_pipeline, save_lora, save_pipeline
-from privacy_exp.inpainting.training import StepTraining, TrainingFaces, collect, log_line
+from privacy_exp.inpainting.training import StepTraining, log_line
+from privacy_exp.inpainting.training_faces import TrainingFaces, collect
 from privacy_exp.seeds import generator
 from privacy_exp.store.files import write_text
 
@@ -52,7 +52,7 @@ class Progress(Callback):
         """
         del pl_module, args
         step = trainer.global_step
-        if step % self.every == 0:
+        if step % self.every == 0 and trainer.is_global_zero:
             now = time.perf_counter()
             values = {name: float(value) for name, value in trainer.callback_metrics.items()}
             log.info(log_line(step, self.total, (now - self.since) / self.every, values, sorted(values)))

@@ -1,0 +1,55 @@
+"""What a training step draws: masks and captions."""
+
+import pytest
+import torch
+
+from privacy_exp.inpainting.captions import phrases, sample_caption, tokenizer
+from privacy_exp.inpainting.mask_sampling import KINDS, face_box, sample_masks
+from privacy_exp.inpainting.prompts import SUBJECT, words
+from privacy_exp.seeds import generator
+
+POINTS = torch.tensor([[0.36, 0.45], [0.64, 0.45], [0.5, 0.6], [0.4, 0.72], [0.6, 0.72]])
+FACE = {"Smiling": True, "Eyeglasses": False, "Male": True}
+
+
+def test_masks_follow_from_the_generator_alone() -> None:
+    first, second, other = (sample_masks(20, 64, POINTS, generator(seed, "m")) for seed in (0, 0, 1))
+    assert first.shape == (20, 1, 64, 64)
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("kind", list(KINDS), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("size", [32, 64])
+def test_every_kind_hides_something(kind, size: int) -> None:
+    shares = [float(kind(size, face_box(POINTS), generator(i, "m")).float().mean()) for i in range(20)]
+    assert min(shares) > 0
+    assert kind.__name__ == "everything" or min(shares) < 0.9
+
+
+def test_the_oval_hides_eyes_nose_and_mouth() -> None:
+    rows = [next(k for k in KINDS if k.__name__ == "oval")(64, face_box(POINTS), generator(i, "m")) for i in range(20)]
+    hidden = torch.stack(rows)
+    for x, y in (POINTS * 64).long().tolist():
+        assert hidden[:, y, x].all()
+
+
+def test_every_word_is_one_token() -> None:
+    made = tokenizer(40)
+    for word in words():
+        assert len(made(word).input_ids) == 3
+    ids = made("a photo of a face, smiling", padding="max_length").input_ids
+    assert len(ids) == 40
+    assert made("xylophone").input_ids != made("zebra").input_ids
+
+
+def test_captions_say_only_what_is_true_and_are_sometimes_empty() -> None:
+    said = phrases(FACE)
+    assert {"smiling", "man", "no eyeglasses"} <= set(said)
+    assert "eyeglasses" not in said
+    captions = [sample_caption(said, 0.2, generator(i, "c")) for i in range(400)]
+    assert 0.13 < captions.count("") / 400 < 0.27
+    assert SUBJECT in captions
+    assert "smiling" in captions
+    for caption in captions:
+        assert {part for part in caption.split(", ") if part} <= {SUBJECT, *said}
