@@ -1,5 +1,6 @@
 """One encode and decode without sampling: what the autoencoder alone does to a face."""
 
+from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -49,7 +50,9 @@ class VaeRoundTrip(Inpainter):
 
     expects_detail = True
 
-    def __init__(self, vae: AutoencoderKL, native_size: int | list[int] | None = None, batch_size: int = 16) -> None:
+    def __init__(
+        self, vae: AutoencoderKL, native_size: int | Sequence[int] | None = None, batch_size: int = 16
+    ) -> None:
         self.vae = vae.eval().requires_grad_(False)
         self.size = native(native_size, vae.config.sample_size, 2 ** (len(vae.config.block_out_channels) - 1))
         self.batch_size = batch_size
@@ -60,7 +63,7 @@ class VaeRoundTrip(Inpainter):
         checkpoint: str,
         revision: str | None = None,
         variant: str | None = None,
-        native_size: int | list[int] | None = None,
+        native_size: int | Sequence[int] | None = None,
         batch_size: int = 16,
         dtype: str = "auto",
         device: str = "auto",
