@@ -5,6 +5,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,7 @@ def fit_recognizer(
         loggers: receive the curves.
     """
     started = time.perf_counter()
-    with isolate_rng(), warnings.catch_warnings():
+    with isolate_rng(), _determinism_restored(), warnings.catch_warnings():
         for message in NOT_WORTH_A_WARNING:
             warnings.filterwarnings("ignore", message=message)
         seed_everything(seed, verbose=False)
@@ -119,17 +120,29 @@ def fit_recognizer(
         runner.fit(task, data.train_dataloader(), data.val_dataloader() if has_val else None)
         if runner.interrupted:
             raise KeyboardInterrupt
-        recognizer.to("cpu").eval()
+        recognizer.to(runner.strategy.root_device).eval()
         recognizer.set_identity_means(_features(task, data.batches("train")))
+        recognizer.to("cpu")
     return Fit(recognizer, time.perf_counter() - started, runner.current_epoch, task.keep_best.best)
 
 
 @torch.no_grad()
 def _features(task: RecognitionModule, batches: Iterable[Faces]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Features and labels of photos that are known to have labels."""
+    """Features and labels of photos that are known to have labels, on the recogniser's device."""
+    device = next(task.recognizer.parameters()).device
     for faces in batches:
         if faces.labels is not None:
-            yield task.features(faces), faces.labels
+            yield task.features(faces._replace(images=faces.images.to(device))), faces.labels.to(device)
+
+
+@contextmanager
+def _determinism_restored() -> Iterator[None]:
+    """Lightning's `deterministic` is a switch of the whole process; masking and inpainting have their own wishes."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 
 @torch.inference_mode()

@@ -37,6 +37,7 @@ def test_same_seed_same_weights_and_the_callers_random_state_stays(fit):
     assert same(state(first), state(second))
     assert not same(state(first), state(other))
     assert torch.equal(torch.get_rng_state(), before)
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_facenet_fits_twice_alike(fit):
