@@ -236,6 +236,18 @@ def test_keys_for_speed_change_no_picture(sd_inpaint: str, faces: Faces, masks: 
     assert result.isfinite().all()
 
 
+def test_compiled_unet_paints_the_same(
+    sd_inpaint: str, faces: Faces, masks: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The graph is captured as ever; code generation, which takes minutes, is left out."""
+    plain = painter(sd_inpaint, num_inference_steps=2)(faces, masks, seed=0)
+    original = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: original(self, backend="eager"))
+    compiled = painter(sd_inpaint, num_inference_steps=2, compile=True)
+    assert compiled.pipe.unet._compiled_call_impl is not None
+    assert (compiled(faces, masks, seed=0) - plain).abs().max() <= 2 / 255
+
+
 def test_round_trip_is_the_mode_of_the_autoencoder(checkpoint: str, faces: Faces, masks: torch.Tensor) -> None:
     inpainter = painter(checkpoint)
     vae = diffusers.AutoencoderKL.from_pretrained(checkpoint, subfolder="vae")
