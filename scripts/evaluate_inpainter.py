@@ -9,13 +9,15 @@ import argparse
 import json
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from facenet_pytorch import MTCNN
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 from torchvision.utils import make_grid, save_image
@@ -62,9 +64,9 @@ def main() -> None:
     if "speed" not in options.skip:
         figures |= speed(options.checkpoint, options.scheduler, faces, ovals)
     if "quality" not in options.skip:
-        figures |= quality(painter, faces, ovals, size)
+        figures |= quality(painter, faces, ovals, options.out)
     if "guidance" not in options.skip:
-        figures |= guidance(options.checkpoint, options.scheduler, faces, ovals, options.asked, size)
+        figures |= guidance(options.checkpoint, options.scheduler, faces, ovals, options.asked, options.out)
     figures |= fool_rates(options.runs)
     (options.out / "figures.json").write_text(json.dumps(figures, indent=1))
     for name, value in figures.items():
@@ -86,11 +88,11 @@ def photos(count: int, size: int) -> tuple[Faces, Masks]:
     return Faces([f"{i:04d}_{k:03d}" for i, k, _ in made], images, None, None, attributes), ovals
 
 
-def quality(painter: DiffusionInpainter, faces: Faces, ovals: Masks, size: int) -> dict[str, Any]:
+def quality(painter: DiffusionInpainter, faces: Faces, ovals: Masks, out: Path) -> dict[str, Any]:
     """Autoencoder, detection, error, seams and Fréchet distance, with mean fill and blur beside them."""
     painters: dict[str, Inpainter] = {"tiny": painter, "mean_fill": MeanFill(), "blur": Blur(sigma=0.1)}
     results = {name: one(faces, ovals, seed=0) for name, one in painters.items()}
-    judge, accuracy = recognizer(size)
+    judge, accuracy = recognizer(faces.images.shape[-1], out)
     with torch.inference_mode():
         real = judge.features(faces.images)
         distances = {name: frechet_distance(real, judge.features(result)) for name, result in results.items()}
@@ -124,35 +126,56 @@ def detected(images: Images) -> float:
     return hits / len(images)
 
 
-def recognizer(size: int) -> tuple[Judge, float]:
+def recognizer(size: int, out: Path) -> tuple[Judge, float]:
     """A recogniser of 80 other people and its accuracy on photos of them that it was not trained on."""
-    images, _, labels = drawn(600_000, 80, 20, size)
-    held_out = torch.arange(len(images)) % 20 >= 16
-    judge = train_judge(images[~held_out], labels[~held_out], 80, epochs=30)
-    with torch.inference_mode():
-        right = judge(images[held_out]).argmax(dim=1) == labels[held_out]
-    return judge, float(right.float().mean())
+
+    def fit() -> tuple[Judge, list[float]]:
+        images, _, labels = drawn(600_000, 80, 20, size)
+        held_out = torch.arange(len(images)) % 20 >= 16
+        judge = train_judge(images[~held_out], labels[~held_out], 80, epochs=30)
+        with torch.inference_mode():
+            right = judge(images[held_out]).argmax(dim=1) == labels[held_out]
+        return judge, [float(right.float().mean())]
+
+    judge, accuracy = kept(out / f"recognizer-{size}.safetensors", Judge(80, size), fit)
+    return judge, accuracy[0]
 
 
-def classifier(size: int) -> tuple[Judge, dict[str, float]]:
+def classifier(size: int, out: Path) -> tuple[Judge, dict[str, float]]:
     """A classifier of the asked attributes and its accuracies on 500 photos of other people."""
     names = list(ASKED)
-    images, rows, _ = drawn(700_000, 1500, 2, size)
-    judge = train_judge(images[:2500], as_targets(rows[:2500], names), len(names), epochs=14)
-    with torch.inference_mode():
-        right = (judge(images[2500:]) > 0) == (as_targets(rows[2500:], names) > 0.5)
-    return judge, dict(zip(names, right.float().mean(dim=0).tolist(), strict=True))
+
+    def fit() -> tuple[Judge, list[float]]:
+        images, rows, _ = drawn(700_000, 1500, 2, size)
+        judge = train_judge(images[:2500], as_targets(rows[:2500], names), len(names), epochs=14)
+        with torch.inference_mode():
+            right = (judge(images[2500:]) > 0) == (as_targets(rows[2500:], names) > 0.5)
+        return judge, right.float().mean(dim=0).tolist()
+
+    judge, accuracies = kept(out / f"classifier-{size}.safetensors", Judge(len(names), size), fit)
+    return judge, dict(zip(names, accuracies, strict=True))
+
+
+def kept(file: Path, judge: Judge, fit: Callable[[], tuple[Judge, list[float]]]) -> tuple[Judge, list[float]]:
+    """A judge that an earlier call left in --out, else a new one."""
+    if file.is_file():
+        with safe_open(file, "pt") as stored:
+            judge.load_state_dict({name: stored.get_tensor(name) for name in stored.keys()})  # noqa: SIM118
+            return judge.eval(), json.loads(stored.metadata()["accuracy"])
+    judge, accuracy = fit()
+    save_file(judge.state_dict(), file, metadata={"accuracy": json.dumps(accuracy)})
+    return judge, accuracy
 
 
 def guidance(
-    checkpoint: str, scheduler: str | None, faces: Faces, ovals: Masks, count: int, size: int
+    checkpoint: str, scheduler: str | None, faces: Faces, ovals: Masks, count: int, out: Path
 ) -> dict[str, Any]:
     """How often an attribute appears where it is asked for, over scales, and with the empty prompt."""
-    judge, accuracies = classifier(size)
+    judge, accuracies = classifier(faces.images.shape[-1], out)
     figures: dict[str, Any] = {f"classifier_accuracy_{name}": value for name, value in accuracies.items()}
-    assert faces.attributes is not None
+    attributes = faces.attributes or {}
     for column, (name, words) in enumerate(ASKED.items()):
-        rows = (~faces.attributes[name]).nonzero()[:count, 0]
+        rows = (~attributes[name]).nonzero()[:count, 0]
         part, masks = some(faces, rows.tolist()), ovals[rows]
         asked = {f"at_{scale:g}": (f"{SUBJECT}, {words}", scale) for scale in SCALES}
         pictures = {}

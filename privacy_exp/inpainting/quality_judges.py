@@ -17,15 +17,16 @@ class Judge(nn.Module):
 
     Args:
         outputs: identities, or attributes.
+        size: side of the pictures, a multiple of 16 pixels.
     """
 
-    def __init__(self, outputs: int) -> None:
+    def __init__(self, outputs: int, size: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for before, after in ((3, 16), (16, 32), (32, 64), (64, 96)):
             layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
         self.body = nn.Sequential(*layers, nn.Conv2d(96, 96, 3, padding=1), nn.BatchNorm2d(96), nn.ReLU())
-        self.feature = nn.LazyLinear(64)
+        self.feature = nn.Linear(96 * (size // 16) ** 2, 64)
         self.head = nn.Linear(64, outputs)
 
     def features(self, images: Images) -> Float[Tensor, "n 64"]:
@@ -73,8 +74,7 @@ def train_judge(images: Images, targets: Tensor, outputs: int, epochs: int, seed
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        judge = Judge(outputs).to(memory_format=torch.channels_last)
-        judge(images[:2])
+        judge = Judge(outputs, images.shape[-1])
         steps = epochs * (len(images) // 64)
         optimizer = torch.optim.AdamW(judge.parameters(), weight_decay=1e-2)
         cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=max(steps, 1))
