@@ -59,8 +59,12 @@ class Cell:
         self.trainer = instantiate(config.trainer)
         self.data = instantiate(config.data)
         self.data.setup()
-        for line in self.data.skipped:
-            log.info("left out: %s", line)
+        if not self.data.identities:
+            raise ValueError(
+                "`data.labelled=false` gives photos of nobody by name: there is nothing to recognise. Use "
+                "`python -m privacy_exp.anonymize` for such photos."
+            )
+        self._tell_skipped()
         if not self.masker.has_budget:
             self._warn(f"`mask_ratio` is ignored: masking={self.choices['masking']} decides itself how much it hides.")
 
@@ -176,6 +180,14 @@ class Cell:
                 raise ValueError(f"`objective` {name} has no value in this run: {metric.reason}.")
             values.append(metric.value)
         return values[0] if len(values) == 1 else tuple(values)
+
+    def _tell_skipped(self) -> None:
+        """What was left out of the data: how much, and the first few; the record lists all."""
+        skipped = self.data.skipped
+        for line in skipped[:5]:
+            log.info("left out: %s", line)
+        if len(skipped) > 5:
+            log.info("left out: %d in all, listed in record.json", len(skipped))
 
     @contextmanager
     def _noting(self) -> Iterator[None]:
