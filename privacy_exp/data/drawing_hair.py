@@ -51,7 +51,7 @@ def draw_front_hair(p: Person, head: Head) -> Plane:
     if p.style in ("swept", "bob", "long") and not p.bangs:
         line = line - 0.12 + 0.42 * np.minimum(np.abs(head.x - p.part), 1.0) * (0.6 + 0.4 * p.wave)
     if p.bangs:
-        fringe = -p.brow_y - 0.1 - 0.3 * (1 - p.bangs)
+        fringe: np.ndarray | float = -p.brow_y - 0.1 - 0.3 * (1 - p.bangs)
         fringe = fringe + 0.045 * np.sin(8 * head.x + p.phase) + 0.18 * p.part * head.x
         line = np.maximum(line, fringe + np.zeros_like(head.x))
     start, stop = (0.7, 0.98) if p.style in ("bob", "long", "curly") else (0.82, 1.0)

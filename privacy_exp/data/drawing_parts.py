@@ -28,7 +28,7 @@ def ramp(value: Plane, low: float, high: float) -> Plane:
     return t * t * (3 - 2 * t)
 
 
-def paint(canvas: Paint, alpha: Plane, colour: Colour | Paint) -> None:
+def paint(canvas: Paint, alpha: Plane, colour: tuple[float, ...] | Paint) -> None:
     """Lays `colour` over `canvas` where `alpha` is 1, in place."""
     canvas += alpha[..., None] * (np.asarray(colour, dtype=np.float32) - canvas)
 

@@ -111,7 +111,7 @@ class DenoiserTraining(StepTraining):
     def _encode(self, images: Tensor) -> Tensor:
         """Means and log variances of the latents of pictures in [-1, 1]."""
         images = images.to(self.device, memory_format=torch.channels_last)
-        return self.frozen[0].encode(images).latent_dist.parameters.contiguous()  # type: ignore[operator]
+        return self.frozen[0].encode(images).latent_dist.parameters.contiguous()
 
     def _sample(self, moments: Tensor, generator: Generator) -> Tensor:
         """Latents drawn as the pipeline draws them, scaled."""
@@ -126,4 +126,4 @@ class DenoiserTraining(StepTraining):
         tokens = self.tokenizer(captions, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
         encoder = self.networks["text_encoder"] if self.train_text else self.frozen[1]
         with torch.set_grad_enabled(self.train_text):
-            return encoder(tokens.input_ids.to(self.device))[0]  # type: ignore[no-any-return]
+            return encoder(tokens.input_ids.to(self.device))[0]
