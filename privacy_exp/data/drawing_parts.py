@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from privacy_exp.data.drawing_people import Colour, Person
+from privacy_exp.data.drawing_people import Person
 from privacy_exp.data.drawing_photo import Shot
 
 Plane = Float32[ndarray, "h w"]
