@@ -54,7 +54,9 @@ def cell(tmp_path_factory):
 
     def run(out: Path, *overrides: str):
         out.mkdir(parents=True, exist_ok=True)
-        few = ["data.identities=5", "data.photos_per_identity=10", "recognition.module.max_epochs=5", "tracking=csv"]
+        few = ["recognition.module.max_epochs=5", "tracking=csv"]
+        if not any(o.startswith("data=") for o in overrides):
+            few += ["data.identities=5", "data.photos_per_identity=10"]
         if not any(o.startswith("inpainting=") for o in overrides):
             few.append("inpainting.num_inference_steps=2")
         paths = [f"store.root={store}", f"hydra.run.dir={out}", f"hydra.runtime.output_dir={out}"]

@@ -14,7 +14,7 @@ def command(*arguments: str, cwd) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", *arguments], cwd=cwd, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("module", ["train", "evaluate", "anonymize", "train_inpainter", "data.synthetic"])
+@pytest.mark.parametrize("module", ["train", "evaluate", "anonymize", "train_inpainter"])
 def test_help_needs_no_torch(module, tmp_path):
     code = (
         f"import sys; sys.argv = ['x', '--help']\n"
@@ -57,7 +57,7 @@ def test_an_error_is_one_paragraph_with_exit_code_1_and_the_trace_is_kept(tmp_pa
         (["recognition.net.image_size=20"], "image_size"),
         (["inpainting=diffusers", "inpainting.checkpoint=/nowhere"], "nowhere"),
         (["inpainting=diffusers"], r"inpainting\.checkpoint"),
-        (["inpainting.checkpoint=privacy_exp/data"], "pipeline"),
+        (["inpainting.checkpoint=privacy_exp/data"], "model_index"),
         (["inpainting.prompt='a {colour} face'"], "colour"),
         (["data=celeba", "data.root=/nowhere"], "nowhere"),
         (["data.identities=1"], "identities"),

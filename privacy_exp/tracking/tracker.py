@@ -2,7 +2,7 @@
 
 import netrc
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -68,7 +68,7 @@ class WandbTracking(CsvTracking):
         upload_images: whether pictures may leave the machine. Keep it off for real people.
     """
 
-    def __init__(self, project: str, entity: str | None, mode: str, tags: list[str], upload_images: bool) -> None:
+    def __init__(self, project: str, entity: str | None, mode: str, tags: Sequence[str], upload_images: bool) -> None:
         super().__init__()
         if mode not in ("offline", "online", "disabled"):
             raise ValueError(f"`tracking.mode` must be offline, online or disabled, but got {mode!r}.")
