@@ -9,7 +9,8 @@ from hydra import compose, initialize_config_dir
 
 from privacy_exp.data.celeba import CelebA
 from privacy_exp.data.drawing import draw, facts
-from privacy_exp.data.synthetic import Synthetic, numbers_of, run
+from privacy_exp.data.drawn_faces import numbers_of
+from privacy_exp.data.synthetic import Synthetic, run
 from privacy_exp.entry import CONF
 
 PHOTO_LEVEL = ("Eyeglasses", "Smiling", "Mouth_Slightly_Open")

@@ -1,0 +1,101 @@
+"""Drawn faces as a data set: nothing to download, any number of people, and the truth about every pixel."""
+
+import hashlib
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from privacy_exp.data.base import FaceData
+from privacy_exp.data.drawing import draw, facts
+from privacy_exp.data.photo import BadDataError, Examined, Photo
+
+
+class Synthetic(FaceData):
+    """Drawn people: identity in the inner face, pose, light, expression and what is worn from photo to photo.
+
+    Person and photo depend on `seed` and their numbers alone, so more identities or photos leave the others as they
+    are. The shipped inpainting checkpoint was trained on identities from 1,000,000 on.
+
+    Args:
+        identities: how many people.
+        photos_per_identity: photos of each.
+        seed: which population; another seed gives other people.
+        image_size: width and height in pixels, at least 32.
+        first_identity: number of the first person.
+        **keys: see `FaceData`.
+
+    Raises:
+        BadDataError: a number that is too small; the message names it.
+    """
+
+    def __init__(
+        self,
+        identities: int = 24,
+        photos_per_identity: int = 16,
+        seed: int = 0,
+        image_size: int = 64,
+        first_identity: int = 0,
+        **keys: Any,
+    ) -> None:
+        super().__init__(**keys)
+        numbers = {
+            "identities": (identities, 1),
+            "photos_per_identity": (photos_per_identity, 1),
+            "seed": (seed, 0),
+            "image_size": (image_size, 32),
+            "first_identity": (first_identity, 0),
+        }
+        for name, (value, least) in numbers.items():
+            if value < least:
+                raise BadDataError(f"`{name}` must be at least {least}, but got {value}.")
+        self.count = identities
+        self.photos_per_identity = photos_per_identity
+        self.seed = seed
+        self.first_identity = first_identity
+        self.side = image_size
+
+    def index(self) -> list[Photo]:
+        """All photos with landmarks and attributes; ids are identity_photo, as in "0003_007"."""
+        return [
+            self._photo(identity, k)
+            for identity in range(self.first_identity, self.first_identity + self.count)
+            for k in range(self.photos_per_identity)
+        ]
+
+    def read(self, photo: Photo) -> UInt8[np.ndarray, "h w 3"]:
+        """One photo's pixels, drawn at most once in a process."""
+        return _pixels(self.seed, *numbers_of(photo.id), self.side)
+
+    def examine(self, photo: Photo) -> Examined:
+        """Hash of the numbers and of the code that turn into pixels: nothing is drawn for it."""
+        content = f"{drawing_version()} {self.seed} {numbers_of(photo.id)} {self.side}"
+        return Examined(hashlib.sha256(content.encode()).hexdigest(), (self.side, self.side))
+
+    def _photo(self, identity: int, k: int) -> Photo:
+        points, attributes = facts(self.seed, identity, k, self.side)
+        landmarks = tuple((float(x), float(y)) for x, y in points)
+        return Photo(f"{identity:04d}_{k:03d}", f"{identity:04d}", None, landmarks, attributes)
+
+
+def numbers_of(photo_id: str) -> tuple[int, int]:
+    """Identity and photo number behind an id."""
+    identity, k = photo_id.split("_")
+    return int(identity), int(k)
+
+
+@lru_cache(maxsize=4096)
+def _pixels(seed: int, identity: int, k: int, size: int) -> UInt8[np.ndarray, "h w 3"]:
+    """Kept for the cells of a sweep that share a process: they would draw the same photos again."""
+    image = draw(seed, identity, k, size).image
+    image.setflags(write=False)
+    return image
+
+
+@cache
+def drawing_version() -> str:
+    """Hash of the drawing's source: any change to it makes other pictures, which nothing stored may pass for."""
+    sources = sorted(Path(__file__).parent.glob("drawing*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
