@@ -1,14 +1,10 @@
 """Captions to train an inpainter with, and the small vocabulary that spells them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import torch
-from tokenizers import Tokenizer
-from tokenizers.models import BPE
-from tokenizers.normalizers import NFC, Lowercase
-from tokenizers.normalizers import Sequence as Normalizers
-from tokenizers.pre_tokenizers import Split
-from tokenizers.trainers import BpeTrainer
 from torch import Generator
 from transformers import CLIPTokenizer
 
@@ -36,12 +32,7 @@ def tokenizer(length: int) -> CLIPTokenizer:
         ValueError: if the merges do not make one token of every word.
     """
     vocabulary = sorted({*words(), *(word for phrase in ABSENT.values() for word in phrase.split())})
-    model = Tokenizer(BPE(end_of_word_suffix="</w>", unk_token=SPECIAL[1]))
-    model.normalizer = Normalizers([NFC(), Lowercase()])
-    model.pre_tokenizer = Split(" ", behavior="removed")
-    trainer = BpeTrainer(vocab_size=10_000, min_frequency=1, end_of_word_suffix="</w>", show_progress=False)
-    model.train_from_iterator([" ".join(vocabulary)], trainer)
-    merges = [tuple(merge) for merge in _merges(model)]
+    merges = _merges(vocabulary)
     tokens = [*ALPHABET, *(letter + "</w>" for letter in ALPHABET), *("".join(merge) for merge in merges), *SPECIAL]
     made = CLIPTokenizer(vocab={token: i for i, token in enumerate(dict.fromkeys(tokens))}, merges=merges)
     made.model_max_length = length
@@ -51,11 +42,29 @@ def tokenizer(length: int) -> CLIPTokenizer:
     return made
 
 
-def _merges(model: Tokenizer) -> list[list[str]]:
-    import json  # the merges can only be read from the serialised tokenizer
+def _merges(vocabulary: Sequence[str]) -> list[tuple[str, str]]:
+    """Byte-pair merges until every word is one token: the most frequent pair first, ties by spelling.
 
-    merges = json.loads(model.to_str())["model"]["merges"]
-    return [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
+    The trainer of `tokenizers` breaks ties by the order of a hash map, another one in each process: two processes of
+    one training would give a word two numbers.
+    """
+    split = [[*word[:-1], word[-1] + "</w>"] for word in vocabulary]
+    merges = []
+    while pairs := Counter(pair for word in split for pair in pairwise(word)):
+        merge = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(merge)
+        split = [_merged(word, merge) for word in split]
+    return merges
+
+
+def _merged(word: list[str], merge: tuple[str, str]) -> list[str]:
+    made: list[str] = []
+    for part in word:
+        if made and (made[-1], part) == merge:
+            made[-1] += part
+        else:
+            made.append(part)
+    return made
 
 
 def phrases(attributes: Mapping[str, bool]) -> list[str]:

@@ -101,18 +101,18 @@ class StepTraining(pl.LightningModule, ABC):
         self.log_dict({f"train/{name}": value.detach() for name, value in values.items()}, batch_size=self.batch_size)
         return values["loss"]
 
-    @torch.no_grad()
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Moves the average towards the weights.
+    def optimizer_step(self, *args: Any, **keys: Any) -> None:
+        """Moves the average along with the weights: at the batch's end a checkpoint may have been written already.
 
         Args:
-            outputs: ignored.
-            batch: ignored.
-            batch_idx: ignored.
+            args: Lightning's.
+            keys: Lightning's.
         """
-        del outputs, batch, batch_idx
-        decay = min(self.ema, (1 + self.global_step) / (10 + self.global_step))
-        torch._foreach_lerp_(list(self.average), self.trained(), 1 - decay)
+        super().optimizer_step(*args, **keys)
+        steps = self.global_step + 1  # this one is counted later
+        decay = min(self.ema, (1 + steps) / (10 + steps))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average), self.trained(), 1 - decay)
 
     def trained(self) -> list[Tensor]:
         """The weights that are trained."""

@@ -43,6 +43,12 @@ def test_every_word_is_one_token() -> None:
     assert made("xylophone").input_ids != made("zebra").input_ids
 
 
+def test_every_making_gives_a_word_the_same_number() -> None:
+    made = [tokenizer(40) for _ in range(6)]
+    assert all(one.get_vocab() == made[0].get_vocab() for one in made)
+    assert made[0].get_vocab()["no</w>"] == made[0]("no").input_ids[1]
+
+
 def test_captions_say_only_what_is_true_and_are_sometimes_empty() -> None:
     said = phrases(FACE)
     assert {"smiling", "man", "no eyeglasses"} <= set(said)
