@@ -27,7 +27,7 @@ from privacy_exp.store.files import write_text
 log = logging.getLogger(__name__)
 
 STAGES = ("autoencoder", "unet", "export")
-RECIPE = ("seed", "parts", "max_photos", "mirror", "init_from", "lora_rank", "networks")
+RECIPE = ("seed", "parts", "max_photos", "mirror", "init_from", "autoencoder_from", "lora_rank", "networks")
 """Keys that every stage's weights depend on, besides the data, the trainer's precision and the stage's own keys."""
 
 
@@ -74,6 +74,8 @@ class InpainterTraining:
     def __init__(self, data: FaceData, trainer: Callable[..., Trainer], config: Mapping[str, Any]) -> None:
         if unknown := [stage for stage in config["stages"] if stage not in STAGES]:
             raise ValueError(f"`stages` may hold {', '.join(STAGES)}, but got {', '.join(unknown)}.")
+        if config["autoencoder_from"] is not None and config["init_from"] is not None:
+            raise ValueError("`autoencoder_from` and `init_from` both name an autoencoder; leave one of them null.")
         if config["lora_rank"] is not None and config["init_from"] is None:
             raise ValueError("`lora_rank` changes a given checkpoint, but `init_from` is null. Name one there.")
         self.data, self.trainer, self.config = data, trainer, config
@@ -96,8 +98,8 @@ class InpainterTraining:
         return Path(self.config["out"]).expanduser()
 
     def _autoencoder(self) -> None:
-        if self.config["init_from"] is not None:
-            log.info("autoencoder: taken from %s", self.config["init_from"])
+        if source := self.config["init_from"] or self.config["autoencoder_from"]:
+            log.info("autoencoder: taken from %s", source)
             return
         self._fit(self._autoencoder_module())
 
@@ -128,10 +130,15 @@ class InpainterTraining:
         return DenoiserTraining(pipe, faces, start is None if train_text is None else train_text, **recipe)
 
     def _trained_autoencoder(self) -> AutoencoderKL:
-        module = self._autoencoder_module()
-        self._load(module)
-        vae: Any = module.networks["vae"].requires_grad_(False).eval()
-        vae.register_to_config(scaling_factor=latent_scale(vae, module.faces, generator(module.seed, "scale")))
+        if source := self.config["autoencoder_from"]:
+            vae: Any = load_pipeline(source, None, None, torch.float32).vae
+        else:
+            module = self._autoencoder_module()
+            self._load(module)
+            vae = module.networks["vae"]
+        vae.requires_grad_(False).eval()
+        faces = self._photos(vae.config.sample_size)
+        vae.register_to_config(scaling_factor=latent_scale(vae, faces, generator(self.config["seed"], "scale")))
         return vae
 
     def _export(self) -> None:
