@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -16,7 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from privacy_exp.data.identity_split import write_manifest
 from privacy_exp.entry import PACKAGE
-from privacy_exp.evaluation.privacy import privacy_metrics
+from privacy_exp.evaluation.measure import Measure, Scene, worst_observer
+from privacy_exp.evaluation.privacy import privacy_metrics, sighting
 from privacy_exp.evaluation.score import score_folder
 from privacy_exp.report.grid import write_grid
 from privacy_exp.report.table import result_table
@@ -59,6 +61,10 @@ class Cell:
         self.trainer = instantiate(config.trainer)
         self.data = instantiate(config.data)
         self.data.setup()
+        self.measures: dict[str, Measure] = {}
+        for group in MEASURES:
+            self.measures |= {f"{group}/{name}": instantiate(part) for name, part in config[group].items()}
+            self.choices[group] = list(config[group])
         if not self.data.identities:
             raise ValueError(
                 "`data.labelled=false` gives photos of nobody by name: there is nothing to recognise. Use "
@@ -80,7 +86,7 @@ class Cell:
 
     def key(self) -> str:
         """Content key of the scientific part of the configuration and the data; no paths, launcher or tracking."""
-        names = ("recognition", "masking", "inpainting", "seed", "image_format", "evaluation")
+        names = ("recognition", "masking", "inpainting", "seed", "image_format", "evaluation", *MEASURES)
         fields = {name: self.plain[name] for name in names}
         trainer = {k: v for k, v in self.plain["trainer"].items() if k in ("precision", "accelerator")}
         return content_key(
@@ -125,7 +131,19 @@ class Cell:
         folder = RunFolder(self.folder)
         table = score_folder(folder, fitted.recognizer, self.data.identities, evaluation.batch_size)
         table = table.merge(anonymized.shares, on="image_id", how="left", validate="one_to_one")
-        metrics = privacy_metrics(table, len(self.data.identities), evaluation.floor)
+        metrics = privacy_metrics(table, evaluation.floor)
+        sightings = [sighting(table, len(self.data.identities), evaluation.floor)]
+        details = {"guidance": self.inpainter.guidance, "skipped": self.data.skipped}
+        scene = self._scene(table, fitted)
+        for name, measure in self.measures.items():
+            found = measure.measure(scene, name)
+            metrics |= found.metrics
+            sightings += found.sightings
+            table = table.assign(**found.columns)
+            details |= {name: found.details} if found.details else {}
+            for message in found.warnings:
+                self._warn(message)
+        metrics["worst_observer"], observers = worst_observer(sightings)
         seconds = time.perf_counter() - started
         write_images(self.folder, table)
         record = Record(
@@ -136,7 +154,7 @@ class Cell:
             seed=int(self.config.seed),
             n=len(table),
             metrics=metrics,
-            observers=[] if metrics["worst_observer"].value is None else ["c"],
+            observers=observers,
             timing={
                 "fit_s": fitted.seconds,
                 "fit_reused": fitted.reused,
@@ -145,13 +163,48 @@ class Cell:
                 "evaluate_s": seconds,
                 "images_per_s": len(table) / (anonymized.mask_s + anonymized.inpaint_s),
             },
-            details={"guidance": self.inpainter.guidance, "skipped": self.data.skipped},
+            details=details,
             warnings=self.warnings,
             device=str(self.device),
         )
         record.write(self.folder)
         self.tracking.log_record(record, write_grid(folder, self.folder / "grid.png"))
         return record
+
+    def _scene(self, table: pd.DataFrame, fitted: Fitted) -> Scene:
+        return Scene(
+            folder=RunFolder(self.folder),
+            table=table,
+            identities=self.data.identities,
+            recognizer=fitted.recognizer,
+            store=Store(self.config.store.root),
+            seed=int(self.config.seed),
+            device=self.device,
+            data=self.data,
+            config=self.plain,
+            anonymize=lambda part, seed: self._anonymize_part(fitted, part, seed),
+        )
+
+    def _anonymize_part(self, fitted: Fitted, part: str, seed: int) -> RunFolder:
+        """Photos of another part, anonymised as the test photos are; kept in the store, as attackers share them."""
+        names = ("recognition", "masking", "inpainting", "image_format")
+        fields = {name: self.plain[name] for name in names} | {"part": part, "seed": seed, "fit_seed": self.config.seed}
+        fields |= {"schema": SCHEMA, "data": self.data.digest(), "mask_ratio": self.mask_ratio}
+
+        def compute(folder: Path) -> None:
+            anonymize(
+                self.data.batches(part, self.config.batch_size),
+                len(self.data.photos[part]),
+                fitted.recognizer,
+                self.masker,
+                self.inpainter,
+                self.mask_ratio or 0.0,
+                seed,
+                RunFolder(folder, self.config.image_format),
+                control=False,
+            )
+
+        return RunFolder(Store(self.config.store.root).fetch("anonymized", fields, compute)[0])
 
     def clean_accuracy(self, fitted: Fitted) -> float:
         """Accuracy on the test photos as they are, printed with the checkpoint's path; for `fit_only`."""
@@ -205,6 +258,9 @@ class Cell:
         log.warning(message)
         self.warnings.append(message)
 
+
+MEASURES = ("judge", "attacker", "utility")
+"""Config groups of which any number may be chosen; each looks at the finished run."""
 
 OBJECTIVES = (
     "accuracy",

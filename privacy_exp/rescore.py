@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from privacy_exp.evaluation.privacy import privacy_metrics
+from privacy_exp.evaluation.measure import worst_observer
+from privacy_exp.evaluation.privacy import privacy_metrics, sighting
 from privacy_exp.evaluation.score import score_folder
 from privacy_exp.recognition.fit import CHECKPOINT, checkpoint_identities, load_checkpoint
 from privacy_exp.report.table import metric_table
@@ -53,12 +54,13 @@ def rescore(
     classes = None if label_map is None else read_label_map(Path(label_map), identities)
     table = score_folder(RunFolder(path), recognizer, identities, batch_size, classes=classes)
     table = _with_shares(table, path / "images.parquet")
-    metrics = privacy_metrics(table, len(identities), floor)
+    metrics = privacy_metrics(table, floor)
+    metrics["worst_observer"], observers = worst_observer([sighting(table, len(identities), floor)])
     with atomic_file(path / "evaluation.parquet") as temporary:
         table.to_parquet(temporary, engine="pyarrow", index=False)
     content = {"checkpoint": str(source), "n": len(table), "metrics": {k: asdict(m) for k, m in metrics.items()}}
     write_text(path / "evaluation.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
-    print(metric_table(f"{path.name} · {len(table)} images", metrics))
+    print(metric_table(f"{path.name} · {len(table)} images", metrics, observers))
     print(f"files    {path / 'evaluation.json'}")
     return {name: metric.value for name, metric in metrics.items()}
 

@@ -104,31 +104,3 @@ def bootstrap_mean(values: Float[Array, " n"], clusters: Int[Array, " n"], draws
     sums, sizes = resampled_sums(clusters, [values, np.ones(len(values))], draws, seed)
     low, high = np.quantile(sums / sizes, [0.025, 0.975])
     return Metric(float(np.mean(values)), float(low), float(high), len(values))
-
-
-def normalised_top1(
-    clean: Bool[Array, " n"],
-    anonymized: Bool[Array, " n"],
-    clusters: Int[Array, " n"],
-    chance: float,
-    draws: int = 2000,
-) -> Metric:
-    """(top-1 on anonymised images - chance) / (clean top-1 - chance), with an interval over resampled identities.
-
-    1: the observer recognises as well as ever; 0: it guesses.
-
-    Args:
-        clean: right on the original, one an image.
-        anonymized: right on the anonymised image.
-        clusters: identity of each image.
-        chance: top-1 of a guess.
-        draws: resamples.
-    """
-    if len(clean) == 0 or float(np.mean(clean)) <= chance:
-        return Metric(None, None, None, len(clean), "clean accuracy is at chance")
-    hits, hits_anonymized, sizes = resampled_sums(clusters, [clean, anonymized, np.ones(len(clean))], draws, seed=0)
-    usable = hits / sizes > chance
-    ratios = (hits_anonymized / sizes - chance)[usable] / (hits / sizes - chance)[usable]
-    low, high = np.quantile(ratios, [0.025, 0.975])
-    value = (float(np.mean(anonymized)) - chance) / (float(np.mean(clean)) - chance)
-    return Metric(value, float(low), float(high), len(clean))

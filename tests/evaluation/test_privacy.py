@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from privacy_exp.evaluation.privacy import privacy_metrics
+from privacy_exp.evaluation.measure import worst_observer
+from privacy_exp.evaluation.privacy import privacy_metrics, sighting
 
 # ten photos of three people: label, c(x), c(a), c(v), rank of the true identity on a
 ROWS = [
@@ -21,32 +22,38 @@ ROWS = [
 
 
 def table():
-    return pd.DataFrame(ROWS, columns=["label", "pred", "pred_anonymized", "pred_control", "rank"])
+    rows = pd.DataFrame(ROWS, columns=["label", "pred", "pred_anonymized", "pred_control", "rank"])
+    return rows.assign(identity=rows["label"].astype(str))
 
 
 def test_every_rate_by_hand():
-    values = {name: (m.value, m.n) for name, m in privacy_metrics(table(), 3, floor=0.5).items()}
+    values = {name: (m.value, m.n) for name, m in privacy_metrics(table(), floor=0.5).items()}
     assert values["accuracy"] == (pytest.approx(0.8), 10)
     assert values["accuracy_anonymized"] == (pytest.approx(0.5), 10)
     assert values["fool_rate"] == (pytest.approx(4 / 8), 8)
     assert values["fool_rate_at_5"] == (pytest.approx(2 / 8), 8)
     assert values["control_fool_rate"] == (pytest.approx(2 / 8), 8)
     assert values["fool_rate_net"] == (pytest.approx(3 / 6), 6)
-    assert values["worst_observer"] == (pytest.approx((0.5 - 1 / 3) / (0.8 - 1 / 3)), 10)
+    metric, observers = worst_observer([sighting(table(), 3, floor=0.5)])
+    assert (metric.value, metric.n) == (pytest.approx((0.5 - 1 / 3) / (0.8 - 1 / 3)), 10)
+    assert observers == ["c"]
 
 
 def test_below_the_gate_every_privacy_figure_is_flagged_and_kept():
-    metrics = privacy_metrics(table(), 3, floor=0.9)
+    metrics = privacy_metrics(table(), floor=0.9)
     assert metrics["accuracy"].reason is None
     assert metrics["fool_rate"].reason == "below_gate"
     assert metrics["fool_rate"].value == pytest.approx(0.5)
-    assert metrics["worst_observer"].value is None
-    assert "below_gate" in metrics["worst_observer"].reason
+    metric, observers = worst_observer([sighting(table(), 3, floor=0.9)])
+    assert (metric.value, observers) == (None, [])
+    assert "below_gate" in metric.reason
 
 
 def test_nothing_recognised_is_null_with_its_reason():
     blind = table().assign(pred=(table()["label"] + 1) % 3)
-    metrics = privacy_metrics(blind, 3, floor=0.0)
+    metrics = privacy_metrics(blind, floor=0.0)
     assert metrics["fool_rate"].value is None
     assert "nothing was recognised" in metrics["fool_rate"].reason
-    assert metrics["worst_observer"].value is None
+    metric, _ = worst_observer([sighting(blind, 3, floor=0.0)])
+    assert metric.value is None
+    assert "at chance" in metric.reason

@@ -7,7 +7,6 @@ from privacy_exp.evaluation.statistics import (
     bootstrap_mean,
     clustered_rate,
     design_effect,
-    normalised_top1,
     resampled_sums,
     wilson,
 )
@@ -96,12 +95,3 @@ def test_resampling_draws_whole_people():
     (ones,) = resampled_sums(people, [(people == 7).astype(float)], draws=2000, seed=0)
     assert set(ones) == {0.0, 4.0, 8.0}
     assert np.mean(ones) == pytest.approx(4, abs=0.2)
-
-
-def test_normalised_top1_by_hand():
-    clean = np.array([True] * 9 + [False])
-    anonymized = np.array([True] * 3 + [False] * 7)
-    metric = normalised_top1(clean, anonymized, np.arange(10), chance=0.1)
-    assert metric.value == pytest.approx((0.3 - 0.1) / (0.9 - 0.1))
-    assert metric.low < metric.value < metric.high
-    assert normalised_top1(anonymized, clean, np.arange(10), chance=0.5).reason == "clean accuracy is at chance"

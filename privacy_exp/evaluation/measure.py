@@ -1,0 +1,147 @@
+"""What judges, attackers and utility measures share: a finished run to look at, and findings to hand back."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Shaped
+
+from privacy_exp.data.base import FaceData
+from privacy_exp.evaluation.statistics import Metric
+from privacy_exp.recognition.base import Recognizer
+from privacy_exp.store.run_folder import RunFolder
+from privacy_exp.store.store import Store
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A finished run as a measure sees it.
+
+    Attributes:
+        folder: the run's pictures; everything is scored from these files.
+        table: a row an image, sorted by `image_id`, with `identity, label, pred, pred_anonymized`; see `score_folder`.
+        identities: label to the data's own name.
+        recognizer: c, fitted, in evaluation mode.
+        store: what has been computed already.
+        seed: the run's.
+        device: what networks run on.
+        data: after `setup()`; None for a folder made elsewhere.
+        config: the run's configuration as plain values; empty for a folder made elsewhere.
+        anonymize: masks and repaints all photos of "train" or "val" as the run did the test photos, with a seed of the
+            caller's, and returns their folder (kept in the store); None for a folder made elsewhere.
+    """
+
+    folder: RunFolder
+    table: pd.DataFrame
+    identities: list[str]
+    recognizer: Recognizer
+    store: Store
+    seed: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    data: FaceData | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    anonymize: Callable[[str, int], RunFolder] | None = None
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What one observer recognised: what `worst_observer` compares.
+
+    Attributes:
+        name: `c`, `judge/onnx`, `attacker/parrot`, ...
+        identity: who is on each of its probes; the clusters of the interval.
+        clean: right at rank 1 on each original, in [0, 1]: ties count as their expectation.
+        anonymized: the same on the anonymised picture.
+        chance: rank-1 rate of a guess.
+        excluded: why it takes no part ("below_gate"), or None.
+    """
+
+    name: str
+    identity: Shaped[Array, " n"]
+    clean: Float[Array, " n"]
+    anonymized: Float[Array, " n"]
+    chance: float
+    excluded: str | None = None
+
+
+@dataclass
+class Findings:
+    """What a measure found.
+
+    Attributes:
+        metrics: figures by their full names, such as `judge/onnx/tar_cross_1e-2`.
+        columns: a value for each row of the scene's table; they go into `images.parquet`.
+        sightings: for `worst_observer`.
+        warnings: what a reader of the figures must know.
+        details: facts that are not metrics, such as thresholds.
+    """
+
+    metrics: dict[str, Metric] = field(default_factory=dict)
+    columns: dict[str, Shaped[Array, " n"]] = field(default_factory=dict)
+    sightings: list[Sighting] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+class Measure(ABC):
+    """A judge, an attacker or a utility measure."""
+
+    @abstractmethod
+    def measure(self, scene: Scene, name: str) -> Findings:
+        """Looks at a finished run.
+
+        Args:
+            scene: the run.
+            name: prefix of what it finds: the config group and the chosen name, such as "judge/onnx".
+        """
+
+
+def worst_observer(sightings: Sequence[Sighting], draws: int = 2000, seed: int = 0) -> tuple[Metric, list[str]]:
+    """What the strongest observer still recognises: max of (top-1 on anonymised - chance) / (clean top-1 - chance).
+
+    1: somebody recognises people as well as ever; 0: everybody guesses. The interval is that of the maximum, over
+    identities drawn with replacement.
+
+    Args:
+        sightings: one an observer; those that are excluded, or at chance on the originals, take no part.
+        draws: resamples.
+        seed: of the draws.
+
+    Returns:
+        The metric, and who took part, the strongest first.
+    """
+    able = [s for s in sightings if s.excluded is None and len(s.clean) and float(np.mean(s.clean)) > s.chance]
+    if not able:
+        excluded = sorted({s.excluded for s in sightings if s.excluded})
+        reason = f"{', '.join(excluded) or 'at chance on the originals'}: no observer passed its gate"
+        return Metric(None, None, None, max((len(s.clean) for s in sightings), default=0), reason), []
+    people = np.unique(np.concatenate([s.identity for s in able]))
+    counts = np.random.default_rng(seed).multinomial(len(people), np.full(len(people), 1 / len(people)), size=draws)
+    values = [(float(np.mean(s.anonymized)) - s.chance) / (float(np.mean(s.clean)) - s.chance) for s in able]
+    drawn = np.stack([_resampled(s, people, counts.astype(np.float64)) for s in able])
+    highest = np.fmax.reduce(drawn, axis=0)
+    low, high = np.quantile(highest[np.isfinite(highest)], [0.025, 0.975])
+    order = np.argsort(values, kind="stable")[::-1]
+    strongest = able[int(order[0])]
+    metric = Metric(values[int(order[0])], float(low), float(high), len(strongest.clean))
+    return metric, [able[int(i)].name for i in order]
+
+
+def _resampled(
+    sighting: Sighting, people: Shaped[Array, " p"], counts: Float[Array, "draws p"]
+) -> Float[Array, " draws"]:
+    """The observer's figure in each draw; NaN where its own people are missing or it does no better than chance."""
+    index = np.searchsorted(people, sighting.identity)
+    size, clean, anonymized = (
+        counts @ np.bincount(index, weights=column, minlength=len(people))
+        for column in (np.ones(len(index)), sighting.clean, sighting.anonymized)
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio: Float[Array, " draws"] = (anonymized / size - sighting.chance) / (clean / size - sighting.chance)
+        return np.where(clean / size > sighting.chance, ratio, np.nan)
