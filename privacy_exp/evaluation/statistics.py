@@ -30,14 +30,16 @@ class Metric:
     reason: str | None = None
 
 
-def clustered_rate(hits: Bool[Array, " n"], clusters: Int[Array, " n"], empty: str = "no images") -> Metric:
+def clustered_rate(
+    hits: Bool[Array, " n"] | Float[Array, " n"], clusters: Shaped[Array, " n"], empty: str = "no images"
+) -> Metric:
     """Share of hits with a Wilson interval at the effective sample size n / deff.
 
     deff = max(1, identity-clustered variance / binomial variance), the clustered variance being the linearised
     G / (G - 1) · Σ_g (Σ_{i in g} (hit_i - p))² / n².
 
     Args:
-        hits: one an image.
+        hits: one an image; expected hits in [0, 1] count in part.
         clusters: identity of each image.
         empty: the reason to state where there are no images.
 
@@ -52,7 +54,7 @@ def clustered_rate(hits: Bool[Array, " n"], clusters: Int[Array, " n"], empty: s
     return Metric(rate, low, high, n)
 
 
-def design_effect(hits: Bool[Array, " n"], clusters: Int[Array, " n"]) -> float:
+def design_effect(hits: Bool[Array, " n"] | Float[Array, " n"], clusters: Shaped[Array, " n"]) -> float:
     """How many times larger the clustered variance of a rate is than the binomial one; at least 1."""
     n, rate = len(hits), float(np.mean(hits))
     binomial = rate * (1 - rate) / n

@@ -1,6 +1,5 @@
 """From labelled faces to a fitted recogniser, and the key that says when two fits are the same."""
 
-import hashlib
 import os
 import time
 import warnings
@@ -28,6 +27,7 @@ from privacy_exp.recognition.checkpoint import (
     save_checkpoint,
 )
 from privacy_exp.recognition.module import RecognitionModule
+from privacy_exp.store.keys import file_digest
 from privacy_exp.types import Faces
 
 __all__ = [
@@ -204,5 +204,4 @@ def _value(value: Any) -> Any:
     """The SHA-256 of a file's bytes where `value` is the path of a file, else `value`."""
     if not isinstance(value, str) or not Path(value).expanduser().is_file():
         return value
-    with Path(value).expanduser().open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_digest(Path(value).expanduser())

@@ -1,0 +1,66 @@
+"""Face detection by MTCNN, in batches: is there a face, and where are its five points."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from facenet_pytorch import MTCNN
+from jaxtyping import Bool, Float
+
+from privacy_exp.types import Images, Landmarks
+
+SCALE = 2
+"""Pictures are enlarged by this factor first: MTCNN looks for faces of 20 pixels and more."""
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The largest face of each picture.
+
+    Attributes:
+        found: whether there is one.
+        landmarks: its five points in pixels of the pictures given; 0 where there is none.
+        boxes: left, top, right, bottom in the same pixels; 0 where there is none.
+    """
+
+    found: Bool[torch.Tensor, " n"]
+    landmarks: Landmarks
+    boxes: Float[torch.Tensor, "n 4"]
+
+
+@torch.inference_mode()
+def detect_faces(images: Images, device: torch.device | str = "cpu", batch_size: int = 32) -> Detections:
+    """Finds the largest face of each picture with MTCNN at twice the size and its default thresholds.
+
+    Args:
+        images: RGB in [0, 1].
+        device: what MTCNN runs on; the result lies on the CPU.
+        batch_size: pictures at a time.
+
+    Reference: Zhang et al., Joint Face Detection and Alignment using Multi-task Cascaded CNNs, 2016; weights of
+        facenet-pytorch, which come with the package.
+    """
+    found = torch.zeros(len(images), dtype=torch.bool)
+    landmarks, boxes = torch.zeros(len(images), 5, 2), torch.zeros(len(images), 4)
+    detector = _mtcnn(str(device))
+    for start in range(0, len(images), batch_size):
+        large = F.interpolate(images[start : start + batch_size].float(), scale_factor=SCALE, mode="bilinear")
+        pixels = (large * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+        own_boxes, _, own_points = detector.detect(pixels, landmarks=True)
+        for i, (box, points) in enumerate(zip(own_boxes, own_points, strict=True), start):
+            if box is not None:
+                found[i] = True
+                landmarks[i], boxes[i] = _own_pixels(points[0]), _own_pixels(box[0].reshape(2, 2)).reshape(4)
+    return Detections(found, landmarks, boxes)
+
+
+def _own_pixels(points: np.ndarray) -> Float[torch.Tensor, "k 2"]:
+    """Points of the enlarged picture in pixels of the original; pixel centres stand at whole numbers."""
+    return (torch.from_numpy(points.astype(np.float32)) + 0.5) / SCALE - 0.5
+
+
+@lru_cache(maxsize=2)
+def _mtcnn(device: str) -> MTCNN:
+    return MTCNN(device=torch.device(device)).eval()
