@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Shaped
 
 from privacy_exp.data.base import FaceData
-from privacy_exp.evaluation.statistics import Metric
+from privacy_exp.evaluation.statistics import Metric, resampled_sums
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.store.run_folder import RunFolder
 from privacy_exp.store.store import Store
@@ -121,11 +121,11 @@ def worst_observer(sightings: Sequence[Sighting], draws: int = 2000, seed: int =
         excluded = sorted({s.excluded for s in sightings if s.excluded})
         reason = f"{', '.join(excluded) or 'at chance on the originals'}: no observer passed its gate"
         return Metric(None, None, None, max((len(s.clean) for s in sightings), default=0), reason), []
+    values = [float(kept_share(_columns(s).sum(axis=1), s.chance)) for s in able]
     people = np.unique(np.concatenate([s.identity for s in able]))
-    counts = np.random.default_rng(seed).multinomial(len(people), np.full(len(people), 1 / len(people)), size=draws)
-    values = [(float(np.mean(s.anonymized)) - s.chance) / (float(np.mean(s.clean)) - s.chance) for s in able]
-    drawn = np.stack([_resampled(s, people, counts.astype(np.float64)) for s in able])
-    highest = np.fmax.reduce(drawn, axis=0)
+    sums = [row for s in able for row in _of_people(s, people)]
+    drawn = np.stack(resampled_sums(people, sums, draws, seed)).reshape(len(able), 3, draws)
+    highest = np.fmax.reduce([kept_share(own, s.chance) for own, s in zip(drawn, able, strict=True)], axis=0)
     low, high = np.quantile(highest[np.isfinite(highest)], [0.025, 0.975])
     order = np.argsort(values, kind="stable")[::-1]
     strongest = able[int(order[0])]
@@ -133,15 +133,24 @@ def worst_observer(sightings: Sequence[Sighting], draws: int = 2000, seed: int =
     return metric, [able[int(i)].name for i in order]
 
 
-def _resampled(
-    sighting: Sighting, people: Shaped[Array, " p"], counts: Float[Array, "draws p"]
-) -> Float[Array, " draws"]:
-    """The observer's figure in each draw; NaN where its own people are missing or it does no better than chance."""
-    index = np.searchsorted(people, sighting.identity)
-    size, clean, anonymized = (
-        counts @ np.bincount(index, weights=column, minlength=len(people))
-        for column in (np.ones(len(index)), sighting.clean, sighting.anonymized)
-    )
+def kept_share(sums: Float[Array, "3 *draws"], chance: float) -> Float[Array, "*draws"]:
+    """(top-1 on anonymised - chance) / (clean top-1 - chance); NaN without probes, or at chance on the originals.
+
+    Args:
+        sums: how many probes, how many of them are recognised on the original, and how many on the anonymised picture.
+        chance: rank-1 rate of a guess.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratio: Float[Array, " draws"] = (anonymized / size - sighting.chance) / (clean / size - sighting.chance)
-        return np.where(clean / size > sighting.chance, ratio, np.nan)
+        able = sums[1] / sums[0] - chance
+        share = (sums[2] / sums[0] - chance) / able
+    return np.where(able > 0, share, np.nan)
+
+
+def _columns(sighting: Sighting) -> Float[Array, "3 n"]:
+    return np.stack([np.ones(len(sighting.clean)), sighting.clean, sighting.anonymized])
+
+
+def _of_people(sighting: Sighting, people: Shaped[Array, " p"]) -> Float[Array, "3 p"]:
+    """Probes, and what is recognised of each of these people; 0 for those whom the observer does not know."""
+    index = np.searchsorted(people, sighting.identity)
+    return np.stack([np.bincount(index, weights=column, minlength=len(people)) for column in _columns(sighting)])

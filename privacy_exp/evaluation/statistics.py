@@ -1,14 +1,14 @@
-"""Intervals in which people, not photos, are the sample."""
+"""Intervals and tests in which people, not photos, are the sample."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
-from scipy.stats import norm
+from jaxtyping import Bool, Float, Shaped
+from scipy.stats import binomtest, norm
 
-Array = np.ndarray
+from privacy_exp.evaluation.resampling import Array, exchange_test, ratio, resampled_sums
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,21 @@ def clustered_rate(
     return Metric(rate, low, high, n)
 
 
+def pooled_rate(
+    hits: Sequence[Bool[Array, " n"] | Float[Array, " n"]],
+    clusters: Sequence[Shaped[Array, " n"]],
+    empty: str = "no images",
+) -> Metric:
+    """Share of hits over several seeds of one cell; identities stay the sample, so repeats alone narrow nothing.
+
+    Args:
+        hits: of each seed, one an image.
+        clusters: identity of each image, of each seed.
+        empty: the reason to state where there are no images.
+    """
+    return clustered_rate(np.concatenate(hits), np.concatenate(clusters), empty)
+
+
 def design_effect(hits: Bool[Array, " n"] | Float[Array, " n"], clusters: Shaped[Array, " n"]) -> float:
     """How many times larger the clustered variance of a rate is than the binomial one; at least 1."""
     n, rate = len(hits), float(np.mean(hits))
@@ -75,24 +90,13 @@ def wilson(rate: float, n: float, confidence: float = 0.95) -> tuple[float, floa
     return max(0.0, (centre - reach) / scale), min(1.0, (centre + reach) / scale)
 
 
-def resampled_sums(
-    clusters: Int[Array, " n"], columns: Sequence[Shaped[Array, " n"]], draws: int, seed: int
-) -> list[Float[Array, " draws"]]:
-    """Sum of each column over identities drawn with replacement, once a draw; vectorised over draws.
-
-    Args:
-        clusters: identity of each image.
-        columns: values of each image; booleans count as 0 and 1.
-        draws: resamples of identities.
-        seed: of the draws.
-    """
-    names, index = np.unique(clusters, return_inverse=True)
-    rng = np.random.default_rng(seed)
-    counts = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws).astype(np.float64)
-    return [counts @ np.bincount(index, weights=column) for column in columns]
-
-
-def bootstrap_mean(values: Float[Array, " n"], clusters: Int[Array, " n"], draws: int = 2000, seed: int = 0) -> Metric:
+def bootstrap_mean(
+    values: Float[Array, " n"],
+    clusters: Shaped[Array, " n"],
+    draws: int = 2000,
+    seed: int = 0,
+    empty: str = "no images",
+) -> Metric:
     """Mean of per-image values with a percentile interval over resampled identities.
 
     Args:
@@ -100,9 +104,60 @@ def bootstrap_mean(values: Float[Array, " n"], clusters: Int[Array, " n"], draws
         clusters: identity of each image.
         draws: resamples.
         seed: of the draws.
+        empty: the reason to state where there are no images.
     """
     if len(values) == 0:
-        return Metric(None, None, None, 0, "no images")
+        return Metric(None, None, None, 0, empty)
     sums, sizes = resampled_sums(clusters, [values, np.ones(len(values))], draws, seed)
     low, high = np.quantile(sums / sizes, [0.025, 0.975])
     return Metric(float(np.mean(values)), float(low), float(high), len(values))
+
+
+def sign_flip_test(
+    a: Shaped[Array, " n"], b: Shaped[Array, " n"], clusters: Shaped[Array, " n"], draws: int = 10_000, seed: int = 0
+) -> float | None:
+    """Tests a difference of two paired means by p value, all images of an identity changing sign together.
+
+    Two-sided, (1 + #{|T*| ≥ |T|}) / (1 + draws), so never 0; None under 20 identities.
+
+    Args:
+        a: one value an image in the first run; booleans count as 0 and 1.
+        b: the same images in the second.
+        clusters: identity of each image.
+        draws: random sign patterns.
+        seed: of the patterns.
+
+    Reference: Phipson & Smyth, Permutation P-values should never be zero, 2010.
+    """
+    columns = [np.stack([values.astype(np.float64), np.ones(len(values))]) for values in (a, b)]
+    return exchange_test(columns[0], columns[1], clusters, ratio, draws, seed)
+
+
+def exact_mcnemar(a: Bool[Array, " n"], b: Bool[Array, " n"]) -> float:
+    """Two-sided exact p value of McNemar's test; it takes images as independent, which photos of one person are not.
+
+    Args:
+        a: hits in the first run.
+        b: hits on the same images in the second.
+
+    Reference: McNemar, Note on the sampling error of the difference between correlated proportions, 1947.
+    """
+    only_a, only_b = int(np.sum(a & ~b)), int(np.sum(~a & b))
+    if only_a + only_b == 0:
+        return 1.0
+    return float(binomtest(only_a, only_a + only_b).pvalue)
+
+
+def holm(pvalues: Sequence[float]) -> list[float]:
+    """Corrects p values for how many were looked at, in the order they came.
+
+    Args:
+        pvalues: of all comparisons of one question.
+
+    Reference: Holm, A simple sequentially rejective multiple test procedure, 1979.
+    """
+    p = np.asarray(pvalues, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    corrected = np.empty(len(p))
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate((len(p) - np.arange(len(p))) * p[order]))
+    return [float(value) for value in corrected]

@@ -1,15 +1,12 @@
+import time
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
 from statsmodels.stats.proportion import proportion_confint
 
-from privacy_exp.evaluation.statistics import (
-    bootstrap_mean,
-    clustered_rate,
-    design_effect,
-    resampled_sums,
-    wilson,
-)
+from privacy_exp.evaluation.resampling import resampled_sums
+from privacy_exp.evaluation.statistics import bootstrap_mean, clustered_rate, design_effect, pooled_rate, wilson
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 10), (3, 10), (10, 10), (417, 600)])
@@ -47,24 +44,51 @@ def test_the_design_effect_equals_a_sandwich_variance():
     assert design_effect(hits, people) == pytest.approx(float(fit.cov_params()[0, 0]) / (rate * (1 - rate) / 150))
 
 
-def coverage(interval, draws=400):
+def clustered_world(draws=400):
+    """Photos of 40 people, three of each; a person is recognised or not, mostly. The true rate is 0.6."""
     rng = np.random.default_rng(11)
-    people = np.repeat(np.arange(40), 3)
-    inside = 0
-    for _ in range(draws):
-        hits = rng.random(120) < np.repeat(rng.beta(1.2, 0.8, 40), 3)  # true rate 0.6, strongly clustered
-        low, high = interval(hits, people)
-        inside += low <= 0.6 <= high
-    return inside / draws
+    rates = np.repeat(rng.beta(1.2, 0.8, (draws, 40)), 3, axis=1)
+    return rng.random((draws, 120)) < rates, np.repeat(np.arange(40), 3)
+
+
+def covered(intervals, truth=0.6):
+    return np.mean([low <= truth <= high for low, high in intervals])
 
 
 def test_intervals_cover_on_clustered_people_where_plain_wilson_does_not():
-    def clustered(hits, people):
-        metric = clustered_rate(hits, people)
-        return metric.low, metric.high
+    hits, people = clustered_world()
+    metrics = [clustered_rate(row, people) for row in hits]
+    assert 0.92 <= covered([(m.low, m.high) for m in metrics]) <= 0.98
+    assert covered([wilson(row.mean(), 120) for row in hits]) < 0.90
 
-    assert 0.92 <= coverage(clustered) <= 0.98
-    assert coverage(lambda hits, _: wilson(hits.mean(), len(hits))) < 0.90
+
+def test_bootstrapped_means_cover_on_clustered_people():
+    hits, people = clustered_world()
+    metrics = [bootstrap_mean(row.astype(float), people, draws=500, seed=i) for i, row in enumerate(hits)]
+    assert 0.92 <= covered([(m.low, m.high) for m in metrics]) <= 0.98
+
+
+def test_repeating_a_seed_narrows_nothing():
+    hits, people = clustered_world(draws=1)
+    once, thrice = clustered_rate(hits[0], people), pooled_rate([hits[0]] * 3, [people] * 3)
+    assert (thrice.value, thrice.low, thrice.high) == pytest.approx((once.value, once.low, once.high))
+    assert thrice.n == 360
+
+
+def test_seeds_that_agree_only_on_average_narrow_the_interval():
+    rng = np.random.default_rng(0)
+    people = np.repeat(np.arange(40), 3)
+    hits = [rng.random(120) < 0.6 for _ in range(5)]
+    pooled = pooled_rate(hits, [people] * 5)
+    assert pooled.value == pytest.approx(np.mean(hits))
+    assert pooled.high - pooled.low < 0.7 * (clustered_rate(hits[0], people).high - clustered_rate(hits[0], people).low)
+
+
+def test_two_thousand_draws_over_ten_thousand_images_take_two_seconds():
+    people = np.arange(10_000)  # the hardest case: everybody once
+    started = time.process_time()
+    bootstrap_mean(np.random.default_rng(0).random(10_000), people, draws=2000)
+    assert time.process_time() - started < 2, "seconds of one core"
 
 
 def test_empty_is_none_with_its_reason():
