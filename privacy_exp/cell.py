@@ -17,8 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from privacy_exp.data.identity_split import write_manifest
 from privacy_exp.entry import PACKAGE
-from privacy_exp.evaluation.measure import Measure, Scene, worst_observer
-from privacy_exp.evaluation.privacy import privacy_metrics, sighting
+from privacy_exp.evaluation.evaluate import evaluate
+from privacy_exp.evaluation.measure import Measure, Scene
 from privacy_exp.evaluation.score import score_folder
 from privacy_exp.report.grid import write_grid
 from privacy_exp.report.table import result_table
@@ -131,21 +131,11 @@ class Cell:
         folder = RunFolder(self.folder)
         table = score_folder(folder, fitted.recognizer, self.data.identities, evaluation.batch_size)
         table = table.merge(anonymized.shares, on="image_id", how="left", validate="one_to_one")
-        metrics = privacy_metrics(table, evaluation.floor)
-        sightings = [sighting(table, len(self.data.identities), evaluation.floor)]
-        details = {"guidance": self.inpainter.guidance, "skipped": self.data.skipped}
-        scene = self._scene(table, fitted)
-        for name, measure in self.measures.items():
-            found = measure.measure(scene, name)
-            metrics |= found.metrics
-            sightings += found.sightings
-            table = table.assign(**found.columns)
-            details |= {name: found.details} if found.details else {}
-            for message in found.warnings:
-                self._warn(message)
-        metrics["worst_observer"], observers = worst_observer(sightings)
+        found = evaluate(self._scene(table, fitted), self.measures, evaluation.floor)
+        for message in found.warnings:
+            self._warn(message)
         seconds = time.perf_counter() - started
-        write_images(self.folder, table)
+        write_images(self.folder, found.table)
         record = Record(
             key=self.key(),
             choices=self.choices,
@@ -153,8 +143,8 @@ class Cell:
             mask_ratio=self.mask_ratio,
             seed=int(self.config.seed),
             n=len(table),
-            metrics=metrics,
-            observers=observers,
+            metrics=found.metrics,
+            observers=found.observers,
             timing={
                 "fit_s": fitted.seconds,
                 "fit_reused": fitted.reused,
@@ -163,7 +153,12 @@ class Cell:
                 "evaluate_s": seconds,
                 "images_per_s": len(table) / (anonymized.mask_s + anonymized.inpaint_s),
             },
-            details=details,
+            details={
+                "guidance": self.inpainter.guidance,
+                "skipped": self.data.skipped,
+                "data_digest": self.data.digest(),
+                **found.details,
+            },
             warnings=self.warnings,
             device=str(self.device),
         )

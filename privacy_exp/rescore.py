@@ -8,13 +8,15 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from privacy_exp.evaluation.measure import worst_observer
-from privacy_exp.evaluation.privacy import privacy_metrics, sighting
+from privacy_exp.evaluation.by_attribute import ATTRIBUTE
+from privacy_exp.evaluation.evaluate import evaluate
+from privacy_exp.evaluation.measure import Scene
 from privacy_exp.evaluation.score import score_folder
 from privacy_exp.recognition.fit import CHECKPOINT, checkpoint_identities, load_checkpoint
 from privacy_exp.report.table import metric_table
 from privacy_exp.store.files import atomic_file, write_text
 from privacy_exp.store.run_folder import RunFolder
+from privacy_exp.store.store import Store, default_root
 
 
 def rescore(
@@ -53,16 +55,17 @@ def rescore(
     recognizer = load_checkpoint(source).to(torch.device(device))
     classes = None if label_map is None else read_label_map(Path(label_map), identities)
     table = score_folder(RunFolder(path), recognizer, identities, batch_size, classes=classes)
-    table = _with_shares(table, path / "images.parquet")
-    metrics = privacy_metrics(table, floor)
-    metrics["worst_observer"], observers = worst_observer([sighting(table, len(identities), floor)])
+    table = _with_the_runs_own(table, path / "images.parquet")
+    scene = Scene(RunFolder(path), table, identities, recognizer, Store(default_root()), device=torch.device(device))
+    found = evaluate(scene, {}, floor)
     with atomic_file(path / "evaluation.parquet") as temporary:
-        table.to_parquet(temporary, engine="pyarrow", index=False)
-    content = {"checkpoint": str(source), "n": len(table), "metrics": {k: asdict(m) for k, m in metrics.items()}}
+        found.table.to_parquet(temporary, engine="pyarrow", index=False)
+    metrics = {name: asdict(metric) for name, metric in found.metrics.items()}
+    content = {"checkpoint": str(source), "n": len(table), "observers": found.observers, "metrics": metrics}
     write_text(path / "evaluation.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
-    print(metric_table(f"{path.name} · {len(table)} images", metrics, observers))
+    print(metric_table(f"{path.name} · {len(table)} images", found.metrics, found.observers))
     print(f"files    {path / 'evaluation.json'}")
-    return {name: metric.value for name, metric in metrics.items()}
+    return {name: metric.value for name, metric in found.metrics.items()}
 
 
 def read_label_map(path: Path, identities: list[str]) -> dict[int, int]:
@@ -97,9 +100,14 @@ def read_label_map(path: Path, identities: list[str]) -> dict[int, int]:
     return classes
 
 
-def _with_shares(table: pd.DataFrame, written: Path) -> pd.DataFrame:
-    """The shares that only the run itself could know, from its own table; null in a folder made elsewhere."""
+def _with_the_runs_own(table: pd.DataFrame, written: Path) -> pd.DataFrame:
+    """Shares and attributes, which only the run itself could know, from its own table; none in a folder made elsewhere.
+
+    The shares are null there.
+    """
     names = ["share_asked", "share_hidden_face", "share_hidden_latent"]
-    if written.is_file():
-        return table.merge(pd.read_parquet(written)[["image_id", *names]], on="image_id", how="left")
-    return table.assign(**{name: pd.array([None] * len(table), dtype="Float64") for name in names})
+    if not written.is_file():
+        return table.assign(**{name: pd.array([None] * len(table), dtype="Float64") for name in names})
+    own = pd.read_parquet(written)
+    names += [name for name in own.columns if name.startswith(ATTRIBUTE)]
+    return table.merge(own[["image_id", *names]], on="image_id", how="left")

@@ -1,0 +1,83 @@
+"""All figures of a finished run: the oblivious recogniser, then every measure, then what needs them all."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from privacy_exp.evaluation.by_attribute import ATTRIBUTE, rates_by_attribute
+from privacy_exp.evaluation.measure import Measure, Scene, Sighting, worst_observer
+from privacy_exp.evaluation.privacy import privacy_metrics, sighting
+from privacy_exp.evaluation.statistics import Metric
+
+RECOGNISED, RECOGNISED_CLEAN = "recognised/", "recognised_clean/"
+"""Prefixes of the columns that say what each observer named rightly, on the result and on the original."""
+
+
+@dataclass
+class Evaluation:
+    """What a run's pictures say.
+
+    Attributes:
+        table: the scene's, with a column or more from each measure, what each observer recognised, and attributes.
+        metrics: figures by name.
+        observers: who took part in `worst_observer`, the strongest first.
+        details: facts that are not metrics, by the measure's name; under "observers" each one's chance.
+        warnings: what a reader of the figures must know.
+    """
+
+    table: pd.DataFrame
+    metrics: dict[str, Metric]
+    observers: list[str]
+    details: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+def evaluate(scene: Scene, measures: Mapping[str, Measure], floor: float) -> Evaluation:
+    """Looks at a finished run with everything that was asked for.
+
+    Args:
+        scene: the run.
+        measures: by group and name, such as "judge/onnx".
+        floor: clean accuracy of c below which every privacy figure is flagged.
+    """
+    found = Evaluation(with_attributes(scene), privacy_metrics(scene.table, floor), [])
+    sightings = [sighting(scene.table, len(scene.identities), floor)]
+    for name, measure in measures.items():
+        findings = measure.measure(scene, name)
+        found.metrics |= findings.metrics
+        found.table = found.table.assign(**findings.columns)
+        found.details |= {name: findings.details} if findings.details else {}
+        found.warnings += findings.warnings
+        sightings += findings.sightings
+    found.metrics["worst_observer"], found.observers = worst_observer(sightings)
+    found.details["observers"] = {s.name: {"chance": s.chance, "excluded": s.excluded} for s in sightings}
+    found.table = found.table.assign(**observer_columns(sightings, scene.table))
+    strongest = next((s for s in sightings if found.observers and s.name == found.observers[0]), None)
+    found.metrics |= rates_by_attribute(found.table, strongest, floor)
+    return found
+
+
+def with_attributes(scene: Scene) -> pd.DataFrame:
+    """The scene's table with a column of booleans an attribute, where the data has attributes; else as it is."""
+    if scene.data is None:
+        return scene.table
+    rows = {photo.id: photo.attributes for photo in scene.data.photos["test"]}
+    flags = [rows.get(image_id) for image_id in scene.table["image_id"]]
+    known = [row for row in flags if row is not None]
+    if not known or len(known) < len(flags):
+        return scene.table
+    return scene.table.assign(**{ATTRIBUTE + name: [bool(row[name]) for row in known] for name in sorted(known[0])})
+
+
+def observer_columns(sightings: Sequence[Sighting], table: pd.DataFrame) -> dict[str, np.ndarray]:
+    """What each observer recognised, image by image, for those whose probes are the table's rows."""
+    people = table["identity"].to_numpy(str)
+    columns = {}
+    for seen in sightings:
+        if np.array_equal(seen.identity.astype(str), people):
+            columns[RECOGNISED + seen.name] = seen.anonymized
+            columns[RECOGNISED_CLEAN + seen.name] = seen.clean
+    return columns
