@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from privacy_exp.data.base import FaceData
 from privacy_exp.data.identity_split import write_manifest
 from privacy_exp.entry import PACKAGE
 from privacy_exp.evaluation.evaluate import evaluate
-from privacy_exp.evaluation.measure import Measure, Scene
+from privacy_exp.evaluation.measure import Cost, Measure, Scene
 from privacy_exp.evaluation.score import score_folder
+from privacy_exp.recognition.base import Recognizer
 from privacy_exp.report.grid import write_grid
 from privacy_exp.report.table import result_table
 from privacy_exp.stages import Anonymized, Fitted, anonymize, fit, keep_checkpoint
@@ -70,6 +73,8 @@ class Cell:
                 "`data.labelled=false` gives photos of nobody by name: there is nothing to recognise. Use "
                 "`python -m privacy_exp.anonymize` for such photos."
             )
+        for measure in self.measures.values():
+            measure.check(self.data)
         self._tell_skipped()
         if not self.masker.has_budget:
             self._warn(f"`mask_ratio` is ignored: masking={self.choices['masking']} decides itself how much it hides.")
@@ -92,6 +97,13 @@ class Cell:
         return content_key(
             {"schema": SCHEMA, "data": self.data.digest(), "mask_ratio": self.mask_ratio, "trainer": trainer} | fields
         )
+
+    def cost(self) -> Cost:
+        """What judges, attackers and utility measures train and want painted besides the test photos."""
+        frozen = self.plain["recognition"]["net"].get("freeze") == "trunk"
+        costs = [measure.cost(self.data, frozen, int(self.config.seed)) for measure in self.measures.values()]
+        pictures: frozenset[tuple[str, int]] = frozenset().union(*(cost.pictures for cost in costs))
+        return Cost(sum(cost.fits for cost in costs), pictures)
 
     def start_tracking(self) -> None:
         """Opens the trackers and writes the manifest of the split."""
@@ -178,7 +190,19 @@ class Cell:
             data=self.data,
             config=self.plain,
             anonymize=lambda part, seed: self._anonymize_part(fitted, part, seed),
+            fit=self._fit_again,
         )
+
+    def _fit_again(self, data: FaceData, freeze: str | None) -> Recognizer:
+        """Another recogniser, fitted to other pictures as this cell's own was to the originals; see `Scene.fit`."""
+        recognition = self.plain["recognition"] | {"checkpoint": None}
+        parts = {**self.net, "trainer": self.trainer}
+        if freeze is not None:
+            recognition |= {"net": recognition["net"] | {"freeze": freeze}}
+            parts["net"] = partial(parts["net"], freeze=freeze)
+        config = self.plain | {"recognition": recognition}
+        fitted = fit(data, parts, config, int(self.config.seed), Store(self.config.store.root))
+        return fitted.recognizer.to(self.device)
 
     def _anonymize_part(self, fitted: Fitted, part: str, seed: int) -> RunFolder:
         """Photos of another part, anonymised as the test photos are; kept in the store, as attackers share them."""

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from privacy_exp.cell import Cell
+from privacy_exp.evaluation.measure import Cost
 from privacy_exp.stages import anonymize
 from privacy_exp.store.run_folder import RunFolder
 
@@ -15,17 +16,65 @@ _cells: list[tuple[int, float, float]] = []  # images, seconds and bytes of the 
 
 
 def estimate(cell: Cell) -> str:
-    """One line for this cell and one for all cells so far: images, hours and disk.
+    """One line for this cell and one for all cells so far: images, hours and disk, attackers included.
 
-    A recogniser that has not been fitted stands in for the fitted one: it costs the same. The fit itself is measured
-    as one epoch's steps would be, by a forward and backward pass over one batch.
+    The fit is measured as one epoch's steps would be, by a forward and backward pass over one batch.
 
     Args:
         cell: built, nothing run.
     """
+    total, cost = len(cell.data.photos["test"]), cell.cost()
+    pace, size = _painting(cell)
+    further = _further_pictures(cell, cost)
+    first_fit = not _cells and cell.config.recognition.checkpoint is None
+    a_fit = _fit_seconds(cell) if first_fit or cost.fits else 0.0
+    fit_seconds = a_fit * (first_fit + cost.fits)
+    _cells.append((total, (total + further) * pace + fit_seconds, (total + further) * size))
+    images, seconds, space = (sum(column) for column in zip(*_cells, strict=True))
+    return (
+        f"cell {len(_cells)}: {total} images, {_cells[-1][1] / 3600:.3f} h, {_cells[-1][2] / 1e6:.1f} MB"
+        + (f" (with {_count(first_fit + cost.fits, 'fit')} of {a_fit / 3600:.3f} h" if fit_seconds else "")
+        + (f"{' and' if fit_seconds else ' (with'} {further} further pictures" if further else "")
+        + (", unless the store has them)" if fit_seconds or further else "")
+        + f"\ncells so far: {len(_cells)}, {images} images, {seconds / 3600:.3f} h, {space / 1e6:.1f} MB"
+    )
+
+
+def attack_cost(cell: Cell) -> str | None:
+    """One line on what the chosen attackers cost, measured before anything starts; None where they cost nothing.
+
+    Args:
+        cell: built, nothing run.
+    """
+    cost = cell.cost()
+    further = _further_pictures(cell, cost)
+    if not further and not cost.fits:
+        return None
+    pace, size = _painting(cell) if further else (0.0, 0.0)
+    a_fit = _fit_seconds(cell) if cost.fits else 0.0
+    names = ", ".join(name.rpartition("/")[2] for name in cell.measures if name.startswith("attacker/"))
+    return (
+        f"attackers {names}: {_count(cost.fits, 'fit')} of about {a_fit:.0f} s and {further} further pictures at "
+        f"{pace:.2f} s: about {(cost.fits * a_fit + further * pace) / 60:.1f} minutes and {further * size / 1e6:.1f} MB, "
+        "less what the store has"
+    )
+
+
+def _count(number: float, what: str) -> str:
+    return f"{number:g} {what}{'' if number == 1 else 's'}"
+
+
+def _further_pictures(cell: Cell, cost: Cost) -> int:
+    return sum(len(cell.data.photos[part]) for part, _ in cost.pictures)
+
+
+def _painting(cell: Cell) -> tuple[float, float]:
+    """Seconds and bytes a picture, over a few test photos.
+
+    A recogniser that has not been fitted stands in for the fitted one: it costs the same.
+    """
     data, config = cell.data, cell.config
     recognizer = cell.net["net"](num_classes=len(data.identities), template=data.template()).to(cell.device).eval()
-    total = len(data.photos["test"])
     faces = data.faces(data.photos["test"][:SAMPLE])
     cell.inpainter.fit(data.batches("train"))
     with tempfile.TemporaryDirectory() as name:
@@ -43,14 +92,7 @@ def estimate(cell: Cell) -> str:
         )
         pace = (time.perf_counter() - started) / len(faces.ids)
         size = sum(path.stat().st_size for path in Path(name).rglob("*") if path.is_file()) / len(faces.ids)
-    fit_seconds = _fit_seconds(cell) if not _cells and config.recognition.checkpoint is None else 0.0
-    _cells.append((total, total * pace + fit_seconds, total * size))
-    images, seconds, space = (sum(column) for column in zip(*_cells, strict=True))
-    return (
-        f"cell {len(_cells)}: {total} images, {_cells[-1][1] / 3600:.3f} h, {_cells[-1][2] / 1e6:.1f} MB"
-        + (f" (with a fit of {fit_seconds / 3600:.3f} h, unless the store has it)" if fit_seconds else "")
-        + f"\ncells so far: {len(_cells)}, {images} images, {seconds / 3600:.3f} h, {space / 1e6:.1f} MB"
-    )
+    return pace, size
 
 
 def _fit_seconds(cell: Cell) -> float:

@@ -23,12 +23,14 @@ def run(config: DictConfig) -> float | tuple[float, ...] | None:
         ValueError: input that cannot be used; the message names it and the way out.
     """
     from privacy_exp.cell import Cell
-    from privacy_exp.dry_run import estimate
+    from privacy_exp.dry_run import attack_cost, estimate
 
     cell = Cell(config)
     if config.dry_run:
         print(estimate(cell))
         return None
+    if (line := attack_cost(cell)) is not None and not config.fit_only:
+        print(line, flush=True)
     failed = True
     try:
         cell.start_tracking()

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,8 @@ class Scene:
         config: the run's configuration as plain values; empty for a folder made elsewhere.
         anonymize: masks and repaints all photos of "train" or "val" as the run did the test photos, with a seed of the
             caller's, and returns their folder (kept in the store); None for a folder made elsewhere.
+        fit: a recogniser fitted as c was, from the same initial weights with the same budget, to other pictures (kept in
+            the store); a second argument other than None replaces the net's `freeze`. None for a folder made elsewhere.
     """
 
     folder: RunFolder
@@ -47,6 +49,12 @@ class Scene:
     data: FaceData | None = None
     config: dict[str, Any] = field(default_factory=dict)
     anonymize: Callable[[str, int], RunFolder] | None = None
+    fit: Callable[[FaceData, str | None], Recognizer] | None = None
+
+    @property
+    def floor(self) -> float:
+        """Lowest clean accuracy with which an observer takes part in `worst_observer`."""
+        return float(self.config.get("evaluation", {}).get("floor", 0.8))
 
 
 @dataclass(frozen=True)
@@ -89,8 +97,42 @@ class Findings:
     details: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What a measure asks of a run besides looking at it, where it is not in the store yet.
+
+    Attributes:
+        fits: trainings, in fits of c.
+        pictures: (part, seed) of photos that are masked and repainted; measures that name the same share them.
+    """
+
+    fits: float = 0.0
+    pictures: frozenset[tuple[str, int]] = frozenset()
+
+
 class Measure(ABC):
     """A judge, an attacker or a utility measure."""
+
+    def check(self, data: FaceData) -> None:  # noqa: B027  most measures work with any data
+        """Refuses data that it cannot work with, before anything expensive starts.
+
+        Args:
+            data: after `setup()`.
+
+        Raises:
+            ValueError: names what is missing and the way out.
+        """
+
+    def cost(self, data: FaceData, recognizer_frozen: bool, seed: int) -> Cost:
+        """What a run pays for it; nothing unless it trains or wants more pictures.
+
+        Args:
+            data: after `setup()`.
+            recognizer_frozen: whether c's trunk is frozen.
+            seed: the run's.
+        """
+        del data, recognizer_frozen, seed
+        return Cost()
 
     @abstractmethod
     def measure(self, scene: Scene, name: str) -> Findings:
@@ -131,6 +173,19 @@ def worst_observer(sightings: Sequence[Sighting], draws: int = 2000, seed: int =
     strongest = able[int(order[0])]
     metric = Metric(values[int(order[0])], float(low), float(high), len(strongest.clean))
     return metric, [able[int(i)].name for i in order]
+
+
+def recovered_share(*sightings: Sighting) -> Metric:
+    """(top-1 on anonymised - chance) / (clean top-1 - chance) of one observer, or of the best of an observer's tries.
+
+    The interval is over identities, as in `worst_observer`. An observer excluded there still has its figure here, with
+    the reason of the exclusion beside it.
+
+    Args:
+        sightings: the observer's own, one a try.
+    """
+    metric, _ = worst_observer([replace(sighting, excluded=None) for sighting in sightings])
+    return replace(metric, reason=metric.reason or sightings[0].excluded)
 
 
 def kept_share(sums: Float[Array, "3 *draws"], chance: float) -> Float[Array, "*draws"]:

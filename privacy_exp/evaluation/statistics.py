@@ -87,7 +87,8 @@ def wilson(rate: float, n: float, confidence: float = 0.95) -> tuple[float, floa
     centre = rate + z**2 / (2 * n)
     reach = z * math.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2))
     scale = 1 + z**2 / n
-    return max(0.0, (centre - reach) / scale), min(1.0, (centre + reach) / scale)
+    # The interval holds the rate: at 0 and 1 rounding would leave it outside.
+    return min(rate, max(0.0, (centre - reach) / scale)), max(rate, min(1.0, (centre + reach) / scale))
 
 
 def bootstrap_mean(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from privacy_exp.recognition.alignment import inside, warp
 from privacy_exp.types import Embeddings, Images, Labels, Logits, Scores
 
-FREEZE = ("none", "trunk")
+FREEZE = ("none", "early", "trunk")
 
 
 class Recognizer(nn.Module, ABC):
@@ -28,8 +28,8 @@ class Recognizer(nn.Module, ABC):
         head: features to logits, n k.
         num_classes: k, the number of identities.
         image_size: side of the square the trunk sees, in pixels.
-        freeze: "trunk" trains the head alone and leaves the trunk as it is, BatchNorm statistics included; "none"
-            trains everything.
+        freeze: "trunk" trains the head alone and leaves the trunk as it is, BatchNorm statistics included; "early" opens
+            the trunk's last stage too: what follows its last map larger than 4×4; "none" trains everything.
         config: plain constructor arguments that build this recogniser again; checkpoints store them.
     """
 
@@ -60,9 +60,10 @@ class Recognizer(nn.Module, ABC):
         self.config = config
         self.target_layer_name = "auto"
         self.register_buffer("prototypes", None, persistent=False)
-        if freeze == "trunk":
-            trunk.requires_grad_(False)
-            trunk.eval()
+        self._frozen = _frozen_parts(trunk, freeze, image_size)
+        for part in self._frozen:
+            part.requires_grad_(False)
+            part.eval()
 
     @abstractmethod
     def prepare(self, images: Images) -> Float[Tensor, "n 3 s s"]:
@@ -85,10 +86,10 @@ class Recognizer(nn.Module, ABC):
         return F.normalize(self.features(images), dim=1)
 
     def train(self, mode: bool = True) -> "Recognizer":
-        """Switches training mode; a frozen trunk stays in evaluation, so that its BatchNorm statistics stand still."""
+        """Switches training mode; what is frozen stays in evaluation, so that its BatchNorm statistics stand still."""
         super().train(mode)
-        if self.freeze == "trunk":
-            self.trunk.eval()
+        for part in self._frozen:
+            part.eval()
         return self
 
     def locate(self, maps: Float[Tensor, "n 1 a b"], height: int, width: int) -> Scores:
@@ -152,7 +153,13 @@ class Recognizer(nn.Module, ABC):
         self.target_layer_name = name
 
 
-@torch.no_grad()
+def _frozen_parts(trunk: nn.Module, freeze: str, image_size: int) -> list[nn.Module]:
+    if freeze != "early":
+        return [trunk] if freeze == "trunk" else []
+    names = [name for name, _ in _called(trunk, image_size)]
+    return [trunk.get_submodule(name) for name in names[: names.index(last_map_layer(trunk, image_size)) + 1]]
+
+
 def last_map_layer(trunk: nn.Module, image_size: int) -> str:
     """The name of the last direct child of `trunk` whose output map is larger than 4×4.
 
@@ -166,13 +173,24 @@ def last_map_layer(trunk: nn.Module, image_size: int) -> str:
     Raises:
         ValueError: no child has such a map.
     """
-    found: list[str] = []
+    found = [name for name, size in _called(trunk, image_size) if size > 4]
+    if not found:
+        raise ValueError(
+            f"No layer of this recogniser has an output map larger than 4×4 at {image_size} px; name one with "
+            "`recognition.target_layer`."
+        )
+    return found[-1]
+
+
+@torch.no_grad()
+def _called(trunk: nn.Module, image_size: int) -> list[tuple[str, int]]:
+    """Direct children in the order of their calls, each with the shorter side of its output map; 0 where it has none."""
+    found: list[tuple[str, int]] = []
 
     def hook(name: str) -> Any:
         def note(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             del module, inputs
-            if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[2:]) > 4:
-                found.append(name)
+            found.append((name, min(output.shape[2:]) if isinstance(output, Tensor) and output.ndim == 4 else 0))
 
         return note
 
@@ -187,12 +205,7 @@ def last_map_layer(trunk: nn.Module, image_size: int) -> str:
             handle.remove()
         for module, mode in modes.items():
             module.training = mode
-    if not found:
-        raise ValueError(
-            f"No layer of this recogniser has an output map larger than 4×4 at {image_size} px; name one with "
-            "`recognition.target_layer`."
-        )
-    return found[-1]
+    return found
 
 
 def cover_frame(height: int, width: int, size: int) -> Float[Tensor, "2 3"]:

@@ -82,7 +82,7 @@ class RecognitionModule(LightningModule):
         if faces.labels is None:
             raise ValueError("`data` must know who is on each photo to fit a recogniser, but a batch has no labels.")
         labels = faces.labels
-        if part == "train" and len(labels) == 1 and self.recognizer.freeze == "none":
+        if part == "train" and len(labels) == 1 and self.recognizer.freeze != "trunk":
             # BatchNorm needs two values: the last photo of an epoch is taken twice, shifted differently.
             faces = Faces(faces.ids * 2, faces.images.repeat(2, 1, 1, 1))
             labels = labels.repeat(2)
@@ -100,7 +100,7 @@ class RecognitionModule(LightningModule):
 
     def features(self, faces: Faces) -> Float[Tensor, "n d"]:
         """The recogniser's features of photos as they are; a frozen trunk runs once a photo, by its id."""
-        if self.recognizer.freeze == "none":
+        if self.recognizer.freeze != "trunk":
             return self.recognizer.features(faces.images)
         new = [i for i, name in enumerate(faces.ids) if name not in self._features]
         if new:

@@ -142,3 +142,14 @@ def test_without_network_the_error_names_the_file(cache, monkeypatch):
         FaceNet.from_pretrained(3, "casia-webface")
     with pytest.raises(ValueError, match=r"`pretrained` must be one of vggface2, casia-webface"):
         FaceNet.from_pretrained(3, "vggface")
+
+
+def test_early_opens_what_follows_the_last_map_larger_than_four():
+    net = FaceNet(3, image_size=160, freeze="early").train()
+    parts = dict(net.trunk.named_children())
+    frozen = {name for name, part in parts.items() if not any(p.requires_grad for p in part.parameters())}
+    with_weights = {name for name, part in parts.items() if any(True for _ in part.parameters())}
+    last_stage = {"mixed_7a", "repeat_3", "block8", "last_linear", "last_bn"}  # 8x8 ends with repeat_2
+    assert with_weights - frozen == last_stage
+    assert all(parts[name].training == (name in last_stage) for name in with_weights)
+    assert all(p.requires_grad for p in net.head.parameters())

@@ -1,0 +1,1 @@
+"""Observers who adapt: what they learn, gather or undo before they look."""

@@ -1,0 +1,71 @@
+"""What attackers that compare faces share: embeddings of saved pictures, and findings from ranks."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped
+
+from privacy_exp.evaluation.identification import Identification, rank_metrics
+from privacy_exp.evaluation.measure import Findings, Scene, Sighting, recovered_share
+from privacy_exp.store.run_folder import RunFolder
+from privacy_exp.types import Embeddings, Images
+
+Array = np.ndarray
+
+BATCH = 32
+"""Pictures at a time."""
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Whatever turns pictures of the data into unit embeddings: a recogniser, or a judge."""
+
+    def embed(self, images: Images) -> Embeddings:
+        """Rows of unit norm; RGB in [0, 1] at the data's size."""
+
+
+@torch.inference_mode()
+def embed_files(embedder: Embedder, paths: Sequence[Path], device: torch.device) -> Float[Array, "n d"]:
+    """Embeddings of picture files, in their order.
+
+    Args:
+        embedder: what looks at them.
+        paths: the files, all of one size.
+        device: where pictures go.
+
+    Raises:
+        ValueError: an embedding that is no number, by its file.
+    """
+    found = []
+    for start in range(0, len(paths), BATCH):
+        some = paths[start : start + BATCH]
+        embeddings = embedder.embed(RunFolder(some[0].parent).read(some).to(device)).float().cpu().numpy()
+        bad = ~np.isfinite(embeddings).all(axis=1)
+        if bad.any():
+            raise ValueError(f"the attacker's embedding of {some[int(bad.argmax())]} is NaN or infinite.")
+        found.append(embeddings)
+    return np.concatenate(found)
+
+
+def rank_findings(
+    scene: Scene, name: str, people: Shaped[Array, " n"], clean: Identification, anonymized: Identification
+) -> Findings:
+    """Rank-1, 5 and 10 on anonymised probes, the recovered share, and the sighting.
+
+    Args:
+        scene: the run.
+        name: prefix of the metrics.
+        people: who is on each probe.
+        clean: the same search on originals.
+        anonymized: the search on anonymised probes.
+    """
+    chance = 1 / anonymized.num_identities
+    excluded = "below_gate" if float(clean.rank_1.mean()) < scene.floor else None
+    seen = Sighting(name, people, clean.rank_1, anonymized.rank_1, chance, excluded)
+    metrics = {f"{name}/{rank}": metric for rank, metric in rank_metrics(anonymized, people).items()}
+    metrics[f"{name}/recovered_share"] = recovered_share(seen)
+    details = {"rank_1_clean": float(clean.rank_1.mean()), "identities": anonymized.num_identities, "chance": chance}
+    return Findings(metrics, sightings=[seen], details=details)

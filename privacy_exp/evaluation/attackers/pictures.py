@@ -1,0 +1,103 @@
+"""What an attacker gathers: anonymised photos of its own making besides the run's test photos."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from privacy_exp.data.base import FaceData
+from privacy_exp.evaluation.measure import Cost, Scene
+from privacy_exp.store.run_folder import RunFolder
+
+LEARNT_FROM = ("train", "val")
+"""Parts whose photos an attacker has anonymised for itself."""
+
+
+def check_seed(seed: int) -> int:
+    """An attacker's own seed.
+
+    Raises:
+        ValueError: it is below 1: the attacker would draw the run's own masks and noise.
+    """
+    if seed < 1:
+        raise ValueError(f"`seed` of an attacker is added to the run's and must be at least 1, but got {seed}.")
+    return seed
+
+
+def check_photos(data: FaceData) -> None:
+    """Checks that everybody has at least two photos: one to learn from and one to be recognised on.
+
+    Args:
+        data: after `setup()`.
+
+    Raises:
+        ValueError: names how many people have too few, and the way out.
+    """
+    known = Counter(photo.identity for photo in data.photos["train"])
+    asked = Counter(photo.identity for photo in data.photos["test"])
+    lacking = sorted(str(identity) for identity in asked if known[identity] == 0)
+    if lacking:
+        raise ValueError(
+            "`attacker` needs at least 2 images of each identity, one to learn from (train) and one to be recognised "
+            f"on (test), but {len(lacking)} of {len(asked)} identities have none to learn from, such as "
+            f"{lacking[0]!r}. Set data.min_images_per_identity=2 and a data.split with a share for train, or leave the "
+            "attacker out."
+        )
+
+
+def further_photos(scene: Scene, name: str) -> tuple[FaceData, Callable[[str, int], RunFolder]]:
+    """The run's data, and the means to anonymise more of it.
+
+    Raises:
+        ValueError: the scene is a folder made elsewhere, which has neither.
+    """
+    if scene.data is None or scene.anonymize is None:
+        raise ValueError(
+            f"{name} anonymises further photos of the same people, but a folder of finished pictures has none. Attack "
+            f"in the run itself: python -m privacy_exp.train attacker=[{name.rpartition('/')[2]}]."
+        )
+    return scene.data, scene.anonymize
+
+
+def own_pictures(scene: Scene, name: str, seed: int) -> dict[str, RunFolder]:
+    """Part to folder: training and validation photos anonymised by the attacker, and the run's test photos.
+
+    Args:
+        scene: the run.
+        name: the attacker's, for messages.
+        seed: the attacker's own, added to the run's.
+    """
+    data, anonymize = further_photos(scene, name)
+    check_photos(data)
+    made = {part: anonymize(part, scene.seed + seed) for part in LEARNT_FROM if data.photos[part]}
+    return {**made, "test": scene.folder}
+
+
+def originals(scene: Scene, name: str, part: str) -> RunFolder:
+    """A part's originals, saved in the run's own format and kept in the store.
+
+    Args:
+        scene: the run.
+        name: the attacker's, for messages.
+        part: "train" or "val".
+    """
+    data, _ = further_photos(scene, name)
+    check_photos(data)
+    image_format = str(scene.config["image_format"])
+
+    def compute(folder: Path) -> None:
+        for faces in data.batches(part):
+            RunFolder(folder, image_format).save("original", faces.ids, faces.labels, faces.images)
+
+    fields = {"data": data.digest(), "part": part, "image_format": image_format}
+    return RunFolder(scene.store.fetch("originals", fields, compute)[0])
+
+
+def own_cost(data: FaceData, seed: int, fits: float) -> Cost:
+    """The cost of `own_pictures` and so many fits.
+
+    Args:
+        data: after `setup()`.
+        seed: of the attacker's pictures: the run's and its own together.
+        fits: trainings, in fits of c.
+    """
+    return Cost(fits, frozenset((part, seed) for part in LEARNT_FROM if data.photos[part]))

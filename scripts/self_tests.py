@@ -1,0 +1,136 @@
+"""Self-tests of the evaluation on the default world: attackers must defeat what is weak and fail where nothing is left.
+
+usage: python scripts/self_tests.py --out DIR [key=value ...]      overrides go to every run; about ten fits
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+LADDER = (0.01, 0.02, 0.03, 0.045, 0.06, 0.09, 0.12, 0.18, 0.25)
+"""Blur of the whole frame, weakest first: standard deviations as shares of its shorter side."""
+
+FOOLED = 0.5
+"""Fool rate of the oblivious observer from which a blur counts as a protection."""
+
+RECOVERED = 0.6
+"""Share that the parrot must get back from it."""
+
+ATTACKERS = "[gallery,parrot,mask_aware,parrot_open,several_photos,purification]"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the table."""
+
+    what: str
+    figure: str
+    bar: str
+    passed: bool
+
+
+def main() -> int:
+    """Runs the cells, prints the table, and returns 1 where a check fails."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the runs")
+    parser.add_argument("overrides", nargs="*", help="of every run, such as data.identities=10")
+    args = parser.parse_args()
+    checks = [*blur(args.out, args.overrides), *nothing_done(args.out, args.overrides)]
+    checks += nothing_left(args.out, args.overrides)
+    table = Table("self-test", "figure", "bar", "", title=f"{sum(c.passed for c in checks)} of {len(checks)} hold")
+    for check in checks:
+        table.add_row(check.what, check.figure, check.bar, "pass" if check.passed else "FAIL")
+    Console(width=150).print(table)
+    return int(not all(check.passed for check in checks))
+
+
+def blur(out: Path, overrides: list[str]) -> list[Check]:
+    """The weakest blur of the ladder that fools c; what the parrot gets back, its ceiling and its floor."""
+    whole = ["masking=everything", "inpainting=blur", *overrides]
+    ladder = ",".join(str(sigma) for sigma in LADDER)
+    train(f"inpainting.sigma={ladder}", *whole, f"hydra.sweep.dir={out / 'ladder'}", multirun=True)
+    fooled = {sigma: value(record(out / "ladder" / str(i)), "fool_rate") for i, sigma in enumerate(LADDER)}
+    steps = ", ".join(f"{sigma:g}: {rate:.2f}" for sigma, rate in fooled.items())
+    print(f"fool rate of c by blur: {steps}")
+    weakest = next((sigma for sigma, rate in fooled.items() if rate >= FOOLED), None)
+    if weakest is None:
+        return [Check("a blur that fools c", steps, f"fool rate ≥ {FOOLED}", False)]
+    attack = ["attacker=[parrot]", "attacker.parrot.ceiling=true", "attacker.parrot.floor=true"]
+    train(f"inpainting.sigma={weakest}", *whole, *attack, f"hydra.run.dir={out / 'blur'}")
+    found = record(out / "blur")
+    share, ceiling, floor = (found["metrics"][f"attacker/parrot/{m}"] for m in ("recovered_share", "ceiling", "floor"))
+    accuracy, facts = value(found, "accuracy"), found["details"]["attacker/parrot"]["floor"]
+    near = f"{facts['chance']:.3f} ± {3 * facts['standard_error']:.3f}"
+    within = ceiling["low"] <= accuracy <= ceiling["high"]
+    return [
+        Check(f"c fooled by blur {weakest:g}", f"{fooled[weakest]:.2f}", f"≥ {FOOLED}", True),
+        Check("the parrot recovers from it", shown(share), f"≥ {RECOVERED}", share["value"] >= RECOVERED),
+        Check("ceiling is clean accuracy", shown(ceiling), f"interval holds {accuracy:.3f}", within),
+        Check("shuffled labels at chance", shown(floor), near, facts["within"]),
+    ]
+
+
+def nothing_done(out: Path, overrides: list[str]) -> list[Check]:
+    """Whoever looks at the originals themselves is not fooled."""
+    train("inpainting=identity", *overrides, f"hydra.run.dir={out / 'identity'}")
+    rate = value(record(out / "identity"), "fool_rate")
+    return [Check("identity fools nobody", f"{rate:.2f}", "0", rate == 0)]
+
+
+def nothing_left(out: Path, overrides: list[str]) -> list[Check]:
+    """Black frames: chance lies in the interval of every observer's accuracy or rank 1."""
+    black = ["masking=everything", "inpainting=blackout", f"attacker={ATTACKERS}"]
+    train(*black, *overrides, f"hydra.run.dir={out / 'black'}")
+    metrics = record(out / "black")["metrics"]
+    seen = [n for n in metrics if n == "accuracy_anonymized" or n.endswith(("/accuracy", "/rank_1"))]
+    checks = []
+    for name in seen:
+        metric, chance = metrics[name], chance_of(name, record(out / "black"))
+        if metric["value"] is None:
+            checks.append(Check(f"black: {name}", f"– ({metric['reason']})", "null with its reason", True))
+            continue
+        at_chance = metric["low"] - 1e-9 <= chance <= metric["high"] + 1e-9
+        checks.append(Check(f"black: {name}", shown(metric), f"interval holds {chance:.3f}", at_chance))
+    return checks
+
+
+def chance_of(name: str, found: dict[str, Any]) -> float:
+    """Of a guess at rank 1: the record's own where it states one, else 1 / identities."""
+    observer, _, _ = name.rpartition("/")
+    facts = found["details"].get(observer, {})
+    group, _, step = observer.rpartition("/")
+    facts = facts or found["details"].get(group, {}).get(step, {})
+    return float(facts.get("chance", 1 / found["config"]["data"]["identities"]))
+
+
+def train(*overrides: str, multirun: bool = False) -> None:
+    """One `python -m privacy_exp.train`, its output on the terminal."""
+    command = [sys.executable, "-m", "privacy_exp.train", *(["-m"] if multirun else []), "tracking=csv", *overrides]
+    print("$", *command[1:], flush=True)
+    subprocess.run(command, check=True)
+
+
+def record(folder: Path) -> dict[str, Any]:
+    """A finished run's record."""
+    return json.loads((folder / "record.json").read_text())
+
+
+def value(found: dict[str, Any], name: str) -> float:
+    """One metric's value."""
+    return float(found["metrics"][name]["value"])
+
+
+def shown(metric: dict[str, Any]) -> str:
+    """Value and interval."""
+    return f"{metric['value']:.3f} ({metric['low']:.3f}–{metric['high']:.3f})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""A finished run on people told apart by colour, small enough that an attacker is fitted in a second."""
+
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from recognition.small import Colours, Small
+
+from privacy_exp.entry import CONF
+from privacy_exp.evaluation.measure import Scene
+from privacy_exp.evaluation.score import score_folder
+from privacy_exp.recognition.fit import fit_recognizer
+from privacy_exp.recognition.module import RecognitionModule
+from privacy_exp.store.run_folder import RunFolder
+from privacy_exp.store.store import Store
+
+PROTECTIONS = {
+    "nothing": lambda images, masks: images,
+    "negative": lambda images, masks: 1 - images,  # fools whoever does not adapt, hides nothing from who does
+    "black": lambda images, masks: torch.zeros_like(images),
+    "dots": lambda images, masks: dotted(images),
+}
+
+
+def dotted(images):
+    """One pixel of nine in a colour that belongs to somebody else."""
+    spoilt = images.clone()
+    spoilt[:, :, 1::3, 1::3] = 1 - images[:, :, 1::3, 1::3].round()
+    return spoilt
+
+
+@dataclass
+class World:
+    """People, the recogniser fitted to them, and scenes in which they are protected in one of several ways."""
+
+    root: Path
+    trainer: Any
+    data: Colours
+    freeze: str = "none"
+    fits: list[tuple[str, str | None]] = field(default_factory=list)
+    recognizer: Any = None
+
+    def fit(self, data, freeze=None):
+        self.fits.append((type(data).__name__, freeze))
+        net = partial(Small, freeze=freeze or self.freeze)
+        module = partial(RecognitionModule, max_epochs=12, lr=0.02, augment=False)
+        return fit_recognizer(data, net, module, self.trainer, 0, self.root).recognizer
+
+    def scene(self, protection: str) -> Scene:
+        """The test part protected, and the means to protect the rest."""
+        protect = PROTECTIONS[protection]
+
+        def anonymize(part: str, seed: int) -> RunFolder:
+            folder = RunFolder(self.root / protection / f"{part}-{seed}", "png")
+            for faces in self.data.batches(part):
+                masks = torch.zeros_like(faces.images[:, :1], dtype=torch.bool)
+                masks[:, :, : masks.shape[2] // 2] = True
+                kinds = {"original": faces.images, "masks": masks, "results": protect(faces.images, masks)}
+                for kind, images in kinds.items():
+                    folder.save(kind, faces.ids, faces.labels, images)
+            return folder
+
+        folder = anonymize("test", 0)
+        table = score_folder(folder, self.recognizer, self.data.identities)
+        config = {"image_format": "png", "evaluation": {"floor": 0.8}}
+        store = Store(self.root / "store")
+        return Scene(
+            folder,
+            table,
+            self.data.identities,
+            self.recognizer,
+            store,
+            data=self.data,
+            config=config,
+            anonymize=anonymize,
+            fit=self.fit,
+        )
+
+
+@pytest.fixture(scope="session")
+def trainer():
+    """conf/trainer/cpu.yaml, without the bar."""
+    with initialize_config_dir(str(CONF / "trainer"), version_base="1.3"):
+        return instantiate(compose("cpu", overrides=["enable_progress_bar=false"]))
+
+
+@pytest.fixture(scope="session")
+def world(trainer, tmp_path_factory) -> World:
+    data = Colours(people=5, photos_each=10, batch_size=8)
+    data.setup()
+    made = World(tmp_path_factory.mktemp("world"), trainer, data)
+    made.recognizer = made.fit(data)
+    return made

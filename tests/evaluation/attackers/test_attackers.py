@@ -1,0 +1,258 @@
+"""Attackers on protections whose strength is known: a negative hides nothing from who adapts, black hides all."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from privacy_exp.evaluation.attackers.anonymized_faces import AnonymizedFaces
+from privacy_exp.evaluation.attackers.closed_set import attempts
+from privacy_exp.evaluation.attackers.gallery import Gallery
+from privacy_exp.evaluation.attackers.parrot import Parrot, floor_metric
+from privacy_exp.evaluation.attackers.parrot_open import ParrotOpen, enrol
+from privacy_exp.evaluation.attackers.purification import Purification, best_rate
+from privacy_exp.evaluation.attackers.several_photos import SeveralPhotos, mean_of_rows, together
+from privacy_exp.evaluation.measure import worst_observer
+from privacy_exp.recognition.fit import clean_accuracy
+from recognition.small import Colours, same, state
+
+ALL = {
+    "attacker/gallery": Gallery(),
+    "attacker/parrot": Parrot(),
+    "attacker/mask_aware": Parrot(grey_hidden=True),
+    "attacker/parrot_open": ParrotOpen(),
+    "attacker/several_photos": SeveralPhotos((1, 2)),
+    "attacker/purification": Purification(),
+}
+
+
+@pytest.fixture(scope="module")
+def negative(world):
+    return world.scene("negative")
+
+
+@pytest.fixture(scope="module")
+def black(world):
+    return world.scene("black")
+
+
+def test_c_knows_the_originals_and_is_fooled_by_the_negative(negative):
+    right = negative.table["pred"] == negative.table["label"]
+    assert right.mean() == 1
+    assert (negative.table["pred_anonymized"] == negative.table["label"]).mean() < 0.5
+
+
+def test_the_parrot_learns_the_negative(negative):
+    found = Parrot().measure(negative, "attacker/parrot")
+    assert found.metrics["attacker/parrot/accuracy"].value == 1
+    assert found.metrics["attacker/parrot/recovered_share"].value == pytest.approx(1)
+    assert found.columns["attacker/parrot/right"].all()
+    (seen,) = found.sightings
+    assert (seen.name, seen.chance, seen.excluded) == ("attacker/parrot", 1 / 5, None)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_nobody_sees_anything_in_black_pictures(black, name):
+    found = ALL[name].measure(black, name)
+    assert found.sightings
+    for seen in found.sightings:
+        noisy = name == "attacker/purification"  # c may take noise for whom it likes, yet never for the right one more often
+        assert np.mean(seen.anonymized) == pytest.approx(seen.chance, abs=0.2 if noisy else 1e-9), seen.name
+        assert np.mean(seen.clean) > 0.9
+    metric, _ = worst_observer(found.sightings)
+    assert metric.value == pytest.approx(0, abs=0.25 if name == "attacker/purification" else 1e-9)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_everybody_sees_all_where_nothing_was_done(world, name):
+    found = ALL[name].measure(world.scene("nothing"), name)
+    metric, observers = worst_observer(found.sightings)
+    assert metric.value >= 0.9
+    assert all(observer.startswith(name) for observer in observers)
+
+
+def test_ceiling_is_c_itself_and_shuffled_labels_stay_near_chance(world, negative):
+    found = Parrot(ceiling=True, floor=True).measure(negative, "attacker/parrot")
+    ceiling, accuracy = found.metrics["attacker/parrot/ceiling"], negative.table["pred"] == negative.table["label"]
+    assert ceiling.low <= accuracy.mean() <= ceiling.high
+    floor = found.metrics["attacker/parrot/floor"]
+    assert floor.n == 5 * len(negative.table)
+    assert found.details["floor"]["within"]
+    assert not found.warnings
+
+
+def test_a_parrot_of_originals_gets_the_weights_of_c(world, negative):
+    """Same budget, same initial weights, same order: the pictures are all that differs."""
+    folders = {part: negative.anonymize(part, 1) for part in ("train", "val")} | {"test": negative.folder}
+    originals = AnonymizedFaces(world.data, folders, kind="original")
+    originals.setup()
+    assert same(state(world.fit(originals)), state(world.recognizer))
+    negatives = AnonymizedFaces(world.data, folders)
+    negatives.setup()
+    assert not same(state(world.fit(negatives)), state(world.recognizer))
+
+
+def test_the_attackers_data_differ_from_the_source_in_pixels_alone(world, negative):
+    folders = {part: negative.anonymize(part, 1) for part in ("train", "val")} | {"test": negative.folder}
+    data = AnonymizedFaces(world.data, folders, grey_hidden=True)
+    data.setup()
+    for part in ("train", "val", "test"):
+        own, source = (next(d.batches(part, 100)) for d in (data, world.data))
+        assert own.ids == source.ids
+        assert own.labels.equal(source.labels)
+        half = source.images.shape[2] // 2
+        assert (own.images[:, :, :half] == 128 / 255).all()
+        assert own.images[:, :, half:].allclose(1 - source.images[:, :, half:], atol=1 / 255)
+    plain = AnonymizedFaces(world.data, folders)
+    plain.setup()
+    assert plain.digest() != data.digest(), "greyed pictures are other pictures: a fit on them must not be reused"
+
+
+def test_shuffled_labels_are_the_same_labels_in_another_order(world, negative):
+    folders = {part: negative.anonymize(part, 1) for part in ("train", "val")} | {"test": negative.folder}
+    seen = []
+    for shuffle in (None, 0, 1):
+        data = AnonymizedFaces(world.data, folders, shuffle=shuffle)
+        data.setup()
+        seen.append({part: next(data.batches(part, 100)).labels.tolist() for part in ("train", "val", "test")})
+    for labels in seen[1:]:
+        assert labels["test"] == seen[0]["test"]
+        assert labels["train"] != seen[0]["train"]
+        assert sorted(labels["train"]) == sorted(seen[0]["train"])
+    assert seen[1]["train"] != seen[2]["train"]
+
+
+def test_a_frozen_trunk_is_also_tried_with_its_last_stage_open(world, negative):
+    folders = {part: negative.anonymize(part, 1) for part in ("train", "val")} | {"test": negative.folder}
+    data = AnonymizedFaces(world.data, folders)
+    data.setup()
+    frozen = replace(world, freeze="trunk", fits=[])
+    tries = attempts(replace(negative, recognizer=frozen.fit(world.data), fit=frozen.fit), data)
+    assert frozen.fits[1:] == [("AnonymizedFaces", None), ("AnonymizedFaces", "early")]
+    assert sorted(t.freeze for t in tries) == ["early", "trunk"]
+    assert tries[0].val_accuracy >= tries[1].val_accuracy
+    assert tries[0].val_accuracy == clean_accuracy(tries[0].recognizer, data.batches("val"))
+
+
+def test_a_median_washes_dots_away(world):
+    scene = world.scene("dots")
+    found = Purification().measure(scene, "attacker/purification")
+    accuracy = found.details["accuracy"]
+    fooled = (scene.table["pred_anonymized"] == scene.table["label"]).mean()
+    assert fooled < 0.7
+    assert found.details["best"] == "median"
+    assert found.metrics["attacker/purification/accuracy"].value == accuracy["median"] > fooled + 0.2
+    assert len(found.sightings) == len(accuracy) == 4
+
+
+def test_the_best_of_several_rates_has_the_interval_of_the_maximum():
+    rng = np.random.default_rng(0)
+    clusters = np.repeat(np.arange(40), 3)
+    hits = [rng.random(120) < 0.5 for _ in range(8)]
+    best, alone = best_rate(hits, clusters), best_rate([max(hits, key=np.mean)], clusters)
+    assert best.value == alone.value == max(h.mean() for h in hits)
+    assert best.low >= alone.low
+
+
+def test_floor_counts_by_hand():
+    labels = np.repeat(np.arange(10), 10)
+    hits = np.zeros(100, dtype=bool)
+    hits[::10] = True  # one right answer each: 10 %, no clustering
+    metric, report = floor_metric(hits, labels, chance=0.1)
+    assert metric.value == pytest.approx(0.1)
+    assert report["standard_error"] == pytest.approx(0.03)
+    assert report["within"]
+    hits[:] = False
+    hits[:40] = True  # four people always, the others never: 0.4 is ten errors off even for clustered answers
+    _, report = floor_metric(hits, labels, chance=0.1)
+    assert report["standard_error"] > 0.06
+    assert report["within"] is (0.3 <= 3 * report["standard_error"])
+
+
+def test_several_photos_are_each_used_alike():
+    ids, people = [f"i{k}" for k in range(7)], np.array(list("aaabbbb"))
+    rows = together(ids, people, 2, seed=0)
+    assert rows.shape == (7, 2)
+    assert (people[rows[:, 0]] == people[rows[:, 1]]).all()
+    assert (rows[:, 0] != rows[:, 1]).all()
+    assert (np.bincount(rows.ravel()) == 2).all()
+    assert set(people[together(ids, people, 4, seed=0)[:, 0]]) == {"b"}
+    assert together(ids, people, 5, seed=0).shape == (0, 5)
+
+
+def test_a_mean_embedding_is_of_unit_length():
+    rows = np.array([[0, 1], [0, 0]])
+    means = mean_of_rows(np.eye(2, dtype=np.float32), rows)
+    np.testing.assert_allclose(means, [[0.5**0.5, 0.5**0.5], [1, 0]], rtol=1e-6)
+
+
+def test_more_photos_than_anybody_has_give_null_with_the_reason(world):
+    found = SeveralPhotos((1, 50)).measure(world.scene("nothing"), "attacker/several_photos")
+    metric = found.metrics["attacker/several_photos/n_50/recovered_share"]
+    assert (metric.value, metric.n, metric.reason) == (None, 0, "nobody has 50 test photos")
+    assert {s.name for s in found.sightings} == {"attacker/several_photos/n_1"}
+
+
+def test_enrolment_keeps_groups_together_and_three_quarters(world):
+    photos = [photo for part in ("train", "val") for photo in world.data.photos[part] if photo.identity == "person0"]
+    known, asked = enrol(photos, seed=1)
+    assert len(known) == round(0.75 * len(photos))
+    assert {p.id for p in known} | {p.id for p in asked} == {p.id for p in photos}
+    pairs = [replace(photo, group=f"g{i // 3}") for i, photo in enumerate(photos)]
+    known, asked = enrol(pairs, seed=1)
+    assert known
+    assert asked
+    assert not {p.group for p in known} & {p.group for p in asked}
+    assert enrol([replace(photo, group="one") for photo in photos], seed=1)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("build", "says"),
+    [
+        (lambda: Parrot(seed=0), "`seed` of an attacker .* at least 1, but got 0"),
+        (lambda: Gallery(seed=-1), "at least 1, but got -1"),
+        (lambda: SeveralPhotos([]), "`counts` .* at least 1"),
+        (lambda: SeveralPhotos([2, 0]), r"`counts` .* got \[2, 0\]"),
+        (lambda: Purification(jpeg=0), r"`jpeg` is a quality in \[1, 95\], but got 0"),
+        (lambda: Purification(blur=2.0), "`blur` .* but got 2.0"),
+        (lambda: Purification(noise=0.0), "`noise` .* above 0"),
+        (lambda: Purification(median=4), "`median` is an odd side"),
+        (lambda: Purification(batch_size=0), "`batch_size` must be at least 1"),
+    ],
+)
+def test_arguments_out_of_range_are_named(build, says):
+    with pytest.raises(ValueError, match=says):
+        build()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_people_with_one_photo_are_refused_before_anything_starts(name):
+    alone = Colours(people=5, photos_each=1, split=[0, 0, 1], min_images_per_identity=1)
+    alone.setup()
+    with pytest.raises(ValueError, match="at least 2 images of each identity.*5 of 5 identities.*leave the attacker out"):
+        ALL[name].check(alone)
+
+
+def test_an_open_set_needs_four_people():
+    few = Colours(people=3)
+    few.setup()
+    with pytest.raises(ValueError, match="at least 4 identities.*has 3"):
+        ParrotOpen().check(few)
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name != "attacker/purification"])
+def test_a_folder_made_elsewhere_has_no_anonymiser_to_ask(negative, name):
+    with pytest.raises(ValueError, match=f"{name} anonymises further photos.*finished pictures has none"):
+        ALL[name].measure(replace(negative, data=None, anonymize=None, fit=None), name)
+
+
+def test_costs_are_counted_in_fits_and_pictures(world):
+    costs = {name: attacker.cost(world.data, recognizer_frozen=False, seed=3) for name, attacker in ALL.items()}
+    assert {name: cost.fits for name, cost in costs.items() if cost.fits} == {
+        "attacker/parrot": 1,
+        "attacker/mask_aware": 1,
+        "attacker/parrot_open": 1,
+    }
+    assert costs["attacker/parrot"].pictures == costs["attacker/gallery"].pictures == {("train", 4), ("val", 4)}
+    assert costs["attacker/several_photos"].pictures == costs["attacker/purification"].pictures == frozenset()
+    assert Parrot(ceiling=True, floor=True).cost(world.data, recognizer_frozen=True, seed=0).fits == 2 + 2 + 5
