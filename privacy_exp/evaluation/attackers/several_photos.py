@@ -66,7 +66,7 @@ class SeveralPhotos(Measure):
 
 
 def together(ids: Sequence[str], people: Shaped[Array, " m"], n: int, seed: int) -> Int[Array, "probes n"]:
-    """Rows of n photos that show one person: a probe a photo, each photo in n probes.
+    """Rows of n photos that show one person: a probe a photo, which it starts with, each photo in n probes.
 
     Args:
         ids: image ids.
@@ -80,7 +80,7 @@ def together(ids: Sequence[str], people: Shaped[Array, " m"], n: int, seed: int)
         own = [row[i] for i in seeded_order([i for i, who in zip(ids, people, strict=True) if who == person], seed, "n")]
         if len(own) >= n:
             found += [[own[(start + k) % len(own)] for k in range(n)] for start in range(len(own))]
-    return np.array(found, dtype=np.int64).reshape(-1, n)
+    return np.array(sorted(found), dtype=np.int64).reshape(-1, n)
 
 
 def mean_of_rows(embeddings: Float[Array, "m d"], rows: Int[Array, "probes n"]) -> Float[Array, "probes d"]:

@@ -1,0 +1,59 @@
+"""Attackers in a whole run, with a recogniser small enough to be fitted often."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from reader import read_cells
+
+NET = ["recognition.net._target_=recognition.small.Small", *(f"~recognition.net.{k}" for k in ("image_size", "dropout"))]
+SMALL = [*NET, "~recognition.net.legacy_scaling", "recognition.module.lr=0.02", "inpainting=mean_fill", "batch_size=50"]
+
+
+@pytest.fixture(scope="module")
+def adaptive(cell, tmp_path_factory):
+    out = tmp_path_factory.mktemp("adaptive")
+    cell(out, "experiment=adaptive", "masking=center", *SMALL)
+    return out
+
+
+def test_every_attacker_leaves_its_figures(adaptive):
+    (record,) = read_cells(adaptive)
+    assert record["choices"]["attacker"] == ["gallery", "parrot", "mask_aware", "purification"]
+    for name in ("gallery/rank_1", "parrot/accuracy", "mask_aware/accuracy", "purification/accuracy"):
+        metric = record["metrics"][f"attacker/{name}"]
+        assert metric["n"] == record["n"]
+        assert 0 <= metric["low"] <= metric["value"] <= metric["high"] <= 1
+        assert record["metrics"][f"attacker/{name.split('/')[0]}/recovered_share"]["value"] is not None
+    table = pd.read_parquet(adaptive / "images.parquet")
+    for name in ("parrot", "mask_aware", "purification"):
+        assert table[f"attacker/{name}/right"].mean() == record["metrics"][f"attacker/{name}/accuracy"]["value"]
+
+
+def test_the_cost_stands_before_the_run_and_the_store_pays_it_once(cell, adaptive, tmp_path, capsys):
+    (record,) = read_cells(adaptive)
+    store = Path(record["config"]["store"]["root"])
+
+    def kept():
+        return {path for kind in ("recognizer", "anonymized") for path in (store / kind).iterdir()}
+
+    before = kept()
+    cell(tmp_path, "experiment=adaptive", "masking=center", *SMALL)
+    printed = capsys.readouterr().out
+    first, _, rest = printed.partition("\n")
+    assert first.startswith("attackers gallery, parrot, mask_aware, purification: 2 fits of about ")
+    assert " 40 further pictures " in first, "train and val, painted once for all three"
+    assert "worst_observer" in rest
+    assert kept() == before
+
+
+def test_a_dry_run_counts_attackers(cell, tmp_path, capsys):
+    cell(tmp_path, "attacker=[parrot]", "dry_run=true", *SMALL)
+    assert "and 40 further pictures" in capsys.readouterr().out
+
+
+def test_one_photo_a_person_is_refused_before_anything_is_written(cell, tmp_path):
+    one = ["data.split=[0,0,1]", "data.photos_per_identity=1", "data.min_images_per_identity=1"]
+    with pytest.raises(ValueError, match="at least 2 images of each identity"):
+        cell(tmp_path, "data=synthetic", "data.identities=5", *one, "attacker=[parrot]", *SMALL)
+    assert not any(tmp_path.iterdir())
