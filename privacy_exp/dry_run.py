@@ -53,10 +53,10 @@ def attack_cost(cell: Cell) -> str | None:
     pace, size = _painting(cell) if further else (0.0, 0.0)
     a_fit = _fit_seconds(cell) if cost.fits else 0.0
     names = ", ".join(name.rpartition("/")[2] for name in cell.measures if name.startswith("attacker/"))
+    minutes = (cost.fits * a_fit + further * pace) / 60
     return (
         f"attackers {names}: {_count(cost.fits, 'fit')} of about {a_fit:.0f} s and {further} further pictures at "
-        f"{pace:.2f} s: about {(cost.fits * a_fit + further * pace) / 60:.1f} minutes and {further * size / 1e6:.1f} MB, "
-        "less what the store has"
+        f"{pace:.2f} s: about {minutes:.1f} minutes and {further * size / 1e6:.1f} MB, less what the store has"
     )
 
 

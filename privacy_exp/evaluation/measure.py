@@ -35,8 +35,9 @@ class Scene:
         config: the run's configuration as plain values; empty for a folder made elsewhere.
         anonymize: masks and repaints all photos of "train" or "val" as the run did the test photos, with a seed of the
             caller's, and returns their folder (kept in the store); None for a folder made elsewhere.
-        fit: a recogniser fitted as c was, from the same initial weights with the same budget, to other pictures (kept in
-            the store); a second argument other than None replaces the net's `freeze`. None for a folder made elsewhere.
+        fit: a recogniser fitted as c was, from the same initial weights with the same budget, to other pictures (kept
+            in the store); a second argument other than None replaces the net's `freeze`. None for a folder made
+            elsewhere.
     """
 
     folder: RunFolder

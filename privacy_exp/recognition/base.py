@@ -28,8 +28,8 @@ class Recognizer(nn.Module, ABC):
         head: features to logits, n k.
         num_classes: k, the number of identities.
         image_size: side of the square the trunk sees, in pixels.
-        freeze: "trunk" trains the head alone and leaves the trunk as it is, BatchNorm statistics included; "early" opens
-            the trunk's last stage too: what follows its last map larger than 4×4; "none" trains everything.
+        freeze: "trunk" trains the head alone and leaves the trunk as it is, BatchNorm statistics included; "early"
+            opens the trunk's last stage too: what follows its last map larger than 4×4; "none" trains everything.
         config: plain constructor arguments that build this recogniser again; checkpoints store them.
     """
 
@@ -184,7 +184,7 @@ def last_map_layer(trunk: nn.Module, image_size: int) -> str:
 
 @torch.no_grad()
 def _called(trunk: nn.Module, image_size: int) -> list[tuple[str, int]]:
-    """Direct children in the order of their calls, each with the shorter side of its output map; 0 where it has none."""
+    """Direct children in the order of their calls, each with the shorter side of its output map; 0 where none."""
     found: list[tuple[str, int]] = []
 
     def hook(name: str) -> Any:

@@ -22,8 +22,8 @@ class Parrot(Measure):
     """Repeats the recogniser's fit on anonymised photos of the same people, and is tried on the run's.
 
     Same initial weights, same order, same budget as c; training and validation photos are anonymised with a seed of the
-    attacker's own. Where c's trunk is frozen, a second fit opens its last stage; the better of the two on the attacker's
-    validation part counts.
+    attacker's own. Where c's trunk is frozen, a second fit opens its last stage; the better of the two on the
+    attacker's validation part counts.
 
     Args:
         grey_hidden: hidden pixels are greyed in training and probing: the attacker knows the mask (A5); else A2.

@@ -77,7 +77,9 @@ def together(ids: Sequence[str], people: Shaped[Array, " m"], n: int, seed: int)
     row = {image_id: i for i, image_id in enumerate(ids)}
     found: list[list[int]] = []
     for person in np.unique(people):
-        own = [row[i] for i in seeded_order([i for i, who in zip(ids, people, strict=True) if who == person], seed, "n")]
+        own = [
+            row[i] for i in seeded_order([i for i, who in zip(ids, people, strict=True) if who == person], seed, "n")
+        ]
         if len(own) >= n:
             found += [[own[(start + k) % len(own)] for k in range(n)] for start in range(len(own))]
     return np.array(sorted(found), dtype=np.int64).reshape(-1, n)

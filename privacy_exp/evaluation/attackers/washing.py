@@ -1,18 +1,26 @@
 """Filters that take a protection's fine detail away, and some of the picture's with it."""
 
+import io
+
 import cv2
 import numpy as np
 import torch
-from torchvision.io import decode_jpeg, encode_jpeg
+from PIL import Image
 
 from privacy_exp.seeds import generator
+from privacy_exp.store.run_folder import to_pillow
 from privacy_exp.types import Images
 
 
 def recompress(images: Images, quality: int) -> Images:
     """The pictures after one JPEG at this quality, colour at half resolution as most files have it."""
-    pixels = (images * 255).round().to(torch.uint8).cpu()
-    return torch.stack([decode_jpeg(encode_jpeg(image, quality)) for image in pixels]).to(images) / 255
+    found = []
+    for image in images:
+        file = io.BytesIO()
+        to_pillow(image).save(file, "JPEG", quality=quality)
+        with Image.open(file) as saved:
+            found.append(np.asarray(saved))
+    return torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2).to(images) / 255
 
 
 def add_noise(ids: list[str], images: Images, deviation: float, seed: int) -> Images:
