@@ -5,6 +5,7 @@ usage: python scripts/self_tests.py --out DIR [key=value ...]      overrides go 
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ FOOLED = 0.5
 
 RECOVERED = 0.6
 """Share that the parrot must get back from it."""
+
+GROUPS = re.compile("(judge|attacker)/")
+"""Observers besides c."""
 
 ATTACKERS = "[gallery,parrot,mask_aware,parrot_open,several_photos,purification]"
 
@@ -88,26 +92,25 @@ def nothing_left(out: Path, overrides: list[str]) -> list[Check]:
     """Black frames: chance lies in the interval of every observer's accuracy or rank 1."""
     black = ["masking=everything", "inpainting=blackout", f"attacker={ATTACKERS}"]
     train(*black, *overrides, f"hydra.run.dir={out / 'black'}")
-    metrics = record(out / "black")["metrics"]
-    seen = [n for n in metrics if n == "accuracy_anonymized" or n.endswith(("/accuracy", "/rank_1"))]
+    found = record(out / "black")
     checks = []
-    for name in seen:
-        metric, chance = metrics[name], chance_of(name, record(out / "black"))
+    for name, metric in found["metrics"].items():
+        observer, _, figure = name.rpartition("/")
+        if name != "accuracy_anonymized" and not (GROUPS.match(observer) and figure in ("accuracy", "rank_1")):
+            continue
         if metric["value"] is None:
             checks.append(Check(f"black: {name}", f"– ({metric['reason']})", "null with its reason", True))
             continue
+        chance = chance_of(observer or "c", found)
         at_chance = metric["low"] - 1e-9 <= chance <= metric["high"] + 1e-9
         checks.append(Check(f"black: {name}", shown(metric), f"interval holds {chance:.3f}", at_chance))
     return checks
 
 
-def chance_of(name: str, found: dict[str, Any]) -> float:
-    """Of a guess at rank 1: the record's own where it states one, else 1 / identities."""
-    observer, _, _ = name.rpartition("/")
-    facts = found["details"].get(observer, {})
-    group, _, step = observer.rpartition("/")
-    facts = facts or found["details"].get(group, {}).get(step, {})
-    return float(facts.get("chance", 1 / found["config"]["data"]["identities"]))
+def chance_of(observer: str, found: dict[str, Any]) -> float:
+    """Of a guess at rank 1; an observer of several tries states one for each."""
+    facts = found["details"]["observers"]
+    return float(next(known["chance"] for name, known in facts.items() if name in (observer, f"{observer}/jpeg")))
 
 
 def train(*overrides: str, multirun: bool = False) -> None:

@@ -29,8 +29,9 @@ def test_every_attacker_leaves_its_figures(adaptive):
         assert 0 <= metric["low"] <= metric["value"] <= metric["high"] <= 1
         assert record["metrics"][f"attacker/{name.split('/')[0]}/recovered_share"]["value"] is not None
     table = pd.read_parquet(adaptive / "images.parquet")
-    for name in ("parrot", "mask_aware", "purification"):
-        assert table[f"attacker/{name}/right"].mean() == record["metrics"][f"attacker/{name}/accuracy"]["value"]
+    for name, figure in (("parrot", "accuracy"), ("mask_aware", "accuracy"), ("gallery", "rank_1")):
+        value = record["metrics"][f"attacker/{name}/{figure}"]["value"]
+        assert table[f"recognised/attacker/{name}"].mean() == pytest.approx(value)
 
 
 def test_the_cost_stands_before_the_run_and_the_store_pays_it_once(cell, adaptive, tmp_path, capsys):

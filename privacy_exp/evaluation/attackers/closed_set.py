@@ -95,13 +95,12 @@ def flagged(metric: Metric, sighting: Sighting) -> Metric:
 
 
 def findings(scene: Scene, name: str, right: Bool[Array, " n"]) -> Findings:
-    """Recovered accuracy and share, the column `right`, and the sighting of a closed-set attacker."""
+    """Recovered accuracy and share, and the sighting of a closed-set attacker."""
     seen = named(scene, name, right)
     return Findings(
         metrics={
             f"{name}/accuracy": flagged(clustered_rate(right, scene.table["label"].to_numpy()), seen),
             f"{name}/recovered_share": recovered_share(seen),
         },
-        columns={f"{name}/right": right},
         sightings=[seen],
     )

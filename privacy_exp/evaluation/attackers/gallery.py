@@ -43,9 +43,7 @@ class Gallery(Measure):
         folders = own_pictures(scene, name, self.seed)
         people = scene.table["identity"].to_numpy(str)
         clean, anonymized = (self._search(scene, folders, kind) for kind in ("original", "results"))
-        found = rank_findings(scene, name, people, clean, anonymized)
-        found.columns[f"{name}/rank_1"] = anonymized.rank_1
-        return found
+        return rank_findings(scene, name, people, clean, anonymized)
 
     def _search(self, scene: Scene, folders: dict[str, RunFolder], kind: str) -> Identification:
         embedder = self.judge or scene.recognizer

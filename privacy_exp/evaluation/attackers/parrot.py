@@ -72,7 +72,6 @@ class Parrot(Measure):
         best = attempts(scene, data)[0]
         right = names_right(best.recognizer, data, scene.table)
         found.metrics[f"{name}/ceiling"] = clustered_rate(right, scene.table["label"].to_numpy())
-        found.columns[f"{name}/ceiling_right"] = right
 
     def _add_floor(self, scene: Scene, name: str, folders: dict[str, RunFolder], found: Findings) -> None:
         hits = []

@@ -81,7 +81,6 @@ class Purification(Measure):
                 f"{name}/accuracy": flagged(accuracy, seen[best]),
                 f"{name}/recovered_share": recovered_share(*seen.values()),
             },
-            columns={f"{name}/right": right[best]},
             sightings=list(seen.values()),
             details={"best": best, "accuracy": {wash: float(hits.mean()) for wash, hits in right.items()}},
         )

@@ -46,7 +46,7 @@ def test_the_parrot_learns_the_negative(negative):
     found = Parrot().measure(negative, "attacker/parrot")
     assert found.metrics["attacker/parrot/accuracy"].value == 1
     assert found.metrics["attacker/parrot/recovered_share"].value == pytest.approx(1)
-    assert found.columns["attacker/parrot/right"].all()
+    assert found.sightings[0].anonymized.all()
     (seen,) = found.sightings
     assert (seen.name, seen.chance, seen.excluded) == ("attacker/parrot", 1 / 5, None)
 
