@@ -89,11 +89,12 @@ class ParrotOpen(Measure):
         probes: Sequence[Photo],
     ) -> Identification:
         files = {i: path for folder in folders.values() for i, (path, _) in folder.list(kind).items()}
-        sides = []
-        for photos in (probes, enrolled):
-            embeddings = embed_files(recognizer, [files[photo.id] for photo in photos], scene.device)
-            sides += [embeddings, np.array([str(photo.identity) for photo in photos])]
-        return identify(*sides)
+        asked, known = (
+            embed_files(recognizer, [files[photo.id] for photo in photos], scene.device)
+            for photos in (probes, enrolled)
+        )
+        people, owners = (np.array([str(photo.identity) for photo in photos]) for photos in (probes, enrolled))
+        return identify(asked, people, known, owners)
 
 
 def enrol(photos: Sequence[Photo], seed: int) -> tuple[list[Photo], list[Photo]]:
