@@ -105,7 +105,7 @@ def test_a_map_is_laid_back_where_it_came_from(net):
     [
         ({"image_size": 74}, "`image_size` must be at least 75"),
         ({"dropout": 1.0}, "`dropout` must lie in"),
-        ({"freeze": "head"}, "`freeze` must be one of none, trunk"),
+        ({"freeze": "head"}, "`freeze` must be one of none, early, trunk"),
         ({"num_classes": 1}, "`num_classes` must be at least 2"),
     ],
 )
