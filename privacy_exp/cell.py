@@ -22,6 +22,7 @@ from privacy_exp.entry import PACKAGE
 from privacy_exp.evaluation.evaluate import evaluate
 from privacy_exp.evaluation.measure import Cost, Measure, Scene
 from privacy_exp.evaluation.score import score_folder
+from privacy_exp.inpainting.compiling import share_compiled
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.report.grid import write_grid
 from privacy_exp.report.table import result_table
@@ -31,6 +32,7 @@ from privacy_exp.store.keys import content_key
 from privacy_exp.store.record import SCHEMA, Record, write_images
 from privacy_exp.store.run_folder import FORMATS, RunFolder
 from privacy_exp.store.store import Store
+from privacy_exp.swept import refuse_inert_axis
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +59,10 @@ class Cell:
         self.name = f"{self.group}-{hydra.job.num}" if multirun else self.folder.name
         self.warnings: list[str] = []
         self.masker = instantiate(config.masking)
+        share_compiled(config.store.root)
         with self._noting():
             self.inpainter = instantiate(config.inpainting)
+        refuse_inert_axis(self.inpainter, config.force_inert)
         self.tracking = instantiate(config.tracking)
         self.net = {name: instantiate(config.recognition[name]) for name in ("net", "module")}
         self.trainer = instantiate(config.trainer)

@@ -1,79 +1,125 @@
-"""Wall-clock time and peak memory of the commands a user types, against what the project promises on 2 idle cores.
+"""Times and memory against what the project promises, a table a section.
 
-usage: python scripts/benchmark.py [--all]      --all adds demo.sh and test.sh
+usage: python scripts/benchmark.py [SECTION ...] [--rounds 5] [--out DIR]      all but `scripts` where none is named
+
+commands    the commands a user types first, from an empty store; its fit serves the sections after it
+generation  seconds an image, against the original study's loop and the plain bound; eager and compiled
+quality     what each key that changes pictures costs and gains
+grid        a 3 × 3 × 3 sweep against the sum of its parts
+input       an epoch of the fit against the same steps on one cached batch
+memory      peak memory and time at 100 and at 1,000 images
+masking     what the masking methods cost
+judging     what judges and attackers cost
+scripts     demo.sh and test.sh
+
+Candidates that are compared take turns in one process, so that a load from elsewhere meets all alike; the load is
+printed. --out takes benchmark.json and benchmark.md.
 """
 
 import argparse
+import importlib
+import json
 import os
-import subprocess
+import platform
 import sys
 import tempfile
 import time
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-ROOT = Path(__file__).parents[1]
-TRAIN = [sys.executable, "-m", "privacy_exp.train"]
-
-
-def measured(command: list[str], cache: Path, cwd: Path) -> tuple[float, float, int]:
-    """Seconds, peak memory in GiB of the largest process, and exit code of one command."""
-    log = cwd / "log.txt"
-    environment = {**os.environ, "XDG_CACHE_HOME": str(cache), "WANDB_MODE": "offline", "PYTHONPATH": str(ROOT)}
-    code = "import resource, subprocess, sys; r = subprocess.run(sys.argv[1:]).returncode; "
-    code += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr); sys.exit(r)"
-    started = time.perf_counter()
-    with log.open("w") as out:  # one watcher a command: a process's own count of its children never falls again
-        done = subprocess.run(
-            [sys.executable, "-c", code, *command],
-            cwd=cwd,
-            env=environment,
-            stdout=out,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    seconds = time.perf_counter() - started
-    if done.returncode != 0:
-        print(done.stderr[-2000:], file=sys.stderr)
-    return seconds, int(done.stderr.split()[-1]) * 1024 / 2**30, done.returncode
+SECTIONS = ("commands", "generation", "quality", "grid", "input", "memory", "masking", "judging", "scripts")
+COLUMNS = ("what", "median", "min", "max", "unit", "rounds", "promised", "")
 
 
 def main() -> int:
-    """Measures every command once and prints the table; exit code 1 where one failed or missed its limit."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--all", action="store_true", help="also demo.sh and test.sh, with set-up done before")
-    everything = parser.parse_args().all
-    table = Table(title=f"{os.cpu_count()} cores, load before the start {os.getloadavg()[0]:.1f}")
-    for name in ("command", "seconds", "limit", "ratio", "peak GiB", "limit", "exit code"):
-        table.add_column(name, justify="left" if name == "command" else "right")
-    bad = 0
-    with tempfile.TemporaryDirectory() as name:
-        work, cache = Path(name), Path(name) / "cache"
-        rows: list[tuple[str, list[str], float, float | None, Path]] = [
-            ("train --help", [*TRAIN, "--help"], 2, None, work),
-            ("train, cold", TRAIN, 150, 3, work),
-            ("train, fit in the store", TRAIN, 45, 3, work),
-        ]
-        if everything:
-            rows += [("demo.sh", ["bash", str(ROOT / "scripts/demo.sh")], 300, None, work)]
-            rows += [("test.sh", ["bash", str(ROOT / "scripts/test.sh")], 720, None, work)]
-        for label, command, limit, memory, cwd in rows:
-            seconds, peak, code = measured(command, cache, cwd)
-            missed = seconds > limit or (memory is not None and peak > memory) or code != 0
-            bad += missed
-            cells = [
-                f"{seconds:.1f}",
-                str(limit),
-                f"{seconds / limit:.2f}",
-                f"{peak:.2f}",
-                str(memory or "–"),
-                str(code),
-            ]
-            table.add_row(label + (" (missed)" if missed else ""), *cells)
-    Console(width=100).print(table)
-    return int(bad > 0)
+    """Runs the sections, prints and saves their tables; exit code 1 where a promise was missed."""
+    there = [name for name in SECTIONS if find_spec(f"benchmark_{name}")]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(there))
+    parser.add_argument("--rounds", type=int, default=5, help="how often each candidate is timed; the median counts")
+    parser.add_argument("--out", type=Path, default=Path("outputs/benchmark"))
+    options = parser.parse_args()
+    unknown = set(options.sections) - set(there)
+    if unknown or options.rounds < 1:
+        parser.error(f"SECTION must be out of {', '.join(there)}, and --rounds at least 1, but got {sys.argv[1:]}.")
+    options.out.mkdir(parents=True, exist_ok=True)
+    results: dict[str, Any] = {"machine": machine(), "sections": {}}
+    asked = options.sections or [name for name in there if name != "scripts"]
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["XDG_CACHE_HOME"] = os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
+        for name in [name for name in there if name in asked]:
+            results["sections"][name] = run(name, options.rounds)
+            Console(width=140).print(table(name, results["sections"][name]))
+            # After every section: one that fails, or is stopped, does not take the others' figures along.
+            (options.out / "benchmark.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+            (options.out / "benchmark.md").write_text(markdown(results))
+    missed = [line for section in results["sections"].values() for line in section["lines"] if line["met"] is False]
+    print(f"{len(missed)} promises missed; saved in {options.out}")
+    return int(bool(missed))
+
+
+def run(name: str, rounds: int) -> dict[str, Any]:
+    """One section's lines, with the load before and after it."""
+    started, before = time.perf_counter(), os.getloadavg()[0]
+    lines = importlib.import_module(f"benchmark_{name}").lines(rounds)
+    seconds = time.perf_counter() - started
+    load = [round(before, 2), round(os.getloadavg()[0], 2)]
+    return {"load": load, "seconds": round(seconds, 1), "lines": [line.as_dict() for line in lines]}
+
+
+def machine() -> dict[str, Any]:
+    """What it ran on."""
+    import torch
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else processor()
+    versions = {name: version(name) for name in ("torch", "diffusers")}
+    return {"device": device, "cores": os.cpu_count(), "threads": torch.get_num_threads(), **versions}
+
+
+def processor() -> str:
+    """The processor's name."""
+    info = Path("/proc/cpuinfo")
+    names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+    return names[0] if names else platform.processor()
+
+
+def table(name: str, section: dict[str, Any]) -> Table:
+    """A section for the terminal."""
+    shown = Table(title=title(name, section))
+    for column in COLUMNS:
+        shown.add_column(column, justify="left" if column in ("what", "unit", "") else "right")
+    for line in section["lines"]:
+        shown.add_row(*cells(line), style="red" if line["met"] is False else None)
+    return shown
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """All sections for a document."""
+    about = ", ".join(f"{key} {value}" for key, value in results["machine"].items())
+    parts = [about]
+    for name, section in results["sections"].items():
+        rows = [COLUMNS, ["---"] * len(COLUMNS), *(cells(line) for line in section["lines"])]
+        notes = [f"- {line['what']}: {line['note']}" for line in section["lines"] if line["note"]]
+        parts.append(f"## {title(name, section)}\n\n" + "\n".join("| " + " | ".join(row) + " |" for row in rows))
+        parts += ["\n".join(notes)] if notes else []
+    return "\n\n".join(parts) + "\n"
+
+
+def title(name: str, section: dict[str, Any]) -> str:
+    """A section's name, how long it took, and the load before and after."""
+    return f"{name} ({section['seconds']:.0f} s, load {section['load'][0]} before and {section['load'][1]} after)"
+
+
+def cells(line: dict[str, Any]) -> list[str]:
+    """A line as text."""
+    numbers = ["–" if line[key] is None else f"{line[key]:.4g}" for key in ("value", "low", "high")]
+    verdict = {True: "met", False: "missed", None: ""}[line["met"]]
+    return [line["what"], *numbers, line["unit"], str(line["rounds"]), line["bar"] or "", verdict]
 
 
 if __name__ == "__main__":

@@ -20,11 +20,13 @@ class Inpainter(ABC):
     Attributes:
         expects_detail: whether a flat result means that something broke. False where flat is the point (blackout).
         guidance: what the prompt does, for the record: "live", "inert" (both prompts say the same) or "off".
+        heeds_guidance: False where prompt and negative prompt say the same, so that no guidance scale changes anything.
         num_draws: how many pictures of each face a run paints, draws 0 .. num_draws - 1.
     """
 
     expects_detail: ClassVar[bool] = False
     guidance: str = "off"
+    heeds_guidance: bool = True
     num_draws: int = 1
 
     @cached_property

@@ -17,6 +17,7 @@ from privacy_exp.inpainting.guidance import Interval, Text, encode, stack
 from privacy_exp.inpainting.loading import Pipeline, load_lora, load_pipeline, scheduler_named
 from privacy_exp.inpainting.precision import device_named, dtype_named
 from privacy_exp.inpainting.prompts import fields, fill
+from privacy_exp.inpainting.shared_halves import SharedHalves
 from privacy_exp.inpainting.size import native
 from privacy_exp.types import Faces, Images, Masks
 
@@ -44,6 +45,7 @@ class DiffusionInpainter(Inpainter):
     Attributes:
         guidance: "live"; "inert" where prompt and negative prompt say the same, so that every scale gives the same
             picture (steps are then run unguided, at half the cost); "off" at scale 1.
+        fills_batches: whether the last batch is filled up to `batch_size` with copies, whose pictures are dropped.
 
     Raises:
         ValueError: for a value outside its range.
@@ -95,8 +97,14 @@ class DiffusionInpainter(Inpainter):
         self.crop_padding = crop_padding
         self.num_draws = num_draws
         self.batch_size = batch_size
+        self.fills_batches = False
+        self._halves = SharedHalves(pipe.unet)
         self._texts: dict[str, Text] = {}
-        self.guidance = self._judge_guidance()
+        distilled = (
+            pipe.unet.config.time_cond_proj_dim is not None
+        )  # the scale is an input of the network, prompt or not
+        self.heeds_guidance = distilled or bool(fields(prompt)) or self._text(prompt).steers()
+        self.guidance = self._judge_guidance(distilled)
 
     @classmethod
     def from_pretrained(
@@ -129,7 +137,8 @@ class DiffusionInpainter(Inpainter):
             dtype: float32, float16, bfloat16, or auto (float16 on a GPU, else float32).
             device: a torch device, or auto.
             channels_last: memory layout that convolutions like best.
-            compile: compile the UNet with torch.compile; minutes at first, then faster.
+            compile: compile the UNet with torch.compile: a minute or two for each batch shape, then faster; the code is
+                kept on disk. Batches that are not full are filled up, so that one shape serves all.
             offload: keep each part on the GPU only while it works.
             attention_slicing: less memory, slower.
             sampling: the constructor's keywords.
@@ -160,9 +169,11 @@ class DiffusionInpainter(Inpainter):
                     part.to(where)
         if attention_slicing:
             pipe.enable_attention_slicing()
+        painter = cls(pipe, **sampling)
         if compile:
-            pipe.unet.compile()
-        return cls(pipe, **sampling)
+            pipe.unet.compile(dynamic=False)
+            painter.fills_batches = True
+        return painter
 
     def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
         """The faces painted by the checkpoint; those without a hidden pixel come back as they are.
@@ -179,16 +190,15 @@ class DiffusionInpainter(Inpainter):
             rows = left[: self.batch_size]
             states = [generators[row].get_state() for row in rows]
             try:
-                painted[rows] = self._paint(
-                    faces.images[rows], masks[rows], [prompts[row] for row in rows], [generators[row] for row in rows]
-                )
+                painted[rows] = self._paint_rows(faces.images, masks, prompts, generators, rows)
             except torch.OutOfMemoryError:
-                if len(rows) == 1:
+                tried = self.batch_size if self.fills_batches else len(rows)
+                if tried == 1:
                     raise
                 # The failed attempt has drawn noise already; the next one must draw the same again.
                 for row, state in zip(rows, states, strict=True):
                     generators[row].set_state(state)
-                self._halve(len(rows))
+                self._halve(tried)
                 continue
             left = left[len(rows) :]
         return painted
@@ -223,6 +233,17 @@ class DiffusionInpainter(Inpainter):
     def _boxes(self, masks: Masks) -> list[Box]:
         return around(masks, self.crop_padding, self.size) if self.crop == "face" else whole(masks)
 
+    def _paint_rows(
+        self, images: Images, masks: Masks, prompts: list[str], generators: list[Generator], rows: list[int]
+    ) -> Float[Tensor, "rows 3 h w"]:
+        """These rows painted; copies of the first fill the batch where its size must not change."""
+        copies = self.batch_size - len(rows) if self.fills_batches else 0
+        filled = rows + rows[:1] * copies
+        drawn = [generators[row] for row in rows]
+        # Each copy draws from a generator of its own: the original's must not run ahead.
+        drawn += [Generator(drawn[0].device).set_state(drawn[0].get_state()) for _ in range(copies)]
+        return self._paint(images[filled], masks[filled], [prompts[row] for row in filled], drawn)[: len(rows)]
+
     def _paint(self, images: Images, masks: Masks, prompts: list[str], generators: list[Generator]) -> Images:
         boxes = self._boxes(masks)
         native_images, native_masks = enlarge(images, masks, boxes, self.size)
@@ -232,26 +253,32 @@ class DiffusionInpainter(Inpainter):
         """The pipeline's own call, at native size."""
         text = stack([self._text(prompt) for prompt in prompts])
         live = self.guidance == "live"
-        interval = Interval(text, self.guidance_scale if live else 1.0, self.guidance_interval if live else (0.0, 1.0))
+        interval = Interval(
+            text,
+            self.guidance_scale if live else 1.0,
+            self.guidance_interval if live else (0.0, 1.0),
+            self._halves,
+        )
         pooled = {}
         if text.pooled is not None:
             pooled = {"pooled_prompt_embeds": text.pooled, "negative_pooled_prompt_embeds": text.negative_pooled}
-        painted: Tensor = self.pipe(
-            prompt_embeds=text.prompt,
-            negative_prompt_embeds=text.negative,
-            **pooled,
-            image=images,
-            mask_image=masks.to(images),
-            height=self.size[0],
-            width=self.size[1],
-            strength=self.strength,
-            num_inference_steps=self.num_inference_steps,
-            guidance_scale=interval.first_scale,
-            generator=generators,
-            output_type="pt",
-            callback_on_step_end=interval,
-            callback_on_step_end_tensor_inputs=interval.inputs(self.pipe),
-        ).images
+        with interval.doubling(self.pipe):
+            painted: Tensor = self.pipe(
+                prompt_embeds=text.prompt,
+                negative_prompt_embeds=text.negative,
+                **pooled,
+                image=images,
+                mask_image=masks.to(images),
+                height=self.size[0],
+                width=self.size[1],
+                strength=self.strength,
+                num_inference_steps=self.num_inference_steps,
+                guidance_scale=interval.first_scale,
+                generator=generators,
+                output_type="pt",
+                callback_on_step_end=interval,
+                callback_on_step_end_tensor_inputs=interval.inputs(self.pipe),
+            ).images
         return painted.float()
 
     def _text(self, prompt: str) -> Text:
@@ -260,12 +287,10 @@ class DiffusionInpainter(Inpainter):
             self._texts[prompt] = encode(self.pipe, prompt, self.negative_prompt, other)
         return self._texts[prompt]
 
-    def _judge_guidance(self) -> str:
-        if self.pipe.unet.config.time_cond_proj_dim is not None:
-            return "live"  # distilled: the scale is an input of the network, prompt or not
-        if self.guidance_scale == 1:
+    def _judge_guidance(self, distilled: bool) -> str:
+        if self.guidance_scale == 1 and not distilled:
             return "off"
-        if fields(self.prompt) or self._text(self.prompt).steers():
+        if self.heeds_guidance:
             return "live"
         warnings.warn(
             f"`guidance_scale` = {self.guidance_scale} does nothing, because `prompt` {self.prompt!r} and "

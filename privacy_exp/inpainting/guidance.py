@@ -1,6 +1,8 @@
 """Classifier-free guidance: text embeddings, and the part of the steps in which it is on."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -8,6 +10,7 @@ from diffusers import StableDiffusionXLInpaintPipeline
 from torch import Tensor
 
 from privacy_exp.inpainting.loading import Pipeline
+from privacy_exp.inpainting.shared_halves import SharedHalves
 
 
 class Text(NamedTuple):
@@ -78,19 +81,35 @@ class Interval:
         text: the batch's embeddings.
         guidance_scale: in guided steps.
         interval: start and stop, in [0, 1].
+        halves: told when the batch is doubled.
 
     Reference: Kynkäänniemi et al., Applying Guidance in a Limited Interval, 2024.
     """
 
-    def __init__(self, text: Text, guidance_scale: float, interval: tuple[float, float]) -> None:
+    def __init__(self, text: Text, guidance_scale: float, interval: tuple[float, float], halves: SharedHalves) -> None:
         self.text = text
         self.guidance_scale = guidance_scale
         self.start, self.stop = interval
+        self.halves = halves
 
     @property
     def first_scale(self) -> float:
         """Guidance scale of the first step: what the pipeline's call is given."""
         return self.guidance_scale if self.start == 0 else 1.0
+
+    @contextmanager
+    def doubling(self, pipe: Pipeline) -> Iterator[None]:
+        """Around the pipeline's call: lets the halves of doubled batches share what they have in common.
+
+        Args:
+            pipe: the pipeline that will be called.
+        """
+        distilled = pipe.unet.config.time_cond_proj_dim is not None  # takes the scale as an input, never doubles
+        self.halves.on = self.first_scale > 1 and not distilled
+        try:
+            yield
+        finally:
+            self.halves.on = False
 
     def inputs(self, pipe: Pipeline) -> list[str]:
         """Names of the tensors that change when guidance goes on or off; none where it never does.
@@ -117,6 +136,7 @@ class Interval:
         if not tensors or guided == pipe.do_classifier_free_guidance:
             return {}
         pipe._guidance_scale = self.guidance_scale if guided else 1.0
+        self.halves.on = guided
         if not guided:
             return {name: tensor.chunk(2)[-1] for name, tensor in tensors.items()}
         negative = {"prompt_embeds": self.text.negative, "add_text_embeds": self.text.negative_pooled}

@@ -10,6 +10,7 @@ import torch
 from diffusers import AutoPipelineForInpainting
 
 from privacy_exp.inpainting.diffusion import DiffusionInpainter
+from privacy_exp.inpainting.loading import load_pipeline, scheduler_named
 from privacy_exp.seeds import generator
 from privacy_exp.types import Faces
 from tests.inpainting.conftest import some_faces, some_masks
@@ -32,7 +33,9 @@ def painter(checkpoint: str, **changes: Any) -> DiffusionInpainter:
 def reference(checkpoint: str, faces: Faces, masks: torch.Tensor, scheduler: str, **changes: Any) -> torch.Tensor:
     """diffusers' own call, one image at a time, prompt as text; then the kept pixels put back."""
     pipe = AutoPipelineForInpainting.from_pretrained(checkpoint)
-    pipe.scheduler = getattr(diffusers, scheduler).from_config(pipe.scheduler.config)
+    # PNDM as Stable Diffusion's checkpoints set it; those of other schedulers here don't say.
+    settings = {"skip_prk_steps": True} if scheduler == "PNDMScheduler" else {}
+    pipe.scheduler = getattr(diffusers, scheduler).from_config(pipe.scheduler.config, **settings)
     pipe.set_progress_bar_config(disable=True)
     keys = {"prompt": "a photo of a face", "num_inference_steps": 4, "guidance_scale": 4.0, "strength": 1.0, **changes}
     painted = [
@@ -63,6 +66,15 @@ def test_equals_diffusers_below_full_strength(checkpoint: str, faces: Faces, mas
     ours = painter(checkpoint, scheduler="DDIMScheduler", strength=0.5, negative_prompt=None)(faces, masks, seed=7)
     theirs = reference(checkpoint, faces, masks, "DDIMScheduler", strength=0.5)
     assert (ours - theirs).abs().max() <= 2 / 255
+
+
+@pytest.mark.parametrize(("own", "evaluations"), [({}, 51), ({"skip_prk_steps": False}, 59)])
+def test_pndm_starts_as_stable_diffusion_does(sd_plain: str, own: dict[str, bool], evaluations: int) -> None:
+    pipe = load_pipeline(sd_plain, None, None, torch.float32)
+    pipe.scheduler = diffusers.DDIMScheduler.from_config({**pipe.scheduler.config, **own})
+    scheduler = scheduler_named("PNDMScheduler", pipe)
+    scheduler.set_timesteps(50)
+    assert len(scheduler.timesteps) == evaluations
 
 
 @pytest.fixture
@@ -242,10 +254,29 @@ def test_compiled_unet_paints_the_same(
     """The graph is captured as ever; code generation, which takes minutes, is left out."""
     plain = painter(sd_inpaint, num_inference_steps=2)(faces, masks, seed=0)
     original = torch.nn.Module.compile
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: original(self, backend="eager"))
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **keys: original(self, backend="eager", **keys))
     compiled = painter(sd_inpaint, num_inference_steps=2, compile=True)
     assert compiled.pipe.unet._compiled_call_impl is not None
+    assert compiled.fills_batches
     assert (compiled(faces, masks, seed=0) - plain).abs().max() <= 2 / 255
+
+
+def test_filling_batches_changes_no_picture(checkpoint: str) -> None:
+    """Five faces, four with something hidden, three at a time: what is compiled sees batches of three alone."""
+    faces, masks = some_faces(5, 32, 32), some_masks(5, 32, 32)
+    plain = painter(checkpoint, batch_size=3)(faces, masks, seed=0)
+    filling = painter(checkpoint, batch_size=3)
+    filling.fills_batches = True
+    shapes: list[int] = []
+    original = filling._sample
+
+    def watch(images: torch.Tensor, *rest: Any) -> torch.Tensor:
+        shapes.append(len(images))
+        return original(images, *rest)
+
+    filling._sample = watch  # type: ignore[method-assign]
+    assert (filling(faces, masks, seed=0) - plain).abs().max() <= 2 / 255
+    assert shapes == [3, 3]
 
 
 def test_round_trip_is_the_mode_of_the_autoencoder(checkpoint: str, faces: Faces, masks: torch.Tensor) -> None:

@@ -1,0 +1,121 @@
+"""What the full study costs on 1, 8 and 64 GPUs: the arithmetic behind docs/scale.md, from named figures.
+
+usage: python scripts/scale.py
+"""
+
+import heapq
+from dataclasses import dataclass
+
+IMAGES = 20_000
+CELLS = {1.0: 27, 3.0: 27, 7.5: 27}
+"""Cells by guidance scale: 3 mask ratios × 3 methods × 3 seeds each."""
+GPUS = (1, 8, 64)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one GPU and its host do; docs/scale.md says where each comes from.
+
+    Attributes:
+        name: of the setting.
+        iterations_per_s: denoising iterations a second, each of `batch` images with and without prompt.
+        batch: images in an iteration.
+        evaluations: iterations that a picture takes.
+        encode_s: seconds of the autoencoder to encode an image.
+        decode_s: seconds of the autoencoder to decode an image.
+        recognised_per_s: images a second through the recogniser.
+        explained_per_s: images a second through an attribution method of one backward pass.
+        start_s: seconds from a job's start to its first batch: imports, weights, compiled code from the store.
+        kept_bytes: original, mask, result and control of one image on disk.
+    """
+
+    name: str
+    iterations_per_s: float
+    batch: int = 16
+    evaluations: int = 51
+    encode_s: float = 0.020
+    decode_s: float = 0.040
+    recognised_per_s: float = 1_000
+    explained_per_s: float = 300
+    start_s: float = 60
+    kept_bytes: float = 56_000
+
+
+SETTINGS = (
+    Figures("eager", 3.66),
+    Figures("compiled", 4.76),
+    Figures("compiled, 6 steps (LCM)", 4.76, evaluations=6),
+)
+
+
+def denoising_s(figures: Figures, guidance_scale: float) -> float:
+    """Seconds of the UNet an image; without guidance half the rows, so half the time in a full batch."""
+    guided = figures.evaluations / (figures.iterations_per_s * figures.batch)
+    return guided if guidance_scale > 1 else guided / 2
+
+
+def autoencoder_s(figures: Figures) -> float:
+    """Seconds of the autoencoder an image: the painting and its control encode and decode once each."""
+    return 2 * (figures.encode_s + figures.decode_s)
+
+
+def cell_s(figures: Figures, guidance_scale: float) -> float:
+    """Seconds of one cell on one GPU, its attribution in the store: original, result and control are recognised."""
+    image = denoising_s(figures, guidance_scale) + autoencoder_s(figures) + 3 / figures.recognised_per_s
+    return figures.start_s + IMAGES * image
+
+
+def parts_h(figures: Figures) -> dict[str, float]:
+    """GPU hours of the whole study by what they are spent on."""
+    cells = sum(CELLS.values())
+    seconds = {
+        "UNet": IMAGES * sum(count * denoising_s(figures, scale) for scale, count in CELLS.items()),
+        "autoencoder": IMAGES * cells * autoencoder_s(figures),
+        "recogniser": IMAGES * cells * 3 / figures.recognised_per_s,
+        "attribution, once a method and seed": IMAGES * 9 / figures.explained_per_s,
+        "starts": cells * figures.start_s,
+    }
+    return {part: value / 3600 for part, value in seconds.items()}
+
+
+def elapsed_h(figures: Figures, gpus: int) -> float:
+    """Hours from start to end, one cell a GPU at a time, in Hydra's order: guidance varies fastest."""
+    free = [0.0] * gpus
+    for scale in [scale for _ in range(max(CELLS.values())) for scale in CELLS]:
+        job = cell_s(figures, scale)
+        heapq.heapreplace(free, free[0] + job)
+    return max(free) / 3600
+
+
+def ideal_h(figures: Figures, gpus: int) -> float:
+    """Hours if the work could be cut at will."""
+    return sum(count * cell_s(figures, scale) for scale, count in CELLS.items()) / gpus / 3600
+
+
+def tables() -> list[list[str]]:
+    """The tables of docs/scale.md, as markdown rows."""
+    parts = [["setting", *parts_h(SETTINGS[0]), "GPU hours"]]
+    for figures in SETTINGS:
+        hours = parts_h(figures)
+        parts.append([figures.name, *(f"{value:.1f}" for value in hours.values()), f"{sum(hours.values()):.0f}"])
+    times = [["setting", *(f"{gpus} GPU{'s' * (gpus > 1)}" for gpus in GPUS), "64 GPUs, cells cut at will"]]
+    for figures in SETTINGS:
+        elapsed = [f"{elapsed_h(figures, gpus):.1f} h" for gpus in GPUS]
+        times.append([figures.name, *elapsed, f"{ideal_h(figures, 64):.1f} h"])
+    files = IMAGES * sum(CELLS.values()) * 4
+    rates = [["setting", *(f"files a second, {gpus} GPU{'s' * (gpus > 1)}" for gpus in GPUS), "files", "disk"]]
+    for figures in SETTINGS:
+        pace = [f"{files / elapsed_h(figures, gpus) / 3600:.0f}" for gpus in GPUS]
+        disk = IMAGES * sum(CELLS.values()) * figures.kept_bytes / 1e9
+        rates.append([figures.name, *pace, f"{files / 1e6:.2f} million", f"{disk:.0f} GB"])
+    return [markdown(rows) for rows in (parts, times, rates)]
+
+
+def markdown(rows: list[list[str]]) -> list[str]:
+    """A table's lines."""
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return [lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]
+
+
+if __name__ == "__main__":
+    print("\n\n".join("\n".join(table) for table in tables()))
