@@ -11,9 +11,9 @@ import torch
 from benchmark_commands import TRAIN, measured
 from benchmark_generation import painter
 from benchmark_timing import Line, duration, in_turns
-from privacy_exp.evaluation.detection import detect_faces
 from torch import Tensor
 
+from privacy_exp.evaluation.detection import detect_faces
 from privacy_exp.recognition.checkpoint import load_checkpoint
 from privacy_exp.store.run_folder import RunFolder
 from privacy_exp.types import Faces, Images, Masks
