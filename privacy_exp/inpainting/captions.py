@@ -78,7 +78,7 @@ def phrases(attributes: Mapping[str, bool]) -> list[str]:
 
 
 def sample_caption(said: Sequence[str], dropout: float, generator: Generator) -> str:
-    """A caption as a user might write it: the subject and any subset of the phrases, in any order.
+    """A caption as a user might write it: the subject and none to all of the phrases, mostly few, in any order.
 
     Args:
         said: the phrases that are true of the photo.
@@ -89,11 +89,11 @@ def sample_caption(said: Sequence[str], dropout: float, generator: Generator) ->
     if empty < dropout:
         return ""
     order = torch.randperm(len(said), generator=generator).tolist()
-    drawn = torch.rand(len(said), generator=generator).tolist()
-    if style < 0.15:
-        kept = []
-    elif style < 0.45:
-        kept = [said[i] for i in order[:1]]
+    if style < 0.1:
+        count = 0
+    elif style < 0.8:  # a phrase is learnt soonest where it stands alone
+        count = 1 + int(3 * keep)
     else:
-        kept = [said[i] for i in order if drawn[i] < keep]
-    return ", ".join([SUBJECT, *kept] if subject < 0.9 or not kept else kept)
+        count = round(keep * len(said))
+    kept = [said[i] for i in order[:count]]
+    return ", ".join([SUBJECT, *kept] if subject < 0.8 or not kept else kept)

@@ -17,14 +17,17 @@ class DenoiserTraining(StepTraining):
     """Trains the UNet of an inpainting pipeline, and its text encoder if asked to.
 
     The inputs are built as `StableDiffusionInpaintPipeline` builds them: hidden pixels of the masked picture are mid
-    grey, the mask reaches the latent grid by nearest. Loss weights follow Min-SNR (Hang et al., 2023).
+    grey, the mask reaches the latent grid by nearest. Loss weights may follow Min-SNR (Hang et al., 2023).
 
     Args:
         pipe: the pipeline whose parts are trained; its scheduler says what is predicted and how noise grows.
         faces: the photos.
         train_text: train the text encoder too.
+        train: "all" trains the whole UNet, "text" just what listens to the text: its cross-attention.
+        text_lr: learning rate of the text encoder, as a share of `lr`; fast ones forget their words.
         caption_dropout: share of empty captions, in [0, 1].
-        snr_gamma: signal-to-noise ratio above which steps count less.
+        snr_gamma: Min-SNR weights: signal-to-noise ratio above which steps count less. None weighs all steps alike:
+            what a hidden region is to show (glasses, a smile) is decided at high noise, which Min-SNR hardly counts.
         unet: the network to train in place of `pipe.unet`, such as one with LoRA layers.
         recipe: keywords of `StepTraining`.
     """
@@ -34,15 +37,23 @@ class DenoiserTraining(StepTraining):
         pipe: StableDiffusionInpaintPipeline,
         faces: TrainingFaces,
         train_text: bool,
+        train: str,
+        text_lr: float,
         caption_dropout: float,
-        snr_gamma: float,
+        snr_gamma: float | None,
         unet: nn.Module | None = None,
         **recipe: Any,
     ) -> None:
+        if train not in ("all", "text"):
+            raise ValueError(f"`train` must be all or text, but got {train!r}.")
+        if train == "text":
+            for name, weight in pipe.unet.named_parameters():
+                weight.requires_grad_(".attn2." in name or (".transformer_blocks." in name and ".norm2." in name))
         networks = {"unet": (unet or pipe.unet).to(memory_format=torch.channels_last)}
         if train_text:
             networks["text_encoder"] = pipe.text_encoder
         super().__init__(networks, faces, "unet", **recipe)
+        self.text_lr = text_lr
         self.caption_dropout = caption_dropout
         self.snr_gamma = snr_gamma
         self.frozen = [pipe.vae.requires_grad_(False).eval()]  # in a list: no part of the checkpoints
@@ -59,6 +70,13 @@ class DenoiserTraining(StepTraining):
             )
         self.register_buffer("signal", pipe.scheduler.alphas_cumprod.clone().float(), persistent=False)
         self._moments = torch.empty(0)  # filled when the training starts
+
+    def groups(self) -> list[dict[str, Any]]:
+        """The text encoder learns at a rate of its own."""
+        text = [w for w in self.networks["text_encoder"].parameters() if w.requires_grad] if self.train_text else []
+        known = {id(weight) for weight in text}
+        rest = [weight for weight in self.trained() if id(weight) not in known]
+        return [{"params": rest}, *([{"params": text, "lr": self.lr * self.text_lr}] if text else [])]
 
     def compile_networks(self) -> None:
         """Compiles the UNet."""
@@ -91,13 +109,13 @@ class DenoiserTraining(StepTraining):
         text = self._text(rows, generator)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         predicted = self.networks["unet"](inputs, steps.to(self.device), encoder_hidden_states=text).sample
-        snr = alpha / (1 - alpha)
-        if self.prediction_type == "epsilon":
-            target, weight = noise, snr.clamp(max=self.snr_gamma) / snr
-        else:
-            target = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
-            weight = snr.clamp(max=self.snr_gamma) / (snr + 1)
+        epsilon = self.prediction_type == "epsilon"
+        target = noise if epsilon else alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
         error = functional.mse_loss(predicted.float(), target, reduction="none")
+        weight = torch.ones_like(alpha)
+        if self.snr_gamma is not None:
+            snr = alpha / (1 - alpha)
+            weight = snr.clamp(max=self.snr_gamma) / (snr if epsilon else snr + 1)
         return {"loss": (weight * error).mean(), "error": error.detach().mean()}
 
     def _hidden(self, rows: Tensor, masks: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:

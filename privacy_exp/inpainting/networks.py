@@ -9,9 +9,11 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionInpaintPipeli
 from diffusers.utils import convert_state_dict_to_diffusers
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
-from transformers import CLIPTextConfig, CLIPTextModel
+from torch import nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from privacy_exp.inpainting.captions import tokenizer
+from privacy_exp.inpainting.prompts import SUBJECT
 
 LORA_TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
 """The linear layers of the UNet's attention."""
@@ -41,17 +43,15 @@ def build_pipeline(autoencoder: AutoencoderKL, networks: Mapping[str, Any]) -> S
         autoencoder: of the first stage.
         networks: `unet`, `text` and `scheduler`, keywords of their classes.
     """
-    words = tokenizer(networks["text"]["max_position_embeddings"])
-    ends = {"bos_token_id": words.bos_token_id, "eos_token_id": words.eos_token_id, "pad_token_id": words.pad_token_id}
-    width = networks["text"]["hidden_size"]
-    text = CLIPTextConfig(vocab_size=len(words), projection_dim=width, **ends, **networks["text"])
+    words, text_encoder = build_text(networks["text"])
+    width = text_encoder.config.hidden_size
     latent = autoencoder.config.latent_channels
     unet = UNet2DConditionModel(
         in_channels=2 * latent + 1, out_channels=latent, cross_attention_dim=width, **_tuples(networks["unet"])
     )
     return StableDiffusionInpaintPipeline(
         vae=autoencoder,
-        text_encoder=CLIPTextModel(text),
+        text_encoder=text_encoder,
         tokenizer=words,
         unet=unet,
         scheduler=DDIMScheduler(**networks["scheduler"]),
@@ -59,6 +59,28 @@ def build_pipeline(autoencoder: AutoencoderKL, networks: Mapping[str, Any]) -> S
         feature_extractor=None,
         requires_safety_checker=False,
     )
+
+
+def build_text(keys: Mapping[str, Any]) -> tuple[CLIPTokenizer, CLIPTextModel]:
+    """A small vocabulary and a fresh text encoder for it, in which words start far apart.
+
+    Words get embeddings of unit spread and positions little; the words of the subject, the comma and the tokens at a
+    prompt's ends (which also fill it up) start at zero, so that a prompt's embedding is that of what it says. From the
+    usual start two prompts differ by a few percent: noise to the UNet, which training flattens before it is of use.
+
+    Args:
+        keys: keywords of `CLIPTextConfig`.
+    """
+    words = tokenizer(keys["max_position_embeddings"])
+    ends = {"bos_token_id": words.bos_token_id, "eos_token_id": words.eos_token_id, "pad_token_id": words.pad_token_id}
+    config = CLIPTextConfig(vocab_size=len(words), projection_dim=keys["hidden_size"], **ends, **keys)
+    encoder = CLIPTextModel(config)
+    tokens: nn.Embedding = encoder.get_input_embeddings()
+    nn.init.normal_(tokens.weight)
+    nn.init.normal_(encoder.embeddings.position_embedding.weight, std=0.004)
+    with torch.no_grad():
+        tokens.weight[words(f"{SUBJECT},").input_ids] = 0
+    return words, encoder
 
 
 def _tuples(keys: Mapping[str, Any]) -> dict[str, Any]:

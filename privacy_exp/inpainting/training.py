@@ -118,6 +118,10 @@ class StepTraining(pl.LightningModule, ABC):
         """The weights that are trained."""
         return [weight for weight in self.networks.parameters() if weight.requires_grad]
 
+    def groups(self) -> list[dict[str, Any]]:
+        """Parameter groups of the optimiser: all alike, unless a stage says otherwise."""
+        return [{"params": self.trained()}]
+
     @torch.no_grad()
     def take_average(self) -> None:
         """Puts the averaged weights into the networks, for good."""
@@ -135,7 +139,7 @@ class StepTraining(pl.LightningModule, ABC):
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and a cosine, by step."""
-        optimizer = torch.optim.AdamW(self.trained(), lr=self.lr, betas=(0.9, 0.99), weight_decay=self.weight_decay)
+        optimizer = torch.optim.AdamW(self.groups(), lr=self.lr, betas=(0.9, 0.99), weight_decay=self.weight_decay)
         # a plain function, which checkpoints leave out; of a bound method they would keep the attributes
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._share_of_lr(step))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -18,7 +18,14 @@ from privacy_exp.data.base import FaceData
 from privacy_exp.inpainting.autoencoder_training import AutoencoderTraining, latent_scale
 from privacy_exp.inpainting.denoiser_training import DenoiserTraining
 from privacy_exp.inpainting.loading import load_pipeline
-from privacy_exp.inpainting.networks import add_lora, build_autoencoder, build_pipeline, save_lora, save_pipeline
+from privacy_exp.inpainting.networks import (
+    add_lora,
+    build_autoencoder,
+    build_pipeline,
+    build_text,
+    save_lora,
+    save_pipeline,
+)
 from privacy_exp.inpainting.training import StepTraining, log_line
 from privacy_exp.inpainting.training_faces import TrainingFaces, collect
 from privacy_exp.seeds import generator
@@ -27,7 +34,17 @@ from privacy_exp.store.files import write_text
 log = logging.getLogger(__name__)
 
 STAGES = ("autoencoder", "unet", "export")
-RECIPE = ("seed", "parts", "max_photos", "mirror", "init_from", "autoencoder_from", "lora_rank", "networks")
+RECIPE = (
+    "seed",
+    "parts",
+    "max_photos",
+    "mirror",
+    "init_from",
+    "fresh_text",
+    "autoencoder_from",
+    "lora_rank",
+    "networks",
+)
 """Keys that every stage's weights depend on, besides the data, the trainer's precision and the stage's own keys."""
 
 
@@ -76,6 +93,8 @@ class InpainterTraining:
             raise ValueError(f"`stages` may hold {', '.join(STAGES)}, but got {', '.join(unknown)}.")
         if config["autoencoder_from"] is not None and config["init_from"] is not None:
             raise ValueError("`autoencoder_from` and `init_from` both name an autoencoder; leave one of them null.")
+        if config["fresh_text"] and config["init_from"] is None:
+            raise ValueError("`fresh_text` replaces the text encoder of a given checkpoint, but `init_from` is null.")
         if config["lora_rank"] is not None and config["init_from"] is None:
             raise ValueError("`lora_rank` changes a given checkpoint, but `init_from` is null. Name one there.")
         self.data, self.trainer, self.config = data, trainer, config
@@ -118,6 +137,11 @@ class InpainterTraining:
             pipe: Any = load_pipeline(start, None, None, torch.float32)
             if not isinstance(pipe, StableDiffusionInpaintPipeline):
                 raise ValueError(f"`init_from` must hold a Stable Diffusion checkpoint, but {start} holds SDXL.")
+            if self.config["fresh_text"]:
+                self._seed("unet")
+                words, encoder = build_text(self.config["networks"]["text"])
+                pipe.register_modules(tokenizer=words, text_encoder=encoder)
+                train_text = True
         else:
             vae = self._trained_autoencoder()
             self._seed("unet")
