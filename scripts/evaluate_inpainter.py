@@ -75,7 +75,8 @@ def main() -> None:
 
 def load(checkpoint: str, **keys: Any) -> DiffusionInpainter:
     """The checkpoint with the settings of inpainting=tiny, or others."""
-    settings = {"prompt": SUBJECT, "num_inference_steps": 20, "guidance_scale": 3.0, "batch_size": 16} | keys
+    settings = {"prompt": SUBJECT, "num_inference_steps": 20, "guidance_scale": 3.0, "batch_size": 16}
+    settings |= {"seamless": True} | keys
     return DiffusionInpainter.from_pretrained(checkpoint, **settings)
 
 
@@ -112,7 +113,26 @@ def quality(painter: DiffusionInpainter, faces: Faces, ovals: Masks, out: Path) 
         "frechet_over_blur": distances["tiny"] / distances["blur"],
         "seam_ratio": seam_ratio(results["tiny"], ovals),
         "seam_ratio_originals": seam_ratio(faces.images, ovals),
+        **patch_seams(painter, faces),
     }
+
+
+def patch_seams(painter: DiffusionInpainter, faces: Faces) -> dict[str, Any]:
+    """Seams of patches that follow no contour of a face, with and without the blend, on the first 128 photos."""
+    part = some(faces, range(min(128, len(faces.ids))))
+    masks = patches(len(part.ids), faces.images.shape[-1])
+    figures: dict[str, Any] = {"seam_ratio_patches_originals": seam_ratio(part.images, masks)}
+    kept_setting = painter.seamless
+    for name, painter.seamless in (("seam_ratio_patches", True), ("seam_ratio_patches_unblended", False)):
+        figures[name] = seam_ratio(painter(part, masks, seed=0), masks)
+    painter.seamless = kept_setting
+    return figures
+
+
+def patches(count: int, size: int) -> Masks:
+    """Half of an 8×8 grid hidden, at random."""
+    noise = torch.rand((count, 1, 8, 8), generator=torch.Generator().manual_seed(0))
+    return functional.interpolate((noise < 0.5).float(), size=(size, size)) > 0.5
 
 
 def detected(images: Images) -> float:
@@ -210,9 +230,7 @@ def grid(painter: DiffusionInpainter, faces: Faces, ovals: Masks, path: Path) ->
     rows = np.linspace(0, len(faces.ids) - 1, 32).round().astype(int).tolist()
     part = some(faces, rows)
     size = faces.images.shape[-1]
-    noise = torch.rand((32, 1, 8, 8), generator=torch.Generator().manual_seed(0))
-    patches = functional.interpolate((noise < 0.5).float(), size=(size, size)) > 0.5
-    masks = torch.where((torch.arange(32) % 4 == 3)[:, None, None, None], patches, ovals[rows])
+    masks = torch.where((torch.arange(32) % 4 == 3)[:, None, None, None], patches(32, size), ovals[rows])
     shown = [part.images, torch.where(masks, 0.5, part.images), painter(part, masks, seed=0)]
     tiles: Tensor = torch.stack(shown, dim=1).flatten(0, 1)
     save_image(make_grid(functional.interpolate(tiles, scale_factor=2), nrow=12, padding=4, pad_value=1.0), path)

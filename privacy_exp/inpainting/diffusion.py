@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from privacy_exp.inpainting.autoencoder import encode_decode
 from privacy_exp.inpainting.base import Inpainter
+from privacy_exp.inpainting.blend import seamless as blend
 from privacy_exp.inpainting.frame import Box, around, enlarge, put_back, whole
 from privacy_exp.inpainting.guidance import Interval, Text, encode, stack
 from privacy_exp.inpainting.loading import Pipeline, load_lora, load_pipeline, scheduler_named
@@ -41,6 +42,7 @@ class DiffusionInpainter(Inpainter):
         crop_padding: margin of that box on each side, as a share of the hidden area's longer side.
         num_draws: pictures of each face.
         batch_size: images at a time; halved, with a warning, where memory runs out.
+        seamless: spread the step at the mask's edge over the hidden region; see `blend.seamless`.
 
     Attributes:
         guidance: "live"; "inert" where prompt and negative prompt say the same, so that every scale gives the same
@@ -67,6 +69,7 @@ class DiffusionInpainter(Inpainter):
         crop_padding: float = 0.25,
         num_draws: int = 1,
         batch_size: int = 8,
+        seamless: bool = False,
     ) -> None:
         start, stop = _interval(guidance_interval)
         for name, value, least in (
@@ -97,6 +100,7 @@ class DiffusionInpainter(Inpainter):
         self.crop_padding = crop_padding
         self.num_draws = num_draws
         self.batch_size = batch_size
+        self.seamless = seamless
         self.fills_batches = False
         self._halves = SharedHalves(pipe.unet)
         self._texts: dict[str, Text] = {}
@@ -201,7 +205,7 @@ class DiffusionInpainter(Inpainter):
                 self._halve(tried)
                 continue
             left = left[len(rows) :]
-        return painted
+        return blend(painted, faces.images, masks) if self.seamless else painted
 
     def round_trip(self, faces: Faces, masks: Masks) -> Images:
         """The faces, encoded and decoded by the checkpoint's autoencoder at the size and in the box of `repaint`.

@@ -113,6 +113,14 @@ def test_a_stable_diffusion_checkpoint_is_fine_tuned(tmp_path: Path, sd_inpaint:
     assert changed == {"unet"}
 
 
+def test_a_fresh_text_encoder_is_trained_with_the_cross_attention_alone(tmp_path: Path, trained: Path) -> None:
+    before = weights(trained)
+    after = weights(train(tmp_path, f"init_from='{trained}'", "fresh_text=true", "unet.train=text"))
+    changed = {name for name in after if not torch.equal(after[name], before[name].float())}
+    assert {name.split("/")[0] for name in changed} == {"unet", "text_encoder"}
+    assert all(".attn2." in name or ".norm2." in name for name in changed if name.startswith("unet"))
+
+
 def test_a_lora_is_trained_saved_and_loaded(tmp_path: Path, sd_inpaint: str) -> None:
     out = train(tmp_path, f"init_from='{sd_inpaint}'", "lora_rank=2", "unet.lr=0.1")
     assert (out / "pytorch_lora_weights.safetensors").is_file()
