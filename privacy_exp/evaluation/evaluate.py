@@ -1,7 +1,7 @@
 """All figures of a finished run: the oblivious recogniser, then every measure, then what needs them all."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,8 @@ def evaluate(scene: Scene, measures: Mapping[str, Measure], floor: float) -> Eva
         measures: by group and name, such as "judge/onnx".
         floor: clean accuracy of c below which every privacy figure is flagged.
     """
-    found = Evaluation(with_attributes(scene), privacy_metrics(scene.table, floor), [])
+    scene = replace(scene, table=with_attributes(scene))
+    found = Evaluation(scene.table, privacy_metrics(scene.table, floor), [])
     sightings = [sighting(scene.table, len(scene.identities), floor)]
     for name, measure in measures.items():
         findings = measure.measure(scene, name)

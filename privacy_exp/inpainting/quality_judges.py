@@ -66,7 +66,7 @@ def train_judge(images: Images, targets: Tensor, outputs: int, epochs: int, seed
     """A judge fitted by AdamW on a one-cycle schedule: cross-entropy for identities, binary for attributes.
 
     Args:
-        images: RGB in [0, 1].
+        images: RGB in [0, 1], two or more.
         targets: n identities as integers, or n × outputs attributes as numbers.
         outputs: of the judge.
         epochs: passes.
@@ -75,12 +75,13 @@ def train_judge(images: Images, targets: Tensor, outputs: int, epochs: int, seed
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         judge = Judge(outputs, images.shape[-1])
-        steps = epochs * (len(images) // 64)
+        batch = min(64, len(images))
+        steps = epochs * (len(images) // batch)
         optimizer = torch.optim.AdamW(judge.parameters(), weight_decay=1e-2)
         cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=max(steps, 1))
         order = generator(seed, "judge")
         for _ in range(epochs):
-            for rows in torch.randperm(len(images), generator=order)[: len(images) // 64 * 64].split(64):
+            for rows in torch.randperm(len(images), generator=order)[: len(images) // batch * batch].split(batch):
                 shift = torch.randint(-3, 4, (2,), generator=order).tolist()
                 scores = judge(images[rows].roll(shift, dims=(-2, -1)))
                 if targets.dtype == torch.long:

@@ -52,9 +52,7 @@ class Sanity:
         self.images += len(faces.ids)
         if not self.expects_detail:
             return
-        judged = (masks.flatten(1).sum(dim=1) >= FEWEST_PIXELS) & (_spread(faces.images, masks) >= FLAT)
-        black = (repainted.masked_fill(~masks, 0).flatten(1).amax(dim=1) < FLAT) & judged
-        flat = (_spread(repainted, masks) < FLAT) & judged & ~black
+        black, flat = black_and_flat(faces.images, masks, repainted)
         self.black += int(black.sum())
         self.flat += int(flat.sum())
 
@@ -70,6 +68,19 @@ class Sanity:
                 f"than {self.limit:.0%}: they would count as privacy. Look at the results; a safety checker inside the "
                 "checkpoint, too few steps or half precision are the usual causes."
             )
+
+
+def black_and_flat(originals: Images, masks: Masks, results: Images) -> tuple[Bool[Tensor, " n"], Bool[Tensor, " n"]]:
+    """Which results are black, and which flat, under a mask that hid something.
+
+    Args:
+        originals: before.
+        masks: True = hidden.
+        results: after; what lies outside the mask does not matter.
+    """
+    judged = (masks.flatten(1).sum(dim=1) >= FEWEST_PIXELS) & (_spread(originals, masks) >= FLAT)
+    black = (results.masked_fill(~masks, 0).flatten(1).amax(dim=1) < FLAT) & judged
+    return black, (_spread(results, masks) < FLAT) & judged & ~black
 
 
 def _spread(images: Images, masks: Masks) -> Float[Tensor, " n"]:

@@ -1,0 +1,46 @@
+"""A run's pictures side by side, and means over those of them that have a value."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from privacy_exp.evaluation.statistics import Array, Metric, bootstrap_mean
+from privacy_exp.store.run_folder import RunFolder
+from privacy_exp.types import Images, Masks
+
+
+class Pictures(NamedTuple):
+    """Originals, results and masks of the same photos."""
+
+    originals: Images
+    results: Images
+    masks: Masks
+
+
+def pictures(folder: RunFolder, batch_size: int) -> Iterator[Pictures]:
+    """The pictures of a run, batch by batch in the order of their ids.
+
+    Args:
+        folder: the run's; its pictures pair, as `score_folder` checks.
+        batch_size: photos at a time.
+    """
+    originals, results, masks = (
+        [path for path, _ in folder.list(kind).values()] for kind in ("original", "results", "masks")
+    )
+    for start in range(0, len(originals), batch_size):
+        rows = slice(start, start + batch_size)
+        yield Pictures(folder.read(originals[rows]), folder.read(results[rows]), folder.read_masks(masks[rows]))
+
+
+def mean_of_present(values: Float[Array, " n"], people: Shaped[Array, " n"], empty: str) -> Metric:
+    """Mean over the images that have a value, with its interval over identities.
+
+    Args:
+        values: one an image; NaN where there is none.
+        people: identity of each image.
+        empty: the reason to state where no image has one.
+    """
+    present = np.isfinite(values)
+    return bootstrap_mean(values[present], people[present], empty=empty)
