@@ -233,6 +233,27 @@ def test_fid_equals_the_distance_of_gaussians_and_needs_many_images(scene, with_
     assert "utility=kid" in few.reason
 
 
+def test_inception_itself_takes_a_file_of_weights(scene, tmp_path, monkeypatch):
+    """Random weights: what is shown is the way from the file to a figure, which grows with the change."""
+    module = pytest.importorskip(
+        "torch_fidelity.feature_extractor_inceptionv3", reason="needs pip install 'privacy-exp[fidelity]'"
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(module.torch, "load", lambda *args, **keys: {})
+        patch.setattr(module.FeatureExtractorInceptionV3, "load_state_dict", lambda self, state: None)
+        torch.manual_seed(0)
+        net = module.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], "none")
+    weights = tmp_path / "weights.pth"
+    torch.save(net.state_dict(), weights)
+    data = Synthetic(identities=2, photos_per_identity=5, image_size=32)
+    data.setup()
+    figures = [
+        KID(str(weights)).measure(scene(change, data=data), "utility/kid").metrics["utility/kid"].value
+        for change in (lambda images, masks: images * 0.95, lambda images, masks: images * 0.2)
+    ]
+    assert figures[0] < figures[1]
+
+
 def test_without_weights_there_is_a_reason(scene):
     run = scene(unchanged)
     for measure, name in ((KID(), "kid"), (LPIPS(), "lpips")):

@@ -126,7 +126,7 @@ def inception_network(weights: str) -> nn.Module:
     from torchmetrics.image.fid import NoTrainInceptionV3
 
     try:
-        # torch-fidelity itself would run whatever code such a file carries
+        # torch-fidelity's own loading may run whatever code such a file carries
         torch.load(weights, map_location="cpu", weights_only=True)
         return NoTrainInceptionV3("inception-v3-compat", ["2048"], weights)
     except (RuntimeError, TypeError, pickle.UnpicklingError) as error:
