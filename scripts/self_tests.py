@@ -27,6 +27,9 @@ RECOVERED = 0.6
 GROUPS = re.compile("(judge|attacker)/")
 """Observers besides c."""
 
+WHOLE = ["masking=everything", "inpainting=blur"]
+"""The whole frame is blurred."""
+
 ATTACKERS = "[gallery,parrot,mask_aware,parrot_open,several_photos,purification]"
 
 
@@ -39,6 +42,11 @@ class Check:
     bar: str
     passed: bool
 
+    @property
+    def verdict(self) -> str:
+        """In a word."""
+        return "pass" if self.passed else "FAIL"
+
 
 def main() -> int:
     """Runs the cells, prints the table, and returns 1 where a check fails."""
@@ -46,39 +54,61 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder for the runs")
     parser.add_argument("overrides", nargs="*", help="of every run, such as data.identities=10")
     args = parser.parse_args()
-    checks = [*blur(args.out, args.overrides), *nothing_done(args.out, args.overrides)]
-    checks += nothing_left(args.out, args.overrides)
+    checks: list[Check] = []
+    for stage in (blur, nothing_left, nothing_done, ends_of_the_scale):
+        for check in stage(args.out, args.overrides):
+            print(f"{check.what}: {check.figure}, bar {check.bar}: {check.verdict}", flush=True)
+            checks.append(check)
     table = Table("self-test", "figure", "bar", "", title=f"{sum(c.passed for c in checks)} of {len(checks)} hold")
     for check in checks:
-        table.add_row(check.what, check.figure, check.bar, "pass" if check.passed else "FAIL")
+        table.add_row(check.what, check.figure, check.bar, check.verdict)
     Console(width=150).print(table)
     return int(not all(check.passed for check in checks))
 
 
 def blur(out: Path, overrides: list[str]) -> list[Check]:
-    """The weakest blur of the ladder that fools c; what the parrot gets back, its ceiling and its floor."""
-    whole = ["masking=everything", "inpainting=blur", *overrides]
+    """The weakest blur of the ladder that fools c, and what the parrot gets back from it."""
     ladder = ",".join(str(sigma) for sigma in LADDER)
-    train(f"inpainting.sigma={ladder}", *whole, f"hydra.sweep.dir={out / 'ladder'}", multirun=True)
-    fooled = {sigma: value(record(out / "ladder" / str(i)), "fool_rate") for i, sigma in enumerate(LADDER)}
+    train(f"inpainting.sigma={ladder}", *WHOLE, *overrides, f"hydra.sweep.dir={out / 'ladder'}", multirun=True)
+    fooled = rungs(out)
     steps = ", ".join(f"{sigma:g}: {rate:.2f}" for sigma, rate in fooled.items())
-    print(f"fool rate of c by blur: {steps}")
-    weakest = next((sigma for sigma, rate in fooled.items() if rate >= FOOLED), None)
+    weakest = weakest_that_fools(out)
     if weakest is None:
         return [Check("a blur that fools c", steps, f"fool rate ≥ {FOOLED}", False)]
-    attack = ["attacker=[parrot]", "attacker.parrot.ceiling=true", "attacker.parrot.floor=true"]
-    train(f"inpainting.sigma={weakest}", *whole, *attack, f"hydra.run.dir={out / 'blur'}")
-    found = record(out / "blur")
-    share, ceiling, floor = (found["metrics"][f"attacker/parrot/{m}"] for m in ("recovered_share", "ceiling", "floor"))
+    train(f"inpainting.sigma={weakest}", *WHOLE, "attacker=[parrot]", *overrides, f"hydra.run.dir={out / 'blur'}")
+    share = record(out / "blur")["metrics"]["attacker/parrot/recovered_share"]
+    return [
+        Check(f"c fooled by blur {weakest:g} (ladder {steps})", f"{fooled[weakest]:.2f}", f"≥ {FOOLED}", True),
+        Check("the parrot recovers from it", shown(share), f"≥ {RECOVERED}", share["value"] >= RECOVERED),
+    ]
+
+
+def ends_of_the_scale(out: Path, overrides: list[str]) -> list[Check]:
+    """The parrot's ceiling and floor on the same blur."""
+    weakest = weakest_that_fools(out)
+    if weakest is None:
+        return []
+    both = ["attacker=[parrot]", "attacker.parrot.ceiling=true", "attacker.parrot.floor=true"]
+    train(f"inpainting.sigma={weakest}", *WHOLE, *both, *overrides, f"hydra.run.dir={out / 'ends'}")
+    found = record(out / "ends")
+    ceiling, floor = (found["metrics"][f"attacker/parrot/{end}"] for end in ("ceiling", "floor"))
     accuracy, facts = value(found, "accuracy"), found["details"]["attacker/parrot"]["floor"]
     near = f"{facts['chance']:.3f} ± {3 * facts['standard_error']:.3f}"
     within = ceiling["low"] <= accuracy <= ceiling["high"]
     return [
-        Check(f"c fooled by blur {weakest:g}", f"{fooled[weakest]:.2f}", f"≥ {FOOLED}", True),
-        Check("the parrot recovers from it", shown(share), f"≥ {RECOVERED}", share["value"] >= RECOVERED),
         Check("ceiling is clean accuracy", shown(ceiling), f"interval holds {accuracy:.3f}", within),
         Check("shuffled labels at chance", shown(floor), near, facts["within"]),
     ]
+
+
+def rungs(out: Path) -> dict[float, float]:
+    """Fool rate of c on each rung of the ladder."""
+    return {sigma: value(record(out / "ladder" / str(i)), "fool_rate") for i, sigma in enumerate(LADDER)}
+
+
+def weakest_that_fools(out: Path) -> float | None:
+    """The first rung with a sufficient fool rate, or None."""
+    return next((sigma for sigma, rate in rungs(out).items() if rate >= FOOLED), None)
 
 
 def nothing_done(out: Path, overrides: list[str]) -> list[Check]:
