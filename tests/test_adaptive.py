@@ -7,7 +7,7 @@ import pytest
 from reader import read_cells
 
 NET = [
-    "recognition.net._target_=recognition.small.Small",
+    "recognition.net._target_=tests.recognition.small.Small",
     *(f"~recognition.net.{k}" for k in ("image_size", "dropout")),
 ]
 SMALL = [*NET, "~recognition.net.legacy_scaling", "recognition.module.lr=0.02", "inpainting=mean_fill", "batch_size=50"]

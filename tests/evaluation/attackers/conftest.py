@@ -9,7 +9,6 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from recognition.small import Colours, Small
 
 from privacy_exp.entry import CONF
 from privacy_exp.evaluation.measure import Scene
@@ -18,6 +17,7 @@ from privacy_exp.recognition.fit import fit_recognizer
 from privacy_exp.recognition.module import RecognitionModule
 from privacy_exp.store.run_folder import RunFolder
 from privacy_exp.store.store import Store
+from tests.recognition.small import Colours, Small
 
 PROTECTIONS = {
     "nothing": lambda images, masks: images,

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from recognition.small import Colours, same, state
 
 from privacy_exp.evaluation.attackers.anonymized_faces import AnonymizedFaces
 from privacy_exp.evaluation.attackers.closed_set import attempts
@@ -15,6 +14,7 @@ from privacy_exp.evaluation.attackers.purification import Purification, best_rat
 from privacy_exp.evaluation.attackers.several_photos import SeveralPhotos, mean_of_rows, together
 from privacy_exp.evaluation.measure import worst_observer
 from privacy_exp.recognition.fit import clean_accuracy
+from tests.recognition.small import Colours, same, state
 
 ALL = {
     "attacker/gallery": Gallery(),
