@@ -2,7 +2,12 @@
 # All checks: format, lint, types, tests. --all also installs every extra and runs the tests that need them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-bash scripts/setup.sh dev
+extras=(dev)
+if [[ " $* " == *" --all "* ]]; then
+  extras+=(browser) # the report's page
+  bash scripts/setup_browser.sh
+fi
+bash scripts/setup.sh "${extras[@]}"
 bin=.venv/bin
 $bin/ruff format --check .
 $bin/ruff check .

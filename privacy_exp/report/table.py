@@ -5,21 +5,15 @@ from io import StringIO
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from privacy_exp.evaluation.statistics import Metric
+from privacy_exp.report.metrics import describe, in_order
 from privacy_exp.store.record import Record
 
-EXPLAINED = {
-    "worst_observer": "recognition that the strongest observer keeps (1 all, 0 chance)",
-    "accuracy": "clean accuracy of the recogniser",
-    "accuracy_anonymized": "its accuracy on the results",
-    "fool_rate": "recognised before, not after",
-    "fool_rate_at_5": "recognised before, not among its first five after",
-    "control_fool_rate": "lost to the autoencoder alone, same mask",
-    "fool_rate_net": "fooled among those that the autoencoder alone leaves",
-}
-"""Metrics in the order of the table, in plain words."""
+MOST = 24
+"""Rows of the table; the record holds the others."""
 
 
 def result_table(record: Record, folder: Path) -> str:
@@ -38,22 +32,25 @@ def result_table(record: Record, folder: Path) -> str:
 
 
 def metric_table(title: str, metrics: Mapping[str, Metric], observers: Sequence[str] = ()) -> str:
-    """Figures with their 95 % intervals and what they mean.
+    """Figures with their 95 % intervals and what they mean: the strongest observer first.
 
     Args:
         title: stands above.
-        metrics: those that `EXPLAINED` knows are shown.
-        observers: who took part in `worst_observer`.
+        metrics: by their names in the record.
+        observers: who took part in `worst_observer`, the strongest first.
     """
-    table = Table(title=title)
+    names = in_order(metrics)
+    caption = f"strongest observer first: {', '.join(observers)}" if observers else None
+    if len(names) > MOST:
+        caption = " · ".join(filter(None, [caption, f"{len(names) - MOST} more figures in record.json"]))
+    table = Table(title=title, caption=caption, caption_justify="left")
     table.add_column("metric")
     for column in ("value", "95 % interval", "n"):
         table.add_column(column, justify="right")
     table.add_column("meaning")
-    for name, meaning in EXPLAINED.items():
-        metric = metrics[name]
-        who = f" ({', '.join(observers)})" if name == "worst_observer" and observers else ""
-        table.add_row(name + who, *_cells(metric), meaning + (f" \\[{metric.reason}]" if metric.reason else ""))
+    for name in names[:MOST]:
+        reason = f" [{metrics[name].reason}]" if metrics[name].reason else ""
+        table.add_row(name, *_cells(metrics[name]), escape(describe(name).meaning + reason))
     text = StringIO()
     Console(file=text, width=132).print(table)
     return text.getvalue()

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from platform import platform, python_version
@@ -99,6 +100,7 @@ def write_images(folder: Path, table: pd.DataFrame) -> Path:
     return path
 
 
+@cache
 def versions() -> dict[str, str]:
     """Versions of this package, Python and the libraries that decide figures."""
     names = {"privacy_exp": __version__, "python": python_version(), "platform": platform(terse=True)}

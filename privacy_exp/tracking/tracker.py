@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+import pandas as pd
 import wandb
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
@@ -45,6 +46,17 @@ class CsvTracking:
             figures |= {f"test/{name}{suffix}": value for suffix, value in parts.items() if value is not None}
         for logger in self.loggers:
             logger.log_metrics(figures)
+
+    def log_table(self, name: str, table: pd.DataFrame) -> None:
+        """Logs a table of text, such as the headline table of a sweep, where the tracker can show one.
+
+        Args:
+            name: of the table.
+            table: its columns and rows.
+        """
+        for logger in self.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_table(name, dataframe=table)
 
     def finish(self, failed: bool) -> None:
         """Closes the trackers; belongs into a `finally`, else the next run of a sweep logs into this one.

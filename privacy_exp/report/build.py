@@ -1,0 +1,142 @@
+"""The report of one or more sweeps: what is read, drawn and written, in order."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from privacy_exp.report.charts import charts
+from privacy_exp.report.collect import Study, collect
+from privacy_exp.report.curves import find_deletion
+from privacy_exp.report.faces import write_faces
+from privacy_exp.report.page import View, write_page
+from privacy_exp.report.pictures import Gallery, make_gallery
+from privacy_exp.report.ranking import best, compare
+from privacy_exp.report.sections import Section, headline, sections
+from privacy_exp.report.tables import comparison_frame, headline_frame, terminal_table, write_tables
+from privacy_exp.store.files import atomic_file
+from privacy_exp.tracking.tracker import CsvTracking
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a report may be told.
+
+    Attributes:
+        title: of the page; None names the sweeps.
+        pictures: whether faces are shown; None shows them only where they are drawn.
+        inline_pictures: faces a cell inside the page, at most.
+        max_pictures: faces a cell at all; None takes all.
+        utility: metric that stands for utility; None takes the first ones there are.
+        deletion: a `deletion.json`; None takes those that lie in the sweeps' folders.
+    """
+
+    title: str | None = None
+    pictures: bool | None = None
+    inline_pictures: int = 24
+    max_pictures: int | None = 200
+    utility: str | None = None
+    deletion: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.pictures not in (None, True, False):
+            raise ValueError(f"`report.pictures` must be true, false or null, but got {self.pictures!r}.")
+        for name in ("inline_pictures", "max_pictures"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise ValueError(f"`report.{name}` must be a whole number of at least 1, but got {value!r}.")
+
+
+def build(sweeps: Sequence[Path], out: Path | None, options: Options, tracking: CsvTracking | None = None) -> Path:
+    """Writes `index.html`, `table.*`, `comparisons.csv` and `figures/`, prints the headline tables.
+
+    Args:
+        sweeps: folders of sweeps or runs.
+        out: where to; None takes `report/` in the first sweep.
+        options: see there.
+        tracking: takes the headline tables, where given.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        FileNotFoundError: no such folder or file.
+        ValueError: nothing can be shown, or an option names something that is not there.
+    """
+    study = collect(sweeps)
+    curves = find_deletion(options.deletion, sweeps)
+    parts = sections(study.cells)
+    columns = [headline(section, options.utility) for section in parts]
+    out = sweeps[0] / "report" if out is None else out
+    for stale in ("figures", "sprites"):
+        shutil.rmtree(out / stale, ignore_errors=True)
+    views = []
+    for section, names in zip(parts, columns, strict=True):
+        comparisons = compare(section)
+        utility = next((name for name in names if name == options.utility or name.startswith("utility/")), None)
+        gallery, why = _gallery(section, out, options, study)
+        views.append(
+            View(section, names, charts(section, utility, curves), comparisons, best(comparisons), gallery, why)
+        )
+    _write_figures(out / "figures", views)
+    write_tables(out, parts, columns, [view.best for view in views])
+    with atomic_file(out / "comparisons.csv") as temporary:
+        _all_comparisons(views).to_csv(temporary, index=False)
+    title = options.title or "Privacy report: " + ", ".join(sweep.resolve().name for sweep in sweeps)
+    page = write_page(out, title, study, views)
+    frames = {v.section.title: headline_frame(v.section, v.columns, v.best) for v in views}
+    _tell(out, page, views, study, frames)
+    if tracking is not None:
+        _track(tracking, out, title, frames)
+    return page
+
+
+def _gallery(section: Section, out: Path, options: Options, study: Study) -> tuple[Gallery | None, str]:
+    drawn = all(cell.drawn for cell in section.cells)
+    if options.pictures is False:
+        return None, "Pictures were switched off (report.pictures=false)."
+    if options.pictures is None and not drawn:
+        return None, (
+            "These may be faces of real people, and a report is shared more freely than a run folder: they are shown "
+            "only with report.pictures=true."
+        )
+    gallery = make_gallery(section, out, options.inline_pictures, options.max_pictures, study.problems)
+    return gallery, "The run folders hold no pictures."
+
+
+def _write_figures(folder: Path, views: Sequence[View]) -> None:
+    for number, view in enumerate(views):
+        suffix = "" if len(views) == 1 else f"_section{number + 1}"
+        for chart in view.charts:
+            if chart.panels:
+                chart.write(folder, suffix)
+        if view.gallery is not None:
+            write_faces(view.section, folder, suffix)
+
+
+def _all_comparisons(views: Sequence[View]) -> pd.DataFrame:
+    frames = [comparison_frame(v.section, v.comparisons).assign(section=v.section.title) for v in views]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _tell(out: Path, page: Path, views: Sequence[View], study: Study, frames: Mapping[str, pd.DataFrame]) -> None:
+    for view in views:
+        print(terminal_table(view.section, frames[view.section.title]))
+    for problem in study.problems:
+        print(f"note     {problem}")
+    if study.unfinished:
+        print(f"note     {len(study.unfinished)} runs have started, but have no record yet: not finished")
+    print(f"figures  {out / 'figures'}\ntables   {out / 'table.csv'} .parquet .tex .md\npage     {page}")
+
+
+def _track(tracking: CsvTracking, out: Path, title: str, frames: Mapping[str, pd.DataFrame]) -> None:
+    failed = True
+    try:
+        tracking.start(out, name="report", group=title, config={})
+        for name, frame in frames.items():
+            tracking.log_table(f"headline/{name}", frame)
+        failed = False
+    finally:
+        tracking.finish(failed)

@@ -1,0 +1,226 @@
+"""Which charts a section has: what stands on their axes, in words, and as a table."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from privacy_exp.report.curves import deletion_frame
+from privacy_exp.report.figures import (
+    STYLE,
+    Look,
+    Marks,
+    draw_deletion,
+    draw_heat,
+    draw_lines,
+    draw_plane,
+    looks,
+)
+from privacy_exp.report.metrics import as_text, describe
+from privacy_exp.report.ranking import pareto_front
+from privacy_exp.report.sections import Section, show
+from privacy_exp.report.svg import inline_svg
+from privacy_exp.store.files import atomic_file
+
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # a page of log for each pdf
+
+FORMATS = ("png", "pdf", "svg")
+"""Of the figures for papers."""
+
+UNDATED: dict[str, dict[str, None]] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
+"""Metadata that keeps the time out of the files: equal figures give equal files."""
+
+
+@dataclass
+class Panel:
+    """One pair of axes.
+
+    Attributes:
+        title: what sets it apart from its neighbours.
+        draw: draws into axes and names its marks.
+    """
+
+    title: str
+    draw: Callable[[Axes, Marks], None]
+
+
+@dataclass
+class Chart:
+    """A figure of one or more panels, or the reason why there is none.
+
+    Attributes:
+        name: stem of its files.
+        title: heading.
+        reading: what stands where, in a sentence or two; also the text alternative.
+        panels: drawn beside each other; none where `reading` says why.
+        values: the same figures as a table.
+        size: of a panel, in inches.
+        look: methods of the legend.
+    """
+
+    name: str
+    title: str
+    reading: str
+    panels: list[Panel]
+    values: pd.DataFrame
+    size: tuple[float, float]
+    look: Mapping[str, Look]
+
+    def svgs(self, prefix: str) -> list[str]:
+        """A panel each, for the page."""
+        made = []
+        for number, panel in enumerate(self.panels):
+            with matplotlib.rc_context(STYLE):
+                figure = Figure(figsize=self.size, layout="constrained")
+                ax, marks = figure.add_subplot(), Marks()
+                panel.draw(ax, marks)
+                ax.set_title(panel.title, loc="left")
+                label = f"{self.title}. {panel.title}. {self.reading} The values stand in the table below."
+                made.append(inline_svg(figure, marks, f"{prefix}-{self.name}-{number}", label))
+        return made
+
+    def write(self, folder: Path, suffix: str = "") -> None:
+        """All panels in one figure with a legend, as png, pdf and svg."""
+        columns = min(3, len(self.panels))
+        rows = -(-len(self.panels) // columns)
+        width, height = self.size
+        with matplotlib.rc_context(STYLE):
+            figure = Figure(figsize=(width * columns, height * rows + 0.3), layout="constrained", facecolor="white")
+            for number, panel in enumerate(self.panels):
+                ax = figure.add_subplot(rows, columns, number + 1)
+                panel.draw(ax, Marks())
+                ax.set_title(panel.title, loc="left")
+            if self.look:
+                figure.legend(handles=_handles(self.look), loc="outside lower center", ncols=min(6, len(self.look)))
+            for kind in FORMATS:
+                with atomic_file(folder / f"{self.name}{suffix}.{kind}") as temporary:
+                    figure.savefig(temporary, format=kind, dpi=200, metadata=UNDATED[kind])
+
+
+def _handles(look: Mapping[str, Look]) -> list[Line2D]:
+    return [
+        Line2D([], [], color=own.colour, marker=own.marker, linestyle=own.dash, label=name)
+        for name, own in look.items()
+    ]
+
+
+def charts(section: Section, utility: str | None, curves: Sequence[Mapping[str, Any]]) -> list[Chart]:
+    """The charts of a section.
+
+    Args:
+        section: its cells.
+        utility: the metric of the utility axis, or None where no record has one.
+        curves: contents of `deletion.json` files.
+    """
+    look = looks(sorted({cell.method for cell in section.cells}))
+    deletions = [deletion(content, number) for number, content in enumerate(curves)]
+    return [plane(section, utility, look), *deletions, over_ratio(section, look), heat(section)]
+
+
+def plane(section: Section, utility: str | None, look: Mapping[str, Look]) -> Chart:
+    """Privacy against utility with the Pareto front."""
+    title = "Privacy and utility"
+    privacy = next((n for n in ("worst_observer", "fool_rate") if _has(section, n)), None)
+    if utility is None or privacy is None or not _has(section, utility):
+        missing = "a utility metric" if utility is None or not _has(section, utility) else "a privacy metric"
+        return Chart(
+            "plane", title, f"Not drawn: no cell has {missing} with a value.", [], pd.DataFrame(), (5, 3.6), {}
+        )
+    fronts = pareto_front(section, privacy, utility)
+    reading = f"A point a cell: {describe(privacy).label} across, {describe(utility).label} up, with 95 % intervals; "
+    reading += "larger points hide a larger share, hollow ones are below the gate. "
+    if privacy != "worst_observer":
+        reading += "No cell has a strongest observer that passed its gate, so the fool rate stands in its place. "
+    reading += _front_words(fronts)
+    left_out = sum(1 for c in section.cells if c.metric(privacy).value is None or c.metric(utility).value is None)
+    reading += f" {left_out} cells without a value on both axes are left out." if left_out else ""
+    panel = Panel("", partial(draw_plane, section=section, look=look, x=privacy, y=utility, fronts=fronts))
+    values = _values(section, [privacy, utility])
+    values["Pareto front"] = ["yes" if any(i in front for front in fronts) else "" for i in range(len(values))]
+    return Chart("plane", title, reading, [panel], values, (4.9, 3.7), look)
+
+
+def _front_words(fronts: Sequence[Sequence[int]]) -> str:
+    if not fronts:
+        return "No Pareto front: no cell passed its gate."
+    if len(fronts) == 1:
+        return f"Dashed: the Pareto front, {len(fronts[0])} cells that no other beats in both; the table names them."
+    return (
+        f"Dashed: {len(fronts)} Pareto fronts, one a recogniser and list of observers: these are never ranked together."
+    )
+
+
+def over_ratio(section: Section, look: Mapping[str, Look]) -> Chart:
+    """The fool rate over the mask ratio."""
+    title, name = "Fool rate over mask ratio", "fool_rate"
+    groups = _facets(section, leave=("masking", "mask_ratio"))
+    panels = [
+        Panel(label, partial(draw_lines, section=section, cells=cells, look=look, y=name))
+        for label, cells in groups.items()
+        if len({section.cells[i].mask_ratio for i in cells if section.cells[i].metric(name).value is not None}) > 1
+    ]
+    reading = "One line a method, 95 % intervals over people as bands; hollow points are below the gate."
+    if not panels:
+        reading = "Not drawn: it needs cells of at least two mask ratios that are alike in the rest."
+    return Chart("fool_rate_over_ratio", title, reading, panels, _values(section, [name]), (3.7, 2.8), look)
+
+
+def heat(section: Section) -> Chart:
+    """The fool rate over guidance and ratio, a panel a method."""
+    title, name = "Fool rate over guidance and ratio", "fool_rate"
+    groups = _facets(section, leave=("mask_ratio", "inpainting.guidance_scale"))
+    panels = [
+        Panel(label or section.cells[cells[0]].method, partial(draw_heat, section=section, cells=cells, name=name))
+        for label, cells in groups.items()
+        if min(len({section.cells[i].mask_ratio for i in cells}), len({section.cells[i].guidance for i in cells})) > 1
+    ]
+    reading = "A field a cell, lighter where more people are no longer recognised; ! below the gate, – no value."
+    if not panels:
+        reading = "Not drawn: it needs a method with at least two ratios and two guidance scales."
+    return Chart("guidance_and_ratio", title, reading, panels, _values(section, [name]), (3.1, 2.5), {})
+
+
+def deletion(content: Mapping[str, Any], number: int) -> Chart:
+    """Deletion curves: how fast the recogniser loses the person when a method's first pixels go first."""
+    curves = content["curves"]
+    look = looks(sorted({curve["method"] for curve in curves}))
+    where = " · ".join(str(content[key]) for key in ("data", "recognizer", "region") if content.get(key))
+    reading = "Pixels are replaced by the mean colour in the order of each method; a curve that falls faster found the "
+    reading += "pixels that carry identity. The area under it and the paired test against random patches stand below."
+    panel = Panel(where, partial(draw_deletion, curves=curves, look=look))
+    name = "deletion" if number == 0 else f"deletion_{number + 1}"
+    return Chart(name, "Deletion curves", reading, [panel], deletion_frame(content), (4.9, 3.7), look)
+
+
+def _facets(section: Section, leave: Sequence[str]) -> dict[str, list[int]]:
+    """Cells with a ratio that are alike in every axis that is not left free, by that axis's values in words."""
+    groups: dict[str, list[int]] = {}
+    for index, cell in enumerate(section.cells):
+        if cell.mask_ratio is None:
+            continue
+        fixed = [axis for axis in section.axes if axis.name not in leave and len(axis.levels) > 1]
+        words = [
+            show(axis.values[index]) if axis.name == "masking" else f"{axis.label} {show(axis.values[index])}"
+            for axis in fixed
+            if not (axis.name.startswith("masking.") and axis.values[index] is None)
+        ]
+        groups.setdefault(" · ".join(words), []).append(index)
+    return groups
+
+
+def _has(section: Section, name: str) -> bool:
+    return any(cell.metric(name).value is not None for cell in section.cells)
+
+
+def _values(section: Section, names: Sequence[str]) -> pd.DataFrame:
+    columns = {"cell": [section.label(index) for index in range(len(section.cells))]}
+    columns |= {describe(name).label: [as_text(cell.metric(name)) for cell in section.cells] for name in names}
+    return pd.DataFrame(columns)

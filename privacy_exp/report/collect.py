@@ -1,0 +1,213 @@
+"""Reading sweeps: which cells have finished, what they found, and what cannot be shown."""
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from privacy_exp.evaluation.statistics import Metric, bootstrap_mean
+
+NEEDED = {"schema": int, "choices": dict, "config": dict, "metrics": dict, "n": int}
+"""Fields and their types without which a record cannot be shown, whatever its schema version."""
+
+COLUMNS = ("image_id", "identity", "label", "pred", "pred_anonymized", "share_hidden")
+"""Columns of `images.parquet` that tests and the gallery need."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One finished run.
+
+    Attributes:
+        name: sweep and number, unique in a report.
+        folder: its run folder.
+        record: `record.json` as it stands, but without NaN.
+        metrics: its metrics and `share_hidden`, the mean over `images.parquet`; none of them is NaN.
+        images: `images.parquet`, or None where it is missing.
+        command: the line that computes this cell again, or None where the run folder does not say.
+    """
+
+    name: str
+    folder: Path
+    record: Mapping[str, Any]
+    metrics: Mapping[str, Metric]
+    images: pd.DataFrame | None
+    command: str | None
+
+    def metric(self, name: str) -> Metric:
+        """A metric, or null with the reason where the record has none of that name."""
+        return self.metrics.get(name, Metric(None, None, None, int(self.record["n"]), "not in this record"))
+
+    def get(self, key: str) -> Any:
+        """A value of the configuration by its dotted key, or None where the chosen part has no such key."""
+        value: Any = self.record["config"]
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        return value
+
+    @property
+    def method(self) -> str:
+        """Name of the masking method."""
+        return str(self.record["choices"].get("masking"))
+
+    @property
+    def mask_ratio(self) -> float | None:
+        """Share of the frame that was asked for, or None where the method decides itself."""
+        return self.record.get("mask_ratio")
+
+    @property
+    def guidance(self) -> float | None:
+        """Guidance scale, or None where the inpainter has none."""
+        return self.get("inpainting.guidance_scale")
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the faces are drawn: then no real person can be seen."""
+        return self.get("data._target_") == "privacy_exp.data.synthetic.Synthetic"
+
+    @property
+    def observers(self) -> tuple[str, ...]:
+        """Who took part in `worst_observer`, by name; the record lists the strongest first."""
+        found = self.record["metrics"].get("worst_observer", {})
+        return tuple(sorted(found.get("observers", ()))) if isinstance(found, Mapping) else ()
+
+
+@dataclass
+class Study:
+    """What was found in the folders of one report.
+
+    Attributes:
+        cells: finished runs, in the order of the sweeps and their numbers.
+        unfinished: run folders without a record.
+        problems: one sentence each on what cannot be shown.
+    """
+
+    cells: list[Cell] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def collect(sweeps: Sequence[Path]) -> Study:
+    """Reads every run below the given folders.
+
+    Args:
+        sweeps: folders of sweeps or of single runs.
+
+    Raises:
+        FileNotFoundError: no such folder.
+        ValueError: no folder holds a record that can be shown.
+    """
+    study = Study()
+    for sweep in sweeps:
+        if not sweep.is_dir():
+            raise FileNotFoundError(f"`sweep` must be the folder of a sweep or of a run, but {sweep} is none.")
+        for folder in run_folders(sweep):
+            name = sweep.name if folder == sweep else f"{sweep.name}/{folder.relative_to(sweep)}"
+            if (folder / "record.json").is_file():
+                try:
+                    study.cells.append(read_cell(folder, name, study.problems))
+                except ValueError as error:
+                    study.problems.append(str(error))
+            else:
+                study.unfinished.append(name)
+    if not study.cells:
+        raise ValueError(_nothing(sweeps, study))
+    return study
+
+
+def run_folders(sweep: Path) -> Iterator[Path]:
+    """The folder itself where it is a run; else every run below it, by number: with a record or just started."""
+    if (sweep / "record.json").is_file():
+        yield sweep
+        return
+    marks = {path.parent for path in sweep.rglob("record.json")}
+    marks |= {path.parents[1] for path in sweep.rglob(".hydra/overrides.yaml")}
+    yield from sorted(marks, key=lambda path: [(len(p) if p.isdecimal() else 99, p) for p in path.parts])
+
+
+def read_cell(folder: Path, name: str, problems: list[str]) -> Cell:
+    """Reads one finished run.
+
+    Args:
+        folder: holds `record.json`.
+        name: of the cell in the report.
+        problems: takes a sentence for everything in it that cannot be shown.
+
+    Raises:
+        ValueError: the record is damaged or lacks what every schema version has.
+    """
+    path = folder / "record.json"
+    try:
+        record = json.loads(path.read_text(), parse_constant=str)  # NaN stays a word: it is no figure
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{name}: {path} is damaged ({error}); run the cell again.") from error
+    lacking = [key for key, kind in NEEDED.items() if not isinstance(record, dict) or type(record.get(key)) is not kind]
+    if lacking:
+        raise ValueError(f"{name}: {path} is no record of a run: it lacks {', '.join(lacking)}.")
+    metrics = {key: _metric(name, key, value, problems) for key, value in record["metrics"].items()}
+    images = _images(folder / "images.parquet", name, problems)
+    return Cell(name, folder, record, metrics | {"share_hidden": _share(images)}, images, _command(folder))
+
+
+def _metric(cell: str, name: str, value: Any, problems: list[str]) -> Metric:
+    n = int(value.get("n", 0)) if isinstance(value, Mapping) else 0
+    figures = [value.get(key) if isinstance(value, Mapping) else value for key in ("value", "low", "high")]
+    for figure in figures:
+        if figure is not None and (isinstance(figure, bool) or not isinstance(figure, int | float)):
+            problems.append(f"{cell}: {name} holds {figure!r}, which is no number; it is shown as missing.")
+            return Metric(None, None, None, n, f"the record holds {figure!r}")
+    reason = value.get("reason") if isinstance(value, Mapping) else None
+    if figures[0] is None:
+        return Metric(None, None, None, n, reason or "the record gives no reason")
+    figure, low, high = (None if figure is None else float(figure) for figure in figures)
+    return Metric(figure, low, high, n, reason)
+
+
+def _images(path: Path, cell: str, problems: list[str]) -> pd.DataFrame | None:
+    without = "so this cell has no pictures and takes no part in paired tests"
+    if not path.is_file():
+        problems.append(f"{cell}: images.parquet is missing, {without}.")
+        return None
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        problems.append(f"{cell}: images.parquet is damaged ({error}), {without}.")
+        return None
+    lacking = sorted(set(COLUMNS) - set(table.columns))
+    if lacking:
+        problems.append(f"{cell}: images.parquet lacks the columns {', '.join(lacking)}, {without}.")
+        return None
+    return table
+
+
+def _share(images: pd.DataFrame | None) -> Metric:
+    if images is None or images.empty:
+        return Metric(None, None, None, 0, "images.parquet does not say")
+    return bootstrap_mean(images["share_hidden"].to_numpy(np.float64), images["label"].to_numpy())
+
+
+def _command(folder: Path) -> str | None:
+    """The overrides that Hydra kept; `hydra.mode=RUN` keeps a study's file from starting its whole sweep."""
+    path = folder / ".hydra" / "overrides.yaml"
+    if not path.is_file():
+        return None
+    overrides = yaml.safe_load(path.read_text()) or []
+    if any(str(override).startswith("experiment=") for override in overrides):
+        overrides = [*overrides, "hydra.mode=RUN"]
+    return " ".join(["python -m privacy_exp.train", *(shlex.quote(str(override)) for override in overrides)])
+
+
+def _nothing(sweeps: Sequence[Path], study: Study) -> str:
+    where = ", ".join(str(sweep) for sweep in sweeps)
+    if study.problems:
+        more = len(study.problems) - 1
+        return f"`sweep` {where}: no record can be shown. {study.problems[0]}" + (f" ({more} more)" if more else "")
+    if study.unfinished:
+        return f"`sweep` {where}: {len(study.unfinished)} runs have started, but none has finished yet."
+    return f"`sweep` {where} holds no run: give the folder that `python -m privacy_exp.train -m` wrote its cells to."

@@ -1,0 +1,115 @@
+"""A figure of the same faces under every method: original, hidden part, result."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from privacy_exp.report.charts import FORMATS, UNDATED
+from privacy_exp.report.collect import Cell
+from privacy_exp.report.figures import INK, MUTED, STYLE
+from privacy_exp.report.pictures import spread
+from privacy_exp.report.sections import Section, show
+from privacy_exp.store.files import atomic_file
+from privacy_exp.store.run_folder import RunFolder
+
+GREY = 0.62
+"""Level of what is hidden."""
+
+Row = tuple[str, list[np.ndarray], list[str]]
+"""Its name, pictures, and the words below them."""
+
+
+def write_faces(section: Section, folder: Path, suffix: str = "", count: int = 8) -> bool:
+    """Draws `count` people under each method, at the middle ratio and guidance, as png, pdf and svg.
+
+    Args:
+        section: whose cells; those of which a picture is missing are left out.
+        folder: takes `faces.png` and so on.
+        suffix: of the files' names.
+        count: faces beside each other.
+
+    Returns:
+        False where no cell has its pictures.
+    """
+    cells = [cell for cell in (section.cells[index] for index in middle(section)) if cell.images is not None]
+    if not cells:
+        return False
+    ids = spread([str(i) for i in cells[0].images["image_id"]], count)[:count]  # type: ignore[index]
+    found = {cell.name: tiles for cell in cells if (tiles := _tiles(cell, ids)) is not None}
+    cells = [cell for cell in cells if cell.name in found]
+    if not cells:
+        return False
+    rows = [("original", found[cells[0].name]["original"], [""] * len(ids))]
+    for cell in cells:
+        rows += _method(cell, ids, found[cell.name])
+    with matplotlib.rc_context(STYLE):
+        figure = _draw(rows)
+        for kind in FORMATS:
+            with atomic_file(folder / f"faces{suffix}.{kind}") as temporary:
+                figure.savefig(temporary, format=kind, dpi=200, metadata=UNDATED[kind])
+    return True
+
+
+def middle(section: Section) -> list[int]:
+    """One cell a method: that of the middle ratio and the middle guidance, the first where others vary."""
+    chosen = []
+    for method in dict.fromkeys(cell.method for cell in section.cells):
+        mine = [i for i, cell in enumerate(section.cells) if cell.method == method]
+        for position in (1, 2):
+            values = section.axes[position].values
+            levels = [v for v in section.axes[position].levels if v in {values[i] for i in mine}]
+            mine = [i for i in mine if values[i] == levels[len(levels) // 2]]
+        chosen.append(mine[0])
+    return chosen
+
+
+def _method(cell: Cell, ids: Sequence[str], tiles: Mapping[str, list[np.ndarray]]) -> list[Row]:
+    table = cell.images.set_index("image_id")  # type: ignore[union-attr]
+    outcomes = []
+    for image_id in ids:
+        label, before, after = table.loc[image_id, ["label", "pred", "pred_anonymized"]]
+        outcomes.append("not recognised before" if before != label else "fooled" if after != label else "recognised")
+    ratio = "" if cell.mask_ratio is None else f", {show(cell.mask_ratio)}"
+    hidden = [np.where(mask >= 0.5, GREY, face) for mask, face in zip(tiles["masks"], tiles["original"], strict=True)]
+    return [(f"{cell.method}{ratio}", hidden, [""] * len(ids)), ("result", tiles["results"], outcomes)]
+
+
+def _draw(rows: Sequence[Row]) -> Figure:
+    """Rows of pictures as one image, with a name at the left of each row and a word below each picture."""
+    height, width, _ = rows[0][1][0].shape
+    gap, line = max(1, round(0.04 * width)), 0.24 * width  # between pictures, and for a line of words
+    tall = sum(height + (line if any(words) else gap) for _, _, words in rows)
+    wide = len(rows[0][1]) * (width + gap)
+    inches = 0.85 / width  # of a pixel
+    figure = Figure(figsize=((wide + 1.6 * width) * inches, tall * inches), facecolor="white")
+    ax = figure.add_axes((1.6 * width / (wide + 1.6 * width), 0, wide / (wide + 1.6 * width), 1))
+    ax.set_axis_off()
+    top = 0.0
+    for name, pictures, words in rows:
+        ax.text(-0.1 * width, top + height / 2, name, ha="right", va="center", fontsize=7)
+        for column, (picture, word) in enumerate(zip(pictures, words, strict=True)):
+            left = column * (width + gap)
+            ax.imshow(picture, extent=(left, left + width, top + height, top), interpolation="nearest")
+            ink = INK if word == "fooled" else MUTED
+            ax.text(left + width / 2, top + height + line / 2, word, ha="center", va="center", fontsize=5.5, color=ink)
+        top += height + (line if any(words) else gap)
+    ax.set_xlim(0, wide)
+    ax.set_ylim(tall, 0)
+    return figure
+
+
+def _tiles(cell: Cell, ids: Sequence[str]) -> dict[str, list[np.ndarray]] | None:
+    """The pictures of these faces by kind, or None where one is missing or unreadable: the page names it."""
+    folder, found = RunFolder(cell.folder), {}
+    try:
+        for kind in ("original", "masks", "results"):
+            listing = folder.list(kind)
+            if any(image_id not in listing for image_id in ids):
+                return None
+            found[kind] = list(folder.read([listing[i][0] for i in ids]).permute(0, 2, 3, 1).numpy())
+    except (FileNotFoundError, ValueError):
+        return None
+    return found

@@ -1,0 +1,207 @@
+"""Drawing into matplotlib axes; the page and the files for papers come from the same functions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from matplotlib import colormaps
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from privacy_exp.evaluation.statistics import Metric
+from privacy_exp.report.metrics import as_text, describe
+from privacy_exp.report.sections import Section, show
+
+INK, MUTED, GRID = "#1b2430", "#5b6675", "#dfe4ea"
+DARK, LIGHT = "#000001", "#fffffe"  # on shades that are the same in both themes
+COLOURS = ("#0b62c4", "#c2410c", "#15803d", "#7c3aed", "#be185d", "#0f766e", "#946200", "#475569")
+MOST_BANDS = 6
+MARKERS = "osD^vPXh"
+DASHES = ("-", "--", ":", "-.")
+
+STYLE: dict[str, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": MUTED,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 9,
+    "font.family": "sans-serif",
+    "font.size": 8.5,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 5.5,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "privacy_exp",
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+}
+"""For `matplotlib.rc_context`: text stays text in every format, equal figures give equal files."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour, marker and dash of one method, the same in every chart; never the colour alone."""
+
+    colour: str
+    marker: str
+    dash: str
+
+
+def looks(names: Sequence[str]) -> dict[str, Look]:
+    """A look for each name, in this order; colour and marker repeat after eight names with another dash."""
+    return {
+        name: Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], DASHES[(i // len(COLOURS)) % len(DASHES)])
+        for i, name in enumerate(names)
+    }
+
+
+@dataclass
+class Marks:
+    """What the page needs to know about artists: for hovering, and for hiding them with the filter.
+
+    Attributes:
+        data: artist id to attributes: `tip` text, `cell` index, `method` name.
+    """
+
+    data: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def add(self, artist: Artist, **attributes: Any) -> None:
+        """Names an artist, so that it becomes an element with these attributes in the page's SVG."""
+        gid = f"mark{len(self.data)}"
+        artist.set_gid(gid)
+        self.data[gid] = {key: str(value) for key, value in attributes.items()}
+
+
+def tip(section: Section, index: int, names: Sequence[str]) -> str:
+    """What hovering a cell says: what it is, then its figures."""
+    cell = section.cells[index]
+    figures = [f"{describe(name).label} {as_text(cell.metric(name))}" for name in names]
+    return "\n".join([section.label(index), *figures])
+
+
+def draw_plane(
+    ax: Axes, marks: Marks, section: Section, look: Mapping[str, Look], x: str, y: str, fronts: Sequence[Sequence[int]]
+) -> None:
+    """Privacy against utility, a point a cell, larger for a larger ratio, hollow below gate; the fronts as lines."""
+    ratios = [level for level in (section.axes[1].levels) if level is not None]
+    for front in fronts:
+        points = [(section.cells[i].metric(x).value, section.cells[i].metric(y).value) for i in front]
+        ax.plot(*zip(*points, strict=True), color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    for index, cell in enumerate(section.cells):
+        across, up = cell.metric(x), cell.metric(y)
+        if across.value is None or up.value is None:
+            continue
+        own = look[cell.method]
+        for line in ((_ends(across), (up.value, up.value)), ((across.value, across.value), _ends(up))):
+            (bar,) = ax.plot(*line, color=own.colour, linewidth=0.8, alpha=0.35, zorder=2)
+            marks.add(bar, cell=index)
+        size = 5 + 5 * (ratios.index(cell.mask_ratio) / max(1, len(ratios) - 1)) if cell.mask_ratio in ratios else 6
+        fill = "none" if across.reason else own.colour
+        (point,) = ax.plot([across.value], [up.value], own.marker, color=own.colour, mfc=fill, ms=size, zorder=3)
+        marks.add(point, cell=index, tip=tip(section, index, [x, y]))
+    ax.set_xlabel(_axis_label(x, "protects"))
+    ax.set_ylabel(_axis_label(y, "keeps"))
+
+
+def draw_lines(
+    ax: Axes, marks: Marks, section: Section, cells: Sequence[int], look: Mapping[str, Look], y: str
+) -> None:
+    """A metric over the ratio: one line a method, with its intervals as a band."""
+    for method, own in look.items():
+        points = sorted(
+            (cell.mask_ratio, value, index)
+            for index in cells
+            if (cell := section.cells[index]).method == method
+            and cell.mask_ratio is not None
+            and (value := cell.metric(y).value) is not None
+        )
+        if not points:
+            continue
+        ratios, values, indices = zip(*points, strict=True)
+        lows, highs = zip(*(_ends(section.cells[index].metric(y)) for index in indices), strict=True)
+        band = ax.fill_between(ratios, lows, highs, color=own.colour, alpha=0.13, linewidth=0)
+        (drawn,) = ax.plot(ratios, values, color=own.colour, linestyle=own.dash)
+        marks.add(band, method=method)
+        marks.add(drawn, method=method)
+        for ratio, value, index in points:
+            fill = "none" if section.cells[index].metric(y).reason else own.colour
+            (point,) = ax.plot([ratio], [value], own.marker, color=own.colour, mfc=fill)
+            marks.add(point, cell=index, tip=tip(section, index, [y]))
+    ax.set_xlabel("mask ratio (share of the frame)")
+    ax.set_ylabel(_axis_label(y, "protects"))
+    ax.set_ylim(-0.03, 1.03)
+    ax.set_xlim(left=0)
+
+
+def draw_heat(ax: Axes, marks: Marks, section: Section, cells: Sequence[int], name: str) -> None:
+    """A metric over guidance (up) and ratio (across); an empty field was not run or has no value."""
+    ratios, scales = section.axes[1].levels, section.axes[2].levels
+    ratios, scales = [r for r in ratios if r is not None], [s for s in scales if s is not None]
+    places = {(section.cells[i].mask_ratio, section.cells[i].guidance): i for i in cells}
+    colours = colormaps["cividis"]
+    for column, ratio in enumerate(ratios):
+        for row, scale in enumerate(scales):
+            index = places.get((ratio, scale))
+            metric = Metric(None, None, None, 0) if index is None else section.cells[index].metric(name)
+            shade = "none" if metric.value is None else colours(min(max(metric.value, 0.0), 1.0))
+            place = Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=shade, edgecolor=GRID, linewidth=1)
+            text = "–" if metric.value is None else f"{metric.value:.2f}" + ("!" if metric.reason else "")
+            ink = MUTED if metric.value is None else DARK if metric.value > 0.5 else LIGHT
+            label = ax.text(column, row, text, ha="center", va="center", color=ink, fontsize=8.5)
+            ax.add_patch(place)
+            if index is not None:
+                marks.add(place, cell=index, tip=tip(section, index, [name]))
+                marks.add(label, cell=index)
+    ax.set_xlim(-0.5, len(ratios) - 0.5)
+    ax.set_ylim(-0.5, len(scales) - 0.5)
+    ax.set_xticks(range(len(ratios)), [show(r) for r in ratios])
+    ax.set_yticks(range(len(scales)), [show(s) for s in scales])
+    ax.tick_params(length=0)
+    ax.grid(visible=False)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    ax.set_xlabel("mask ratio")
+    ax.set_ylabel("guidance scale")
+
+
+def draw_deletion(ax: Axes, marks: Marks, curves: Sequence[Mapping[str, Any]], look: Mapping[str, Look]) -> None:
+    """Mean probability of the true identity over the hidden share, one curve a method.
+
+    Intervals are bands: of all methods, or, where many would cover one another, of random patches alone.
+    """
+    for curve in curves:
+        own, method = look[curve["method"]], curve["method"]
+        shares = curve["shares"]
+        banded = len(curves) <= MOST_BANDS or method == "random_patches"
+        if banded and curve.get("prob_low") and curve.get("prob_high"):
+            band = ax.fill_between(shares, curve["prob_low"], curve["prob_high"], color=own.colour, alpha=0.13, lw=0)
+            marks.add(band, method=method)
+        (line,) = ax.plot(shares, curve["prob"], color=own.colour, linestyle=own.dash)
+        marks.add(line, method=method)
+        for share, prob in zip(shares, curve["prob"], strict=True):
+            (point,) = ax.plot([share], [prob], own.marker, color=own.colour, ms=3.5)
+            marks.add(point, method=method, tip=f"{method}\nhidden share {share:g}\nprobability {prob:.3f}")
+    ax.set_xlabel("hidden share")
+    ax.set_ylabel("probability of the true identity")
+    ax.set_xlim(left=0)
+    ax.set_ylim(bottom=0)
+
+
+def _ends(metric: Metric) -> tuple[float, float]:
+    """The interval, or the value twice where there is none."""
+    assert metric.value is not None  # noqa: S101  callers leave out what has no value
+    low, high = (metric.value if end is None else end for end in (metric.low, metric.high))
+    return low, high
+
+
+def _axis_label(name: str, verb: str) -> str:
+    described = describe(name)
+    return described.label + (f" ({described.better} {verb} more)" if described.better else "")

@@ -1,0 +1,210 @@
+"""One self-contained page: tables, charts, pictures and how each row was made."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from privacy_exp.evaluation.statistics import Metric
+from privacy_exp.report.charts import Chart
+from privacy_exp.report.collect import Cell, Study
+from privacy_exp.report.figures import MARKERS, Look
+from privacy_exp.report.metrics import as_text, describe
+from privacy_exp.report.pictures import COLUMNS, PER_FILE, Gallery
+from privacy_exp.report.ranking import Comparison
+from privacy_exp.report.sections import Section, show
+from privacy_exp.report.setting import question, run_facts, setting
+from privacy_exp.store.files import write_text
+
+GLYPHS = {
+    "o": "M6 2a4 4 0 1 0 0 8a4 4 0 1 0 0-8z",
+    "s": "M2.5 2.5h7v7h-7z",
+    "D": "M6 1l5 5l-5 5l-5-5z",
+    "^": "M6 1.5l5 9h-10z",
+    "v": "M6 10.5l5-9h-10z",
+    "P": "M4 1h4v3h3v4h-3v3h-4v-3h-3v-4h3z",
+    "X": "M3 1l3 3l3-3l2 2l-3 3l3 3l-2 2l-3-3l-3 3l-2-2l3-3l-3-3z",
+    "h": "M6 1l4.3 2.5v5l-4.3 2.5l-4.3-2.5v-5z",
+}
+"""Markers of the charts for the legend in the page: paths in 12 × 12."""
+assert set(GLYPHS) == set(MARKERS)  # noqa: S101  a marker without a glyph would leave a hole in the legend
+
+
+MOST_FIGURES = 20_000
+"""Of all rows together inside the page; beyond it the figures by attribute stand in table.csv alone."""
+
+
+@dataclass
+class View:
+    """What the page shows of one section.
+
+    Attributes:
+        section: its cells.
+        columns: headline metrics.
+        charts: drawn or not.
+        comparisons: paired tests.
+        best: rows that are ahead of their class.
+        gallery: pictures, or None.
+        why_no_gallery: the reason where there is none.
+    """
+
+    section: Section
+    columns: list[str]
+    charts: list[Chart]
+    comparisons: list[Comparison]
+    best: set[int]
+    gallery: Gallery | None
+    why_no_gallery: str
+
+
+def write_page(out: Path, title: str, study: Study, views: Sequence[View]) -> Path:
+    """Writes `index.html` and returns its path.
+
+    Args:
+        out: folder.
+        title: of the page.
+        study: what was found.
+        views: one a section.
+    """
+    environment = Environment(
+        loader=PackageLoader("privacy_exp.report"),
+        autoescape=select_autoescape(["html", "j2"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"show": show, "glyph": glyph}
+    sections = [_section(view, number) for number, view in enumerate(views)]
+    page = environment.get_template("page.html.j2").render(
+        title=title, study=study, sections=sections, data={"sections": [s["data"] for s in sections]}
+    )
+    write_text(out / "index.html", page)
+    return out / "index.html"
+
+
+def _section(view: View, number: int) -> dict[str, Any]:
+    section = view.section
+    rows = [
+        {
+            "index": index,
+            "cell": cell,
+            "axes": [(axis, axis.values[index]) for axis in section.axes],
+            "figures": [_figure(cell.metric(name), name) for name in view.columns],
+            "below_gate": below_gate(cell),
+            "best": index in view.best,
+            "label": section.label(index),
+        }
+        for index, cell in enumerate(section.cells)
+    ]
+    return {
+        "id": f"s{number}",
+        "section": section,
+        "question": question(section),
+        "setting": setting(section),
+        "facts": run_facts(section),
+        "columns": [describe(name) for name in view.columns],
+        "filters": [axis for axis in section.axes if 1 < len(axis.levels) <= 30],
+        "rows": rows,
+        "charts": [(chart, [Markup(svg) for svg in chart.svgs(f"s{number}")]) for chart in view.charts],  # noqa: S704
+        "comparisons": [_comparison(section, c) for c in view.comparisons],
+        "any_below_gate": any(row["below_gate"] for row in rows),
+        "gallery": view.gallery,
+        "why_no_gallery": view.why_no_gallery,
+        "data": _data(view),
+    }
+
+
+def _figure(metric: Metric, name: str) -> dict[str, Any]:
+    """One figure of the headline table; `bar` where it is a share and can be drawn as one."""
+    bar = None
+    if metric.value is not None and 0 <= metric.value <= 1 and name != "share_hidden":
+        low, high = (metric.value if end is None else end for end in (metric.low, metric.high))
+        bar = (metric.value, max(0.0, low), min(1.0, high))
+    text, _, interval = as_text(metric).partition(" [")
+    return {"metric": metric, "value": text, "interval": f"[{interval}" if interval else "", "bar": bar, "name": name}
+
+
+def _comparison(section: Section, found: Comparison) -> dict[str, Any]:
+    return {
+        "leader": section.label(found.leader),
+        "other": section.label(found.other),
+        **{k: getattr(found, k) for k in ("difference", "p", "p_holm", "p_mcnemar", "n", "identities", "reason")},
+    }
+
+
+def below_gate(cell: Cell) -> bool:
+    """Whether the recogniser's clean accuracy is below the floor, so that its privacy figures say little."""
+    return (cell.metric("fool_rate").reason or "").startswith("below_gate")
+
+
+def _data(view: View) -> dict[str, Any]:
+    """What the page's script needs: every metric for the details of a row, and the gallery."""
+    section = view.section
+    shown = [name for name in section.metrics if not name.startswith("by/")]
+    if len(section.metrics) * len(section.cells) <= MOST_FIGURES:
+        shown = section.metrics
+    cells = []
+    for index, cell in enumerate(section.cells):
+        cells.append(
+            {
+                "name": cell.name,
+                "label": section.label(index),
+                "axes": {axis.name: show(axis.values[index]) for axis in section.axes},
+                "below_gate": below_gate(cell),
+                "command": cell.command,
+                "warnings": list(cell.record.get("warnings", [])),
+                "metrics": [[as_text(m), m.n, m.reason] for m in map(cell.metric, shown)],
+            }
+        )
+    names = [[name, describe(name).label, describe(name).meaning] for name in shown]
+    return {"cells": cells, "metrics": names, "gallery": _gallery_data(view)}
+
+
+def _gallery_data(view: View) -> dict[str, Any] | None:
+    gallery = view.gallery
+    if gallery is None:
+        return None
+    tables = [cell.images for cell in view.section.cells]
+    people = sorted({str(name) for table in tables if table is not None for name in table["identity"]})
+    place = {image_id: tile for tile, image_id in enumerate(gallery.ids)}
+    cells = []
+    for table, sheets, missing in zip(tables, gallery.cells, gallery.missing, strict=True):
+        cells.append(None if table is None else sheets | {"faces": _faces(table, place, people), "missing": missing})
+    return {
+        "people": people,
+        "tile": gallery.tile,
+        "inline": gallery.inline,
+        "count": len(gallery.ids),
+        "columns": COLUMNS,
+        "perFile": PER_FILE,
+        "sheets": gallery.sheets,
+        "originals": gallery.originals,
+        "cells": cells,
+    }
+
+
+def _faces(table: pd.DataFrame, place: Mapping[str, int], people: Sequence[str]) -> list[list[int]]:
+    """For each face that has a tile: tile, true person, predicted before and after; -1 for a person without a name."""
+    names = dict(zip(table["label"], table["identity"].astype(str), strict=True))
+    number = {name: index for index, name in enumerate(people)}
+    label_to_person = {label: number[name] for label, name in names.items()}
+    rows = zip(table["image_id"], table["label"], table["pred"], table["pred_anonymized"], strict=True)
+    return [
+        [place[image_id], *(label_to_person.get(label, -1) for label in labels)]
+        for image_id, *labels in rows
+        if image_id in place
+    ]
+
+
+def glyph(look: Look) -> Markup:
+    """The marker of a method for the legend."""
+    from privacy_exp.report.figures import COLOURS
+
+    style = f"fill: var(--c{COLOURS.index(look.colour)})"
+    return Markup('<svg viewBox="0 0 12 12" aria-hidden="true"><path style="{}" d="{}"/></svg>').format(
+        style, GLYPHS[look.marker]
+    )

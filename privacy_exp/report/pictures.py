@@ -1,0 +1,182 @@
+"""Pictures of a report: sheets of small tiles, the first ones inside the page, the others beside it."""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from privacy_exp.report.collect import Cell
+from privacy_exp.report.sections import Section
+from privacy_exp.store.files import write_bytes
+from privacy_exp.store.run_folder import RunFolder
+
+COLUMNS = 12
+"""Tiles beside each other in a sheet."""
+
+PER_FILE = 144
+"""Tiles of a sheet beside the page."""
+
+LONGEST = 128
+"""Pixels of a tile's longer side; smaller pictures keep their size."""
+
+INLINE_BYTES = 2_600_000
+"""Of pictures inside the page, before base64 adds a third: the page stays below 5 MB."""
+
+
+@dataclass
+class Gallery:
+    """Pictures of one section.
+
+    Attributes:
+        ids: images in the order of the tiles, those inside the page first.
+        inline: how many of them stand inside the page.
+        tile: width and height in pixels.
+        sheets: data URLs, each once.
+        originals: sheets of the originals: index of the one inside the page, files beside it.
+        cells: for each cell the same for `masks` and `results`.
+        missing: for each cell the tiles whose picture is missing.
+    """
+
+    ids: list[str]
+    inline: int
+    tile: tuple[int, int]
+    sheets: list[str] = field(default_factory=list)
+    originals: dict[str, Any] = field(default_factory=dict)
+    cells: list[dict[str, Any]] = field(default_factory=list)
+    missing: list[list[int]] = field(default_factory=list)
+
+
+def make_gallery(section: Section, out: Path, inline: int, most: int | None, problems: list[str]) -> Gallery | None:
+    """Cuts the pictures of a section's cells into sheets and writes those that stand beside the page.
+
+    Args:
+        section: whose cells; those without `images.parquet` have no pictures.
+        out: folder of the page; takes `sprites/`.
+        inline: pictures a cell inside the page, at most; fewer where they would make it too large.
+        most: pictures a cell at all; None takes all.
+        problems: takes a sentence for each cell with missing pictures.
+
+    Returns:
+        None where no cell has pictures.
+    """
+    ids = spread([str(i) for cell in section.cells if cell.images is not None for i in cell.images["image_id"]], inline)
+    ids = ids[:most]
+    listings = [_listings(cell, problems) for cell in section.cells]
+    first = next((path for listing in listings for kind in listing.values() for path in kind.values()), None)
+    if not ids or first is None:
+        return None
+    gallery = Gallery(ids, 0, _tile_size(first))
+    gallery.inline = min(inline, len(ids), _affordable(gallery, listings, inline))
+    sheets = _Sheets(gallery, out)
+    everyones = {i: path for listing in reversed(listings) for i, path in listing.get("original", {}).items()}
+    gallery.originals, _ = sheets.cut(everyones, masks=False)
+    for cell, listing in zip(section.cells, listings, strict=True):
+        results, missing = sheets.cut(listing.get("results", {}), masks=False)
+        masks, missing_masks = sheets.cut(listing.get("masks", {}), masks=True)
+        gallery.cells.append({"results": results, "masks": masks})
+        own = set() if cell.images is None else set(cell.images["image_id"])
+        gone = sorted({tile for tile in {*missing, *missing_masks} if ids[tile] in own})
+        gallery.missing.append(gone)
+        if gone:
+            problems.append(f"{cell.name}: {len(gone)} pictures are missing or unreadable, such as {ids[gone[0]]}.")
+    return gallery
+
+
+def spread(ids: Sequence[str], first: int) -> list[str]:
+    """Each id once, in order, but with `first` of them taken at even distances and put in front: of many people."""
+    unique = list(dict.fromkeys(ids))
+    if len(unique) <= first or first < 1:
+        return unique
+    picked = [unique[round(k * (len(unique) - 1) / max(1, first - 1))] for k in range(first)]
+    chosen = set(picked)
+    return [*dict.fromkeys(picked), *(i for i in unique if i not in chosen)]
+
+
+def _listings(cell: Cell, problems: list[str]) -> dict[str, dict[str, Path]]:
+    found: dict[str, dict[str, Path]] = {}
+    if cell.images is None:
+        return found
+    for kind in ("original", "masks", "results"):
+        try:
+            found[kind] = {image_id: path for image_id, (path, _) in RunFolder(cell.folder).list(kind).items()}
+        except (FileNotFoundError, ValueError) as error:
+            problems.append(f"{cell.name}: {error}")
+    return found
+
+
+def _tile_size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        scale = min(1.0, LONGEST / max(image.size))
+        return max(1, round(image.width * scale)), max(1, round(image.height * scale))
+
+
+def _affordable(gallery: Gallery, listings: Sequence[Mapping[str, Mapping[str, Path]]], inline: int) -> int:
+    """How many pictures a cell fit into the page, by the size of the first cell that has some."""
+    sample = next(listing for listing in listings if listing)
+    ids = gallery.ids[:inline]
+    one = sum(len(_encode(_sheet(gallery.tile, [sample[k].get(i) for i in ids])[0], k == "masks")) for k in sample)
+    return int(INLINE_BYTES * len(ids) / max(1, one * len(listings)))
+
+
+class _Sheets:
+    """Cuts tiles into sheets; equal sheets are kept once: guidance does not change a mask."""
+
+    def __init__(self, gallery: Gallery, out: Path) -> None:
+        self.gallery = gallery
+        self.out = out
+        self.known: dict[str, int] = {}
+
+    def cut(self, paths: Mapping[str, Path], masks: bool) -> tuple[dict[str, Any], list[int]]:
+        """One sheet inside the page, the rest beside it; and the tiles that are missing."""
+        ids, inline = self.gallery.ids, self.gallery.inline
+        image, missing = _sheet(self.gallery.tile, [paths.get(i) for i in ids[:inline]])
+        content = _encode(image, masks)
+        key = hashlib.sha256(content).hexdigest()[:16]
+        if key not in self.known:
+            self.known[key] = len(self.gallery.sheets)
+            kind = "png" if masks else "webp"
+            self.gallery.sheets.append(f"data:image/{kind};base64,{base64.b64encode(content).decode()}")
+        files = []
+        for start in range(inline, len(ids), PER_FILE):
+            image, gone = _sheet(self.gallery.tile, [paths.get(i) for i in ids[start : start + PER_FILE]])
+            missing += [start + tile for tile in gone]
+            files.append(self._beside(_encode(image, masks), "png" if masks else "webp"))
+        return {"sheet": self.known[key], "files": files}, missing
+
+    def _beside(self, content: bytes, kind: str) -> str:
+        name = f"sprites/{hashlib.sha256(content).hexdigest()[:16]}.{kind}"
+        if not (self.out / name).is_file():
+            write_bytes(self.out / name, content)
+        return name
+
+
+def _sheet(tile: tuple[int, int], paths: Sequence[Path | None]) -> tuple[Image.Image, list[int]]:
+    width, height = tile
+    rows = max(1, -(-len(paths) // COLUMNS))
+    sheet = Image.new("RGB", (COLUMNS * width, rows * height))
+    missing = []
+    for number, path in enumerate(paths):
+        try:
+            if path is None:
+                raise FileNotFoundError
+            with Image.open(path) as image:
+                small = image.convert("RGB").resize(tile, Image.Resampling.LANCZOS, reducing_gap=2)
+        except (UnidentifiedImageError, OSError):
+            missing.append(number)
+            continue
+        sheet.paste(small, (number % COLUMNS * width, number // COLUMNS * height))
+    return sheet, missing
+
+
+def _encode(image: Image.Image, masks: bool) -> bytes:
+    buffer = BytesIO()
+    if masks:
+        image.convert("L").point(lambda level: 255 * (level >= 128)).convert("1").save(buffer, "PNG", optimize=True)
+    else:
+        image.save(buffer, "WEBP", quality=80, method=4)
+    return buffer.getvalue()

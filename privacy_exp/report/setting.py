@@ -1,0 +1,87 @@
+"""What was asked and how it was run, in plain words and facts."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from privacy_exp.report.sections import Section, show
+
+
+def question(section: Section) -> str:
+    """The question that the sweep answers, in one or two sentences."""
+    cell = section.cells[0]
+    parts = [_count(len(axis.levels), axis.label) for axis in section.axes if len(axis.levels) > 1]
+    people = {int(c.images["label"].nunique()) for c in section.cells if c.images is not None}
+    photos = sorted({int(c.record["n"]) for c in section.cells})
+    who = f"{_range(photos)} photos" + (f" of {_range(sorted(people))} people" if people else "")
+    painters = _names(c.record["choices"].get("inpainting") for c in section.cells)
+    nets = _names(c.record["choices"].get("recognition") for c in section.cells)
+    compared = f"Compared are {' × '.join(parts)}: {len(section.cells)} cells." if parts else "One cell."
+    return (
+        f"How well does hiding parts of a face and repainting them with {painters} protect {who} "
+        f"({cell.record['choices'].get('data')}) from recognition by {nets}? {compared}"
+    )
+
+
+def setting(section: Section) -> list[tuple[str, str]]:
+    """What every cell has in common and by what they differ: term and description."""
+    first = section.cells[0]
+    facts = [
+        ("data", _names(c.record["choices"].get("data") for c in section.cells)),
+        ("recogniser", _names(c.record["choices"].get("recognition") for c in section.cells)),
+        ("inpainting", _names(c.record["choices"].get("inpainting") for c in section.cells)),
+    ]
+    facts += [(axis.label, ", ".join(show(level) for level in axis.levels)) for axis in section.axes]
+    observers = sorted({", ".join(c.observers) or "none" for c in section.cells})
+    facts.append(("observers", " | ".join(observers)))
+    floor = first.get("evaluation.floor")
+    facts.append(("gate", f"clean accuracy of at least {floor:g}" if isinstance(floor, float) else "not recorded"))
+    for key, label in (("inpainting.num_inference_steps", "steps"), ("inpainting.prompt", "prompt")):
+        values = {show(c.get(key)) for c in section.cells}
+        if values != {"–"}:
+            facts.append((label, ", ".join(sorted(values))))
+    guidance = {c.record.get("details", {}).get("guidance") for c in section.cells} - {None}
+    if guidance:
+        facts.append(("guidance is", ", ".join(sorted(guidance))))
+    return list(dict(facts).items())
+
+
+def run_facts(section: Section) -> dict[str, Any]:
+    """Versions, devices, seeds, durations and warnings of all cells.
+
+    Returns:
+        `versions`: library to the versions that occur; `facts`: term and description; `warnings`: text to how many
+        cells gave it.
+    """
+    versions: dict[str, set[str]] = {}
+    warnings: dict[str, int] = {}
+    spent = dict.fromkeys(("fit_s", "mask_s", "inpaint_s", "evaluate_s"), 0.0)
+    for cell in section.cells:
+        for library, version in cell.record.get("versions", {}).items():
+            versions.setdefault(library, set()).add(str(version))
+        for warning in dict.fromkeys(cell.record.get("warnings", [])):
+            warnings[warning] = warnings.get(warning, 0) + 1
+        for stage in spent:
+            spent[stage] += float(cell.record.get("timing", {}).get(stage) or 0.0)
+    words = {"fit_s": "fits", "mask_s": "masks", "inpaint_s": "repainting", "evaluate_s": "scoring"}
+    facts = [(words[stage], f"{seconds:.1f} s in all") for stage, seconds in spent.items()]
+    facts.append(("devices", _names(c.record.get("device") for c in section.cells)))
+    facts.append(("seeds", _names(c.record.get("seed") for c in section.cells)))
+    facts.append(("record schema", _names(c.record["schema"] for c in section.cells)))
+    return {
+        "versions": [(library, ", ".join(sorted(found))) for library, found in versions.items()],
+        "facts": facts,
+        "warnings": sorted(warnings.items()),
+    }
+
+
+def _names(values: Iterable[Any]) -> str:
+    return ", ".join(dict.fromkeys(", ".join(map(str, v)) if isinstance(v, list) else str(v) for v in values))
+
+
+def _range(numbers: list[int]) -> str:
+    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+
+
+def _count(number: int, label: str) -> str:
+    plural = {"guidance": "guidance scales", "ratio": "mask ratios", "method": "masking methods"}
+    return f"{number} {plural.get(label, f'values of {label}')}"

@@ -1,0 +1,126 @@
+"""The headline table for papers and programs: csv, parquet, LaTeX, Markdown and the terminal."""
+
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from privacy_exp.report.metrics import as_text, describe
+from privacy_exp.report.ranking import Comparison
+from privacy_exp.report.sections import Section, show
+from privacy_exp.store.files import atomic_file, write_text
+
+FOOTNOTE = (
+    "95 % intervals over people in brackets; ! flagged, see the reason in table.csv; – no value; * best of its class"
+)
+
+
+def full_table(sections: Sequence[Section], best: Sequence[set[int]]) -> pd.DataFrame:
+    """A row a cell with everything that the records hold: axes, and five columns a metric.
+
+    Args:
+        sections: of the report.
+        best: for each section, the rows that are ahead of their class.
+    """
+    rows = []
+    for section, leaders in zip(sections, best, strict=True):
+        for index, cell in enumerate(section.cells):
+            row = {"section": section.title, "cell": cell.name, **section.row(index), "n": cell.record["n"]}
+            for name in section.metrics:
+                metric = cell.metric(name)
+                parts = {"": metric.value, "/low": metric.low, "/high": metric.high, "/n": metric.n}
+                row |= {f"{name}{suffix}": value for suffix, value in parts.items()}
+                row[f"{name}/reason"] = metric.reason
+            rows.append(row | {"best": index in leaders, "command": cell.command})
+    return pd.DataFrame(rows)
+
+
+def headline_frame(section: Section, columns: Sequence[str], best: set[int]) -> pd.DataFrame:
+    """The headline table as text: axes, then value and interval of each column.
+
+    Args:
+        section: whose table.
+        columns: metrics.
+        best: rows that are ahead of their class: marked in the fool rate.
+    """
+    frame = pd.DataFrame({axis.label: [show(v) for v in axis.values] for axis in section.axes})
+    for name in columns:
+        texts = [as_text(cell.metric(name)) for cell in section.cells]
+        if name == "fool_rate":
+            texts = [f"{text} *" if index in best else text for index, text in enumerate(texts)]
+        frame[describe(name).label] = texts
+    return frame
+
+
+def write_tables(
+    out: Path, sections: Sequence[Section], columns: Sequence[list[str]], best: Sequence[set[int]]
+) -> None:
+    """Writes `table.csv`, `table.parquet`, `table.tex` and `table.md`.
+
+    Args:
+        out: folder.
+        sections: of the report.
+        columns: headline metrics of each section.
+        best: rows of each section that are ahead of their class.
+    """
+    full = full_table(sections, best)
+    with atomic_file(out / "table.csv") as temporary:
+        full.to_csv(temporary, index=False)
+    with atomic_file(out / "table.parquet") as temporary:
+        _storable(full).to_parquet(temporary, engine="pyarrow", index=False)
+    frames = [headline_frame(*each) for each in zip(sections, columns, best, strict=True)]
+    write_text(out / "table.tex", "\n".join(_latex(s.title, f) for s, f in zip(sections, frames, strict=True)))
+    write_text(out / "table.md", "\n".join(_markdown(s.title, f) for s, f in zip(sections, frames, strict=True)))
+
+
+def _storable(frame: pd.DataFrame) -> pd.DataFrame:
+    """Columns of mixed types (a ratio and "auto") as text: a parquet column has one type."""
+    mixed = [name for name in frame if frame[name].dropna().map(type).nunique() > 1]
+    return frame.assign(**{name: frame[name].map(show) for name in mixed})
+
+
+def _latex(title: str, frame: pd.DataFrame) -> str:
+    """A booktabs table with its caption."""
+    text = frame.to_latex(index=False, escape=True, caption=f"{title}. {FOOTNOTE}.".replace("%", "\\%"))
+    return f"% needs \\usepackage{{booktabs}}\n{text}"
+
+
+def _markdown(title: str, frame: pd.DataFrame) -> str:
+    rows = [list(frame.columns), ["---"] * len(frame.columns), *frame.values.tolist()]
+    lines = ["| " + " | ".join(str(value).replace("|", "\\|") for value in row) + " |" for row in rows]
+    return f"**{title}**\n\n" + "\n".join(lines) + f"\n\n{FOOTNOTE}.\n"
+
+
+def terminal_table(section: Section, frame: pd.DataFrame) -> str:
+    """The headline table for the terminal.
+
+    Args:
+        section: whose table.
+        frame: from `headline_frame`.
+    """
+    table = Table(title=f"{section.title} · {len(section.cells)} cells", caption=FOOTNOTE)
+    for number, name in enumerate(frame.columns):
+        table.add_column(name, justify="left" if number == 0 else "right", no_wrap=number == 0)
+    for row in frame.values.tolist():
+        table.add_row(*(str(value).replace("[", "\\[") for value in row))
+    text = StringIO()
+    Console(file=text, width=max(100, 24 * len(frame.columns))).print(table)
+    return text.getvalue()
+
+
+def comparison_frame(section: Section, comparisons: Sequence[Comparison]) -> pd.DataFrame:
+    """What the paired tests said, a row a pair.
+
+    Args:
+        section: whose cells.
+        comparisons: from `compare`.
+    """
+    columns = ["difference", "p", "p_holm", "p_mcnemar", "n", "identities", "reason"]
+    rows = [
+        {"leader": section.label(c.leader), "other": section.label(c.other)} | {k: getattr(c, k) for k in columns}
+        for c in comparisons
+    ]
+    return pd.DataFrame(rows, columns=["leader", "other", *columns])

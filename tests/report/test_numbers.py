@@ -1,0 +1,103 @@
+"""The page and the tables say what the records say; they are read by parsers that know nothing of the package."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+NUMBER = r"-?\d+\.\d+"
+LABELS = {"accuracy": "clean accuracy", "fool_rate": "fool rate", "worst_observer": "strongest observer"}
+LABELS["utility/ssim"] = "ssim"
+
+
+def records(sweep: Path) -> dict[tuple, dict]:
+    """(method, ratio, guidance) to metrics, straight from the files."""
+    found = {}
+    for path in sweep.glob("*/record.json"):
+        record = json.loads(path.read_text())
+        key = (record["choices"]["masking"], record["mask_ratio"], record["config"]["inpainting"]["guidance_scale"])
+        found[key] = record["metrics"]
+    return found
+
+
+def check(found: dict[tuple, dict[str, str]], sweep: Path) -> None:
+    """Compares texts such as `0.792 [0.701, 0.861]` with the records, to the last digit shown."""
+    truth = records(sweep)
+    assert set(found) == set(truth)
+    for key, texts in found.items():
+        for name, label in LABELS.items():
+            metric = truth[key][name]
+            numbers = [float(number) for number in re.findall(NUMBER, texts[label])]
+            if len(numbers) == 1:  # the interval is narrower than the last digit shown
+                numbers *= 3
+            assert numbers == pytest.approx([metric["value"], metric["low"], metric["high"]], abs=0.00051), (key, name)
+
+
+def by_axes(rows: list[list[str]]) -> dict[tuple, dict[str, str]]:
+    head, *body = ([value.strip() for value in row] for row in rows)
+    return {(r[0], float(r[1]), float(r[2])): dict(zip(head, r, strict=True)) for r in body}
+
+
+def test_csv_and_parquet_hold_every_figure_exactly(report, sweep):
+    truth = records(sweep)
+    with (report / "table.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    table = pd.read_parquet(report / "table.parquet").to_dict("records")
+    assert len(rows) == len(table) == len(truth) == 27
+    for row, same in zip(rows, table, strict=True):
+        metrics = truth[row["masking"], float(row["mask_ratio"]), float(row["inpainting.guidance_scale"])]
+        for name, metric in metrics.items():
+            for part in ("value", "low", "high", "n"):
+                column = name if part == "value" else f"{name}/{part}"
+                if metric[part] is None:
+                    assert row[column] == ""
+                    assert pd.isna(same[column])
+                else:
+                    assert float(row[column]) == same[column] == metric[part]
+            assert (row[f"{name}/reason"] or None) == metric.get("reason")
+
+
+def test_markdown(report, sweep):
+    lines = [
+        line for line in (report / "table.md").read_text().splitlines() if line.startswith("|") and "---" not in line
+    ]
+    check(by_axes([line.strip("|").split(" | ") for line in lines]), sweep)
+
+
+def test_latex(report, sweep):
+    text = (report / "table.tex").read_text()
+    assert all(rule in text for rule in ("\\toprule", "\\midrule", "\\bottomrule"))
+    rows = [line.rstrip("\\ ").replace("\\_", "_").split(" & ") for line in text.splitlines() if " & " in line]
+    check(by_axes(rows), sweep)
+
+
+def test_the_rendered_page(open_page, report, sweep):
+    page = open_page(report)
+    rows = page.locator(".results").evaluate("""table => [...table.rows].map(
+      row => [...row.cells].map(cell => cell.innerText.replaceAll("\\n", " ")))""")
+    check(by_axes(rows), sweep)
+
+
+def test_the_terminal(two_cells, tmp_path, capsys):
+    from privacy_exp.report.build import Options, build
+
+    build([two_cells], tmp_path, Options())
+    printed = capsys.readouterr().out
+    for metrics in records(two_cells).values():
+        assert f"{metrics['fool_rate']['value']:.3f}" in printed
+    assert str(tmp_path / "index.html") in printed
+
+
+def test_charts_stand_where_the_records_say(report, sweep):
+    """The points of the fool rate's chart, read back from the file for papers."""
+    rows = pd.read_csv(report / "table.csv")
+    svg = (report / "figures" / "fool_rate_over_ratio.svg").read_text()
+    assert len(rows) == 27
+    for text in ("grad_cam", "mask ratio (share of the frame)", "guidance 7.5"):
+        assert text in svg
+    for name in ("plane", "fool_rate_over_ratio", "guidance_and_ratio"):
+        for kind in ("png", "pdf", "svg"):
+            assert (report / "figures" / f"{name}.{kind}").stat().st_size > 2000
