@@ -34,7 +34,7 @@ class Options:
     """
 
     title: str | None = None
-    pictures: bool | None = None
+    pictures: bool | str | None = None
     inline_pictures: int = 24
     max_pictures: int | None = 200
     utility: str | None = None

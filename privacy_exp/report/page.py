@@ -18,6 +18,7 @@ from privacy_exp.report.pictures import COLUMNS, PER_FILE, Gallery
 from privacy_exp.report.ranking import Comparison
 from privacy_exp.report.sections import Section, show
 from privacy_exp.report.setting import question, run_facts, setting
+from privacy_exp.report.tables import comparison_frame
 from privacy_exp.store.files import write_text
 
 GLYPHS = {
@@ -110,7 +111,7 @@ def _section(view: View, number: int) -> dict[str, Any]:
         "filters": [axis for axis in section.axes if 1 < len(axis.levels) <= 30],
         "rows": rows,
         "charts": [(chart, [Markup(svg) for svg in chart.svgs(f"s{number}")]) for chart in view.charts],  # noqa: S704
-        "comparisons": [_comparison(section, c) for c in view.comparisons],
+        "comparisons": comparison_frame(section, view.comparisons).to_dict("records"),
         "any_below_gate": any(row["below_gate"] for row in rows),
         "gallery": view.gallery,
         "why_no_gallery": view.why_no_gallery,
@@ -126,14 +127,6 @@ def _figure(metric: Metric, name: str) -> dict[str, Any]:
         bar = (metric.value, max(0.0, low), min(1.0, high))
     text, _, interval = as_text(metric).partition(" [")
     return {"metric": metric, "value": text, "interval": f"[{interval}" if interval else "", "bar": bar, "name": name}
-
-
-def _comparison(section: Section, found: Comparison) -> dict[str, Any]:
-    return {
-        "leader": section.label(found.leader),
-        "other": section.label(found.other),
-        **{k: getattr(found, k) for k in ("difference", "p", "p_holm", "p_mcnemar", "n", "identities", "reason")},
-    }
 
 
 def below_gate(cell: Cell) -> bool:

@@ -1,49 +1,39 @@
 """Which differences are differences: paired tests between methods, and the Pareto front."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
 
-from privacy_exp.evaluation.resampling import FEWEST_IDENTITIES
-from privacy_exp.evaluation.statistics import exact_mcnemar, holm, sign_flip_test
+from privacy_exp.evaluation.paired import Difference, paired_difference
+from privacy_exp.evaluation.statistics import exact_mcnemar, holm
 from privacy_exp.report.collect import Cell
+from privacy_exp.report.comparison import ALPHA
 from privacy_exp.report.metrics import describe
 from privacy_exp.report.sections import Section, data_key
 from privacy_exp.store.keys import content_key
 
-ALPHA = 0.05
-"""A difference is called one below this corrected p."""
-
 
 @dataclass(frozen=True)
 class Comparison:
-    """The leader of a class against one of the others, on the same photos.
+    """The leader of a class against one of the others, on the photos that were recognised before in both.
 
     Attributes:
         leader: index of the cell with the highest fool rate.
         other: index of a cell of the same class.
-        difference: of their fool rates over the photos that were recognised before.
-        p: sign-flip permutation by identity, or None where there is no test.
-        p_holm: corrected for every pair of every class of the section.
-        p_mcnemar: exact McNemar over photos, printed beside: it takes photos for the sample.
-        n: photos that both have and that were recognised before.
-        identities: people on them.
-        reason: why there is no test.
+        difference: of their fool rates: interval and sign-flip test by identity.
+        p_holm: its p value, corrected for every pair of every class of the section; None where nothing was tested.
+        p_mcnemar: exact McNemar, printed beside: it takes photos for the sample.
     """
 
     leader: int
     other: int
-    difference: float | None
-    p: float | None
+    difference: Difference
     p_holm: float | None
     p_mcnemar: float | None
-    n: int
-    identities: int
-    reason: str | None
 
 
 def classes(section: Section) -> list[list[int]]:
@@ -73,30 +63,29 @@ def compare(section: Section) -> list[Comparison]:
     for group in groups:
         leader = max(group, key=lambda index: section.cells[index].metric("fool_rate").value or 0.0)
         drafts += [_test(section.cells, leader, other) for other in group if other != leader]
-    tested = [draft.p for draft in drafts if draft.p is not None]
+    tested = [draft.difference.p for draft in drafts if draft.difference.p is not None]
     pairs = sum(len(list(combinations(group, 2))) for group in groups) - (len(drafts) - len(tested))
-    corrected = iter(holm([*tested, *[1.0] * (pairs - len(tested))])) if tested else iter(())
-    return [d if d.p is None else Comparison(**{**vars(d), "p_holm": next(corrected)}) for d in drafts]
+    corrected = iter(holm([*tested, *[1.0] * (pairs - len(tested))]))
+    return [d if d.difference.p is None else replace(d, p_holm=next(corrected)) for d in drafts]
 
 
 def best(comparisons: Sequence[Comparison]) -> set[int]:
     """Leaders that are ahead of every other cell of their class by the corrected test."""
     leaders = {comparison.leader for comparison in comparisons}
-    beaten = {c.leader for c in comparisons if c.p_holm is None or c.p_holm >= ALPHA or not (c.difference or 0) > 0}
-    return leaders - beaten
+    return leaders - {c.leader for c in comparisons if not is_ahead(c)}
+
+
+def is_ahead(comparison: Comparison) -> bool:
+    """Whether the leader's fool rate is higher by the corrected test."""
+    p, value = comparison.p_holm, comparison.difference.value
+    return p is not None and value is not None and p < ALPHA and value > 0
 
 
 def _test(cells: Sequence[Cell], leader: int, other: int) -> Comparison:
     ours, theirs, people = paired_outcomes(cells[leader], cells[other])
-    n, identities = len(ours), len(np.unique(people))
-    if n == 0:
-        return Comparison(leader, other, None, None, None, None, 0, 0, "no photo was recognised before in both")
-    difference = float(np.mean(ours) - np.mean(theirs))
-    if identities < FEWEST_IDENTITIES:
-        reason = f"{identities} people; a test takes {FEWEST_IDENTITIES}"
-        return Comparison(leader, other, difference, None, None, None, n, identities, reason)
-    p = sign_flip_test(ours, theirs, people)
-    return Comparison(leader, other, difference, p, None, exact_mcnemar(ours, theirs), n, identities, None)
+    columns = [np.stack([outcomes, np.ones(len(outcomes))]).astype(np.float64) for outcomes in (ours, theirs)]
+    difference = paired_difference(columns[0], columns[1], people)
+    return Comparison(leader, other, difference, None, exact_mcnemar(ours, theirs) if len(ours) else None)
 
 
 def paired_outcomes(

@@ -118,9 +118,11 @@ def comparison_frame(section: Section, comparisons: Sequence[Comparison]) -> pd.
         section: whose cells.
         comparisons: from `compare`.
     """
-    columns = ["difference", "p", "p_holm", "p_mcnemar", "n", "identities", "reason"]
+    names = ["value", "low", "high", "detectable", "p", "n", "identities", "reason"]
     rows = [
-        {"leader": section.label(c.leader), "other": section.label(c.other)} | {k: getattr(c, k) for k in columns}
+        {"leader": section.label(c.leader), "other": section.label(c.other)}
+        | {name: getattr(c.difference, name) for name in names}
+        | {"p_holm": c.p_holm, "p_mcnemar": c.p_mcnemar}
         for c in comparisons
     ]
-    return pd.DataFrame(rows, columns=["leader", "other", *columns])
+    return pd.DataFrame(rows, columns=["leader", "other", *names, "p_holm", "p_mcnemar"], dtype=object)

@@ -32,13 +32,13 @@ def test_leaders_are_tested_on_the_same_photos_and_corrected_for_every_pair(stud
     found = compare(study)
     assert len(found) == 9 * 2, "nine classes of three methods: the leader against two others"
     pairs = 9 * 3
-    reference = multipletests([c.p for c in found] + [1.0] * (pairs - len(found)), method="holm")[1]
+    reference = multipletests([c.difference.p for c in found] + [1.0] * (pairs - len(found)), method="holm")[1]
     np.testing.assert_allclose([c.p_holm for c in found], reference[: len(found)])
     for comparison in found:
         leader, other = (fooled(study.cells[index]) for index in (comparison.leader, comparison.other))
-        assert comparison.n == len(leader)
-        assert comparison.identities == 24
-        assert comparison.difference == pytest.approx(leader.mean() - other.mean())
+        assert comparison.difference.n == len(leader)
+        assert comparison.difference.identities == 24
+        assert comparison.difference.value == pytest.approx(leader.mean() - other.mean())
         table = [[np.sum(leader & other), np.sum(leader & ~other)], [np.sum(~leader & other), np.sum(~leader & ~other)]]
         assert comparison.p_mcnemar == pytest.approx(mcnemar(table, exact=True).pvalue)
         assert study.row(comparison.leader)["mask_ratio"] == study.row(comparison.other)["mask_ratio"]
@@ -50,22 +50,22 @@ def test_only_who_beats_all_of_its_class_is_best(study):
     assert marked, "the sample has a method that is far ahead at large ratios"
     for leader in {comparison.leader for comparison in found}:
         own = [c for c in found if c.leader == leader]
-        assert (leader in marked) == all(c.p_holm < 0.05 and c.difference > 0 for c in own)
+        assert (leader in marked) == all(c.p_holm < 0.05 and c.difference.value > 0 for c in own)
     assert {study.cells[index].method for index in marked} == {"grad_cam"}
 
 
 def test_equal_methods_are_not_told_apart(tmp_path):
     equal = section(tmp_path / "study", methods=("a", "b"), ratios=(0.25,), scales=(1.0,))
     (comparison,) = compare(equal)
-    assert comparison.difference == 0
-    assert comparison.p == 1
+    assert comparison.difference.value == 0
+    assert comparison.difference.p == 1
     assert best([comparison]) == set()
 
 
 def test_too_few_people_are_not_tested(tmp_path):
     few = section(tmp_path / "study", people=19, ratios=(0.5,), scales=(7.5,))
-    assert {c.p for c in compare(few)} == {None}
-    assert all("19 people" in c.reason for c in compare(few))
+    assert {c.difference.p for c in compare(few)} == {None}
+    assert all("19 identities" in c.difference.reason for c in compare(few))
     assert best(compare(few)) == set()
 
 
