@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from privacy_exp.report.build import Options, build
-from report.sample import Sample, make_sweep
+from tests.report.sample import Sample, make_sweep
 
 FLAGS = [
     "--no-sandbox",

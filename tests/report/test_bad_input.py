@@ -9,7 +9,7 @@ import pytest
 
 from privacy_exp.report.build import Options, build
 from privacy_exp.report.collect import collect
-from report.sample import Sample, edit_record, make_sweep
+from tests.report.sample import Sample, edit_record, make_sweep
 
 
 def metrics(folder: Path) -> dict:

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from privacy_exp.report.build import Options, build
-from report.sample import Sample, make_sweep
+from tests.report.sample import Sample, make_sweep
 
 
 def column(page, number: int) -> list[str]:

@@ -8,7 +8,7 @@ from statsmodels.stats.multitest import multipletests
 from privacy_exp.report.collect import collect
 from privacy_exp.report.ranking import best, compare, pareto_front
 from privacy_exp.report.sections import sections
-from report.sample import Sample, edit_record, make_sweep
+from tests.report.sample import Sample, edit_record, make_sweep
 
 
 def section(folder, **sample):
