@@ -30,7 +30,16 @@ from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Photo,
 from privacy_exp.seeds import generator
 from privacy_exp.types import Faces
 
-__all__ = ["CELEBA_TEMPLATE", "BadDataError", "BadImageError", "Examined", "FaceData", "Photo", "safe_id"]
+__all__ = [
+    "CELEBA_TEMPLATE",
+    "BadDataError",
+    "BadImageError",
+    "Examined",
+    "FaceData",
+    "Photo",
+    "celeba_template",
+    "safe_id",
+]
 
 CELEBA_TEMPLATE = ((69.5, 111.0), (108.0, 111.0), (88.5, 134.5), (72.5, 152.5), (105.5, 152.5))
 """The five points that CelebA's 178x218 frames are aligned to, in pixels."""
@@ -285,8 +294,7 @@ class FaceData(LightningDataModule, ABC):
         points = [photo.landmarks for photo in self.photos["train"] or self.photos["test"] if photo.landmarks]
         if points:
             return torch.tensor(points).double().mean(dim=0).float()
-        height, width = self.image_size
-        return torch.tensor(CELEBA_TEMPLATE) * torch.tensor([width / 178, height / 218])
+        return celeba_template(*self.image_size)
 
     def digest(self) -> str:
         """Hash of the split, the labels, landmarks, attributes, the photos' content and size; independent of paths."""
@@ -300,3 +308,8 @@ class FaceData(LightningDataModule, ABC):
                 row = (part, p.id, p.identity, self._examined[p.id].content, p.landmarks, known)
                 total.update(json.dumps(row).encode())
         return total.hexdigest()
+
+
+def celeba_template(height: int, width: int) -> Float[Tensor, "5 2"]:
+    """CelebA's five points scaled to a frame, in pixels: the guess where nothing better is known."""
+    return torch.tensor(CELEBA_TEMPLATE) * torch.tensor([width / 178, height / 218])

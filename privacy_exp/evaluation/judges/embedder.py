@@ -1,0 +1,149 @@
+"""What a judge looks through: a face embedder, its alignment, and how pictures are embedded in batches."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from PIL import Image
+from torch import Tensor
+
+from privacy_exp.data.base import celeba_template
+from privacy_exp.evaluation.detection import detect_faces
+from privacy_exp.evaluation.measure import Scene
+from privacy_exp.store.run_folder import RunFolder
+from privacy_exp.types import Embeddings, Images, Landmarks
+
+Array = np.ndarray
+
+
+class Embedder(ABC):
+    """A face embedder. It aligns and normalises inside, as its makers did.
+
+    Attributes:
+        face_points: where faces lie on the data's frames, five points in pixels; known after `fit`.
+        device: what it runs on.
+    """
+
+    parts_seen: ClassVar[tuple[str, ...]] = ()
+    """Parts of the run's data that it was trained on: no threshold comes from them."""
+
+    aligns: ClassVar[bool] = True
+    """Whether it uses landmarks at all; where not, nothing is detected."""
+
+    face_points: Tensor | None = None
+    device: torch.device = torch.device("cpu")
+
+    def fit(self, scene: Scene) -> None:
+        """Learns from the run what it needs: where faces lie, and people, where it does not come trained."""
+        self.face_points = frame_template(scene)
+        self.device = scene.device
+
+    @abstractmethod
+    def fields(self) -> dict[str, Any]:
+        """All that its embeddings depend on, as plain values; files by the hash of their bytes."""
+
+    @abstractmethod
+    def prepare(self, images: Images, landmarks: Landmarks) -> Tensor:
+        """Aligned and normalised crops.
+
+        Args:
+            images: RGB in [0, 1].
+            landmarks: five points a face, in pixels of `images`.
+        """
+
+    @abstractmethod
+    def features(self, crops: Tensor) -> Float[Tensor, "n d"]:
+        """The network's output for prepared crops, of any length."""
+
+    def embed(self, images: Images) -> Embeddings:
+        """Unit embeddings of pictures, each aligned by its own detection, else by the template; after `fit`.
+
+        Args:
+            images: RGB in [0, 1]; rows of NaN come back where embedding fails.
+        """
+        return torch.from_numpy(embed_batches(self, [images]).vectors).to(images.device)
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Pictures as an embedder sees them.
+
+    Attributes:
+        vectors: rows of unit norm; NaN rows where embedding failed (not finite, or of no length).
+        detected: whether the face was aligned by its own detection; otherwise by the data's template.
+    """
+
+    vectors: Float[Array, "n d"]
+    detected: Bool[Array, " n"]
+
+    @property
+    def failed(self) -> Bool[Array, " n"]:
+        """Which pictures could not be embedded."""
+        return np.isnan(self.vectors).any(1)
+
+
+@torch.inference_mode()
+def embed_batches(
+    embedder: Embedder,
+    batches: Iterable[Images],
+    detect: bool = True,
+) -> Embedded:
+    """Embeds pictures batch by batch.
+
+    Args:
+        embedder: after `fit`.
+        batches: RGB in [0, 1].
+        detect: whether to look for each face; without it, and where none is found, it is taken to lie where the
+            template says.
+
+    Raises:
+        RuntimeError: before `fit`.
+        ValueError: no pictures.
+    """
+    if embedder.face_points is None:
+        raise RuntimeError("`fit` comes before the first picture.")
+    device = embedder.device
+    vectors, detected = [], []
+    for images in batches:
+        images = images.to(device)
+        landmarks = embedder.face_points.to(images).expand(len(images), 5, 2)
+        found = torch.zeros(len(images), dtype=torch.bool)
+        if detect and embedder.aligns:
+            faces = detect_faces(images, device)
+            found = faces.found
+            landmarks = torch.where(found.to(device)[:, None, None], faces.landmarks.to(images), landmarks)
+        features = embedder.features(embedder.prepare(images, landmarks)).float()
+        usable = features.isfinite().all(1) & (features.norm(dim=1) > 0)
+        unit = torch.where(usable[:, None], F.normalize(features, dim=1), torch.nan)
+        vectors.append(unit.cpu().numpy())
+        detected.append(found.numpy())
+    if not vectors:
+        raise ValueError("`batches` must hold pictures to embed, but holds none.")
+    return Embedded(np.concatenate(vectors), np.concatenate(detected))
+
+
+def picture_batches(folder: RunFolder, kind: str, batch_size: int) -> Iterator[Images]:
+    """The pictures of a run, in the order of their ids.
+
+    Args:
+        folder: the run's.
+        kind: "original", "results" or "control".
+        batch_size: pictures at a time.
+    """
+    paths = [path for path, _ in folder.list(kind).values()]
+    for start in range(0, len(paths), batch_size):
+        yield folder.read(paths[start : start + batch_size])
+
+
+def frame_template(scene: Scene) -> Float[Tensor, "5 2"]:
+    """Where faces lie on the frames of a run, in pixels; as in CelebA, scaled, in a folder made elsewhere."""
+    if scene.data is not None:
+        return scene.data.template()
+    first, _ = next(iter(scene.folder.list("original").values()))
+    with Image.open(first) as image:
+        return celeba_template(image.height, image.width)

@@ -1,0 +1,103 @@
+"""The pictures of a run through an embedder; what does not change from cell to cell comes from the store."""
+
+import hashlib
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torchvision.transforms.functional import pil_to_tensor
+
+from privacy_exp.evaluation.judges.embedder import Embedded, Embedder, embed_batches, frame_template, picture_batches
+from privacy_exp.evaluation.measure import Scene
+from privacy_exp.store.keys import file_digest
+from privacy_exp.store.run_folder import FORMATS, RunFolder, to_pillow
+from privacy_exp.types import Faces, Images
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """Embeds what a run left.
+
+    Attributes:
+        embedder: what it sees with; `embedder.fit(scene)` comes first.
+        detect: align each picture by its own detection; else, and where none is found, by the data's template.
+        batch_size: pictures at a time.
+    """
+
+    embedder: Embedder
+    detect: bool = True
+    batch_size: int = 32
+
+    def originals(self, scene: Scene) -> Embedded:
+        """The test photos, embedded once for all cells that saved the same files."""
+        paths = [path for path, _ in scene.folder.list("original").values()]
+        pictures = hashlib.sha256("".join(file_digest(path) for path in paths).encode()).hexdigest()
+        return self._stored(scene, {"pictures": pictures}, picture_batches(scene.folder, "original", self.batch_size))
+
+    def see(self, scene: Scene, kind: str, folder: RunFolder | None = None) -> Embedded:
+        """Pictures of a folder in the order of their ids, embedded now.
+
+        Args:
+            scene: the run.
+            kind: "original", "results" or "control".
+            folder: None takes the run's own.
+        """
+        batches = picture_batches(folder or scene.folder, kind, self.batch_size)
+        return embed_batches(self.embedder, batches, self.detect)
+
+    def impostors(
+        self, scene: Scene, clean: Embedded, people: Int[Array, " n"]
+    ) -> tuple[Float[Array, "m d"], Int[Array, " m"]]:
+        """All originals that the embedder was not trained on, in the run's image format, and who is on them.
+
+        Args:
+            scene: the run.
+            clean: the test photos; see `originals`.
+            people: who is on them.
+        """
+        vectors, labels = [clean.vectors], [people]
+        for part in ("train", "val") if scene.data is not None else ():
+            photos = [] if scene.data is None else scene.data.photos[part]
+            if scene.data is None or part in self.embedder.parts_seen or not photos:
+                continue
+            image_format = scene.config["image_format"]
+            which = {"data": scene.data.digest(), "part": part, "image_format": image_format}
+            batches = _as_saved(scene.data.batches(part, self.batch_size), image_format)
+            vectors.append(self._stored(scene, which, batches).vectors)
+            number = {identity: label for label, identity in enumerate(scene.data.identities)}
+            labels.append(np.array([number[str(photo.identity)] for photo in photos], dtype=people.dtype))
+        all_vectors, all_labels = np.concatenate(vectors), np.concatenate(labels)
+        usable = ~np.isnan(all_vectors).any(1)
+        return all_vectors[usable], all_labels[usable]
+
+    def _stored(self, scene: Scene, which: dict[str, Any], batches: Iterable[Images]) -> Embedded:
+        template = frame_template(scene)
+        fields = {"embedder": self.embedder.fields(), "detect": self.detect, "template": template.tolist(), **which}
+
+        def compute(folder: Path) -> None:
+            seen = embed_batches(self.embedder, batches, self.detect)
+            np.savez(folder / "embeddings.npz", vectors=seen.vectors, detected=seen.detected)
+
+        folder, _ = scene.store.fetch("embeddings", fields, compute)
+        with np.load(folder / "embeddings.npz", allow_pickle=False) as arrays:
+            return Embedded(arrays["vectors"], arrays["detected"])
+
+
+def _as_saved(batches: Iterable[Faces], image_format: str) -> Iterator[Images]:
+    """Photos as a run's folder would hold them: thresholds and test pictures then share one format."""
+    for faces in batches:
+        images = []
+        for image in faces.images:
+            file = io.BytesIO()
+            to_pillow(image).save(file, {"jpg": "JPEG", "png": "PNG"}[image_format], **FORMATS[image_format])
+            with Image.open(file) as saved:
+                images.append(pil_to_tensor(saved.convert("RGB")).float() / 255)
+        yield torch.stack(images)
