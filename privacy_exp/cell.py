@@ -147,7 +147,7 @@ class Cell:
         folder = RunFolder(self.folder)
         table = score_folder(folder, fitted.recognizer, self.data.identities, evaluation.batch_size)
         table = table.merge(anonymized.shares, on="image_id", how="left", validate="one_to_one")
-        found = evaluate(self._scene(table, fitted), self.measures, evaluation.floor)
+        found = evaluate(self.scene(table, fitted), self.measures, evaluation.floor)
         for message in found.warnings:
             self._warn(message)
         seconds = time.perf_counter() - started
@@ -182,7 +182,13 @@ class Cell:
         self.tracking.log_record(record, write_grid(folder, self.folder / "grid.png"))
         return record
 
-    def _scene(self, table: pd.DataFrame, fitted: Fitted) -> Scene:
+    def scene(self, table: pd.DataFrame, fitted: Fitted) -> Scene:
+        """The finished run as measures see it.
+
+        Args:
+            table: see `score_folder`.
+            fitted: the recogniser.
+        """
         return Scene(
             folder=RunFolder(self.folder),
             table=table,

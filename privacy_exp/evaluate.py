@@ -1,7 +1,11 @@
-"""Scores a finished run folder again, or one in the same layout that was made elsewhere.
+"""Scores a finished run folder again, one in the same layout that was made elsewhere, or pairs of pictures.
 
-python -m privacy_exp.evaluate run=DIR [recognition.checkpoint=RUN label_map=FILE]
+python -m privacy_exp.evaluate run=DIR [judge=[onnx]] [recognition.checkpoint=RUN label_map=FILE]
+python -m privacy_exp.evaluate originals=DIR anonymized=DIR out=DIR judge=[onnx]
 """
+
+from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -9,7 +13,7 @@ from privacy_exp.entry import entry_point
 
 
 def run(config: DictConfig) -> dict[str, float | None]:
-    """Recognises the saved files and prints the table; writes `evaluation.json` and `evaluation.parquet` beside them.
+    """Looks at the saved files and prints the table; writes `evaluation.json` and `evaluation.parquet` beside them.
 
     Args:
         config: composed from conf/evaluate.yaml.
@@ -20,8 +24,41 @@ def run(config: DictConfig) -> dict[str, float | None]:
     Raises:
         ValueError: input that cannot be used; the message names it and the way out.
     """
-    from privacy_exp.rescore import rescore
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
 
+    from privacy_exp.cell import MEASURES
+    from privacy_exp.pairs import mode, score_pairs
+    from privacy_exp.rescore import rescore
+    from privacy_exp.store.record import read_record
+    from privacy_exp.store.store import Store
+
+    pairs = mode(config) == "pairs"
+    chosen = [(group, name) for group in MEASURES for name in config[group]]
+    recorded: dict[str, Any] = {}
+    if not pairs and chosen and (Path(config.run) / "record.json").is_file():
+        recorded = read_record(Path(config.run))["config"]
+        config.trainer = recorded["trainer"]
+    missing = OmegaConf.missing_keys(config)
+    if missing:
+        name = sorted(missing)[0]
+        raise ValueError(f"{name} must be given: add {name}=VALUE to the command line.")
+    measures = {f"{group}/{name}": instantiate(config[group][name]) for group, name in chosen}
+    store = Store(config.store.root)
+    if pairs:
+        return score_pairs(
+            config.originals,
+            config.anonymized,
+            config.out,
+            measures,
+            store,
+            identities=config.identities,
+            image_size=None if config.image_size is None else list(config.image_size),
+            device=config.device,
+        )
+    data = instantiate(recorded["data"], **dict(config.data)) if recorded else None
+    if data is not None:
+        data.setup()
     return rescore(
         config.run,
         checkpoint=config.recognition.checkpoint,
@@ -29,6 +66,10 @@ def run(config: DictConfig) -> dict[str, float | None]:
         floor=config.evaluation.floor,
         batch_size=config.evaluation.batch_size,
         device=config.device,
+        measures=measures,
+        data=data,
+        config=recorded,
+        store=store,
     )
 
 

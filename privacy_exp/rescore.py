@@ -2,19 +2,24 @@
 
 import csv
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 
+from privacy_exp.data.base import FaceData
 from privacy_exp.evaluation.by_attribute import ATTRIBUTE
-from privacy_exp.evaluation.evaluate import evaluate
-from privacy_exp.evaluation.measure import Scene
+from privacy_exp.evaluation.evaluate import Evaluation, evaluate
+from privacy_exp.evaluation.measure import Measure, Scene
 from privacy_exp.evaluation.score import score_folder
 from privacy_exp.recognition.fit import CHECKPOINT, checkpoint_identities, load_checkpoint
+from privacy_exp.report.measures import measure_table
 from privacy_exp.report.table import metric_table
 from privacy_exp.store.files import atomic_file, write_text
+from privacy_exp.store.record import read_record
 from privacy_exp.store.run_folder import RunFolder
 from privacy_exp.store.store import Store, default_root
 
@@ -26,6 +31,10 @@ def rescore(
     floor: float = 0.8,
     batch_size: int = 32,
     device: str = "cpu",
+    measures: Mapping[str, Measure] | None = None,
+    data: FaceData | None = None,
+    config: Mapping[str, Any] | None = None,
+    store: Store | None = None,
 ) -> dict[str, float | None]:
     """Scores the pictures in `run`, prints the table, and writes `evaluation.json` and `evaluation.parquet` there.
 
@@ -37,13 +46,18 @@ def rescore(
         floor: clean accuracy below it flags every privacy figure.
         batch_size: pictures at a time.
         device: "cpu" or "cuda".
+        measures: judges and the like, by group and name.
+        data: the run's, built again from its record; None where that is unknown: measures then see the test photos
+            alone.
+        config: the run's configuration, from its record.
+        store: keeps what measures compute; None takes the user's own.
 
     Returns:
         Metric names to values.
 
     Raises:
         FileNotFoundError: no such folder, no pictures or no recogniser.
-        ValueError: pictures that do not pair, or classes that the recogniser does not know.
+        ValueError: pictures that do not pair, classes that the recogniser does not know, or data that has changed.
     """
     path = Path(run)
     if not path.is_dir():
@@ -56,16 +70,59 @@ def rescore(
     classes = None if label_map is None else read_label_map(Path(label_map), identities)
     table = score_folder(RunFolder(path), recognizer, identities, batch_size, classes=classes)
     table = _with_the_runs_own(table, path / "images.parquet")
-    scene = Scene(RunFolder(path), table, identities, recognizer, Store(default_root()), device=torch.device(device))
-    found = evaluate(scene, {}, floor)
+    if data is not None:
+        _check_same_data(path, data, table, identities)
+    scene = Scene(
+        folder=RunFolder(path),
+        table=table,
+        identities=identities,
+        recognizer=recognizer,
+        store=store or Store(default_root()),
+        seed=int((config or {}).get("seed", 0)),
+        device=torch.device(device),
+        data=data,
+        config=dict(config or {}),
+    )
+    found = evaluate(scene, measures or {}, floor)
+    write_evaluation(path, found, {"checkpoint": str(source)})
+    return {name: metric.value for name, metric in found.metrics.items()}
+
+
+def write_evaluation(path: Path, found: Evaluation, facts: Mapping[str, Any]) -> None:
+    """Writes `evaluation.parquet` and `evaluation.json`, and prints the figures.
+
+    Args:
+        path: the folder that takes them.
+        found: what there is to tell.
+        facts: further fields of the json.
+    """
     with atomic_file(path / "evaluation.parquet") as temporary:
         found.table.to_parquet(temporary, engine="pyarrow", index=False)
     metrics = {name: asdict(metric) for name, metric in found.metrics.items()}
-    content = {"checkpoint": str(source), "n": len(table), "observers": found.observers, "metrics": metrics}
+    content = {**facts, "n": len(found.table), "observers": found.observers, "metrics": metrics}
+    content |= {"details": found.details, "warnings": found.warnings}
     write_text(path / "evaluation.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
-    print(metric_table(f"{path.name} · {len(table)} images", found.metrics, found.observers))
+    title = f"{path.name} · {len(found.table)} images"
+    if "accuracy" in found.metrics:
+        print(metric_table(title, found.metrics, found.observers))
+    print(measure_table(title, found.metrics), end="")
+    for message in found.warnings:
+        print(f"warning: {message}")
     print(f"files    {path / 'evaluation.json'}")
-    return {name: metric.value for name, metric in found.metrics.items()}
+
+
+def _check_same_data(path: Path, data: FaceData, table: pd.DataFrame, identities: list[str]) -> None:
+    """The data as it is now must be what the run saw: thresholds and fits come from it."""
+    now = sorted(photo.id for photo in data.photos["test"])
+    if data.identities != identities or now != list(table["image_id"]):
+        raise ValueError(
+            f"the data that the record of {path} names has other people or test photos now than the run saw; restore "
+            "it, or point `data.root` to a copy as it was."
+        )
+    record = path / "record.json"
+    digest = read_record(path)["details"].get("data_digest") if record.is_file() else None
+    if digest is not None and digest != data.digest():
+        raise ValueError(f"photos or labels of the data have changed since {path} was made; restore them.")
 
 
 def read_label_map(path: Path, identities: list[str]) -> dict[int, int]:

@@ -41,18 +41,17 @@ def face_onnx() -> Path:
 
 
 @pytest.fixture(scope="session")
-def cell(tmp_path_factory):
-    """Runs one cell of the main job in this process, on few people; all tests share one store, so one fit."""
+def composed(tmp_path_factory):
+    """Composes one cell of the main job, on few people; all tests share one store, so one fit."""
     from hydra import compose, initialize_config_dir
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import open_dict
 
-    from privacy_exp import train
     from privacy_exp.entry import CONF
 
     store = tmp_path_factory.mktemp("store")
 
-    def run(out: Path, *overrides: str):
+    def compose_cell(out: Path, *overrides: str):
         out.mkdir(parents=True, exist_ok=True)
         few = ["recognition.module.max_epochs=5", "tracking=csv"]
         if not any(o.startswith("data=") for o in overrides):
@@ -65,6 +64,14 @@ def cell(tmp_path_factory):
         HydraConfig.instance().set_config(config)
         with open_dict(config):
             del config["hydra"]
-        return train.run(config)
+        return config
 
-    return run
+    return compose_cell
+
+
+@pytest.fixture(scope="session")
+def cell(composed):
+    """Runs one cell of the main job in this process; see `composed`."""
+    from privacy_exp import train
+
+    return lambda out, *overrides: train.run(composed(out, *overrides))

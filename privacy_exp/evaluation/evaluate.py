@@ -39,13 +39,14 @@ def evaluate(scene: Scene, measures: Mapping[str, Measure], floor: float) -> Eva
     """Looks at a finished run with everything that was asked for.
 
     Args:
-        scene: the run.
+        scene: the run; where its table has no `pred` there is no c, and its figures are left out.
         measures: by group and name, such as "judge/onnx".
         floor: clean accuracy of c below which every privacy figure is flagged.
     """
+    named = "pred" in scene.table
     scene = replace(scene, table=with_attributes(scene))
-    found = Evaluation(scene.table, privacy_metrics(scene.table, floor), [])
-    sightings = [sighting(scene.table, len(scene.identities), floor)]
+    found = Evaluation(scene.table, privacy_metrics(scene.table, floor) if named else {}, [])
+    sightings = [sighting(scene.table, len(scene.identities), floor)] if named else []
     for name, measure in measures.items():
         findings = measure.measure(scene, name)
         found.metrics |= findings.metrics
@@ -57,7 +58,8 @@ def evaluate(scene: Scene, measures: Mapping[str, Measure], floor: float) -> Eva
     found.details["observers"] = {s.name: {"chance": s.chance, "excluded": s.excluded} for s in sightings}
     found.table = found.table.assign(**observer_columns(sightings, scene.table))
     strongest = next((s for s in sightings if found.observers and s.name == found.observers[0]), None)
-    found.metrics |= rates_by_attribute(found.table, strongest, floor)
+    if named:
+        found.metrics |= rates_by_attribute(found.table, strongest, floor)
     return found
 
 

@@ -1,0 +1,16 @@
+import pytest
+
+from privacy_exp.evaluation.score import score_folder
+
+
+@pytest.fixture(scope="session")
+def scene(composed, tmp_path_factory):
+    """A finished run over a few drawn people, half of each frame filled with the mean colour; built once."""
+    from privacy_exp.cell import Cell
+
+    out = tmp_path_factory.mktemp("finished")
+    cell = Cell(composed(out, "masking=center", "mask_ratio=0.5", "inpainting=mean_fill"))
+    fitted = cell.fit()
+    shares = cell.anonymize(fitted).shares
+    scene = cell.scene(score_folder(cell.scene(shares, fitted).folder, fitted.recognizer, cell.data.identities), fitted)
+    return scene

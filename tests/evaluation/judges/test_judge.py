@@ -1,0 +1,181 @@
+"""A judge whose every figure is known: it sees the mean colour of a picture."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from privacy_exp.evaluation.frechet import frechet_distance
+from privacy_exp.evaluation.judges.embedder import Embedder, embed_batches
+from privacy_exp.evaluation.judges.judge import Judge
+from privacy_exp.evaluation.measure import Scene, worst_observer
+from privacy_exp.pairs import NoRecognizer
+from privacy_exp.store.run_folder import RunFolder
+from privacy_exp.store.store import Store
+
+PEOPLE, PHOTOS = 16, 6
+
+
+class Colour(Embedder):
+    """The direction of the mean colour from grey; black pictures cannot be embedded where `refuses_black`."""
+
+    aligns = False
+
+    def __init__(self, refuses_black=False):
+        self.refuses_black = refuses_black
+        self.calls = 0
+
+    def fields(self):
+        return {"colour": 1}
+
+    def prepare(self, images, landmarks):
+        self.calls += 1
+        return images
+
+    def features(self, crops):
+        mean = crops.mean((2, 3))
+        black = (mean.sum(1) == 0) & self.refuses_black
+        return torch.where(black[:, None], torch.nan, mean - 0.5)
+
+
+def colours():
+    """A colour a person, far apart, and a little noise a photo."""
+    rng = np.random.default_rng(3)
+    directions = rng.normal(size=(PEOPLE, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    return np.clip(127.5 + 110 * np.repeat(directions, PHOTOS, 0) + rng.normal(size=(PEOPLE * PHOTOS, 3)), 1, 254)
+
+
+@pytest.fixture
+def scene(tmp_path):
+    """16 people × 6 photos; `results` is what `paint` makes of the colours."""
+
+    def make(paint):
+        levels = colours()
+        rows = []
+        for kind, word, values in (("original", "img", levels), ("results", "generated", paint(levels.copy()))):
+            (tmp_path / "run" / kind).mkdir(parents=True)
+            for i, value in enumerate(values):
+                path = tmp_path / "run" / kind / f"p{i:03d}-{word}-label-{i // PHOTOS}.png"
+                Image.fromarray(np.broadcast_to(value.round(), (8, 8, 3)).astype(np.uint8)).save(path)
+        for i in range(len(levels)):
+            rows.append({"image_id": f"p{i:03d}", "identity": f"person{i // PHOTOS}", "label": i // PHOTOS})
+        names = [f"person{i}" for i in range(PEOPLE)]
+        return Scene(RunFolder(tmp_path / "run"), pd.DataFrame(rows), names, NoRecognizer(), Store(tmp_path / "store"))
+
+    return make
+
+
+def values(found):
+    return {name.removeprefix("judge/colour/"): metric.value for name, metric in found.metrics.items()}
+
+
+def test_pictures_that_were_left_alone_are_known_as_before(scene):
+    found = Judge(Colour(), fars=[0.01, 0.05]).measure(scene(lambda x: x), "judge/colour")
+    figures = values(found)
+    for far in ("1e-2", "5e-2"):
+        assert figures[f"tar_cross_{far}"] == figures[f"clean_tar_{far}"] > 0.9
+        assert figures[f"same_photo_{far}"] == 1
+    assert figures["rank_1"] == figures["clean_rank_1"] > 0.9
+    assert figures["intrusion"] == 0
+    assert figures["utility/frechet_colour"] == pytest.approx(0, abs=1e-6)
+    assert found.details["impostor_pairs"] == (96 * 95 - 96 * 5) // 2
+    assert found.details["anonymized"] == {"aligned_by_detection": 0, "aligned_by_template": 96, "not_embedded": 0}
+    assert worst_observer(found.sightings)[0].value == 1
+
+
+def test_black_pictures_leave_a_judge_at_chance(scene):
+    found = Judge(Colour(), fars=[0.01]).measure(scene(lambda x: 0 * x), "judge/colour")
+    figures = values(found)
+    assert figures["rank_1"] == pytest.approx(1 / PEOPLE)
+    assert figures["rank_1_normalised"] == pytest.approx(0, abs=1e-9)
+    assert worst_observer(found.sightings)[0].value == pytest.approx(0, abs=1e-9)
+
+
+def test_somebody_elses_face_is_an_intrusion(scene):
+    found = Judge(Colour(), fars=[0.01]).measure(scene(lambda x: np.roll(x, PHOTOS, axis=0)), "judge/colour")
+    figures = values(found)
+    assert figures["rank_1"] == 0
+    assert figures["intrusion"] > 0.8
+
+
+def test_a_picture_that_cannot_be_embedded_is_hidden_and_counted(scene):
+    def blacken(levels):
+        levels[:12] = 0
+        return levels
+
+    found = Judge(Colour(refuses_black=True), fars=[0.01]).measure(scene(blacken), "judge/colour")
+    left_alone = values(found)["clean_tar_1e-2"]
+    assert found.details["anonymized"]["not_embedded"] == 12
+    assert values(found)["same_photo_1e-2"] == pytest.approx(84 / 96)
+    assert values(found)["tar_cross_1e-2"] < left_alone
+    assert found.metrics["judge/colour/rank_1"].n == 96, "never dropped"
+    assert "could not embed 12" in found.warnings[0]
+
+
+def test_below_the_gate_figures_are_flagged_and_the_judge_takes_no_part(scene):
+    shuffled = np.random.default_rng(0).permutation(PEOPLE * PHOTOS)
+    place = scene(lambda x: x)
+    place = dataclasses.replace(place, table=place.table.assign(label=place.table["label"].to_numpy()[shuffled]))
+    found = Judge(Colour(), fars=[0.01]).measure(place, "judge/colour")
+    assert found.metrics["judge/colour/tar_cross_1e-2"].reason == "below_gate"
+    assert found.metrics["judge/colour/tar_cross_1e-2"].value is not None
+    assert found.metrics["judge/colour/clean_tar_1e-2"].reason is None
+    assert worst_observer(found.sightings)[0].value is None
+    assert "below its gate of 0.9" in found.warnings[0]
+
+
+def test_too_few_impostor_pairs_are_a_null_with_the_reason(scene):
+    place = scene(lambda x: x)
+    found = Judge(Colour(), fars=[0.001]).measure(place, "judge/colour")
+    metric = found.metrics["judge/colour/tar_cross_1e-3"]
+    assert (metric.value, metric.reason) == (None, "4320 impostor pairs, 30000 needed")
+    assert found.metrics["judge/colour/intrusion"].value is not None, "the gate's threshold is known"
+
+
+def test_originals_that_cannot_be_embedded_are_an_error(scene):
+    class Broken(Colour):
+        def features(self, crops):
+            return torch.full((len(crops), 3), torch.nan)
+
+    with pytest.raises(ValueError, match=r"judge/colour gives NaN, infinite or zero embeddings for 96 originals"):
+        Judge(Broken()).measure(scene(lambda x: x), "judge/colour")
+
+
+def test_originals_are_embedded_once(scene):
+    place, embedder = scene(lambda x: x), Colour()
+    Judge(embedder, batch_size=96).measure(place, "judge/colour")
+    Judge(embedder, batch_size=96).measure(place, "judge/colour")
+    assert embedder.calls == 3, "originals once, results each time"
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"gate": 1.5}, r"`gate` must lie in \[0, 1\], but got 1.5"),
+        ({"fars": []}, "`fars` must be rates"),
+        ({"fars": [0.0]}, "`fars` must be rates"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1"),
+    ],
+)
+def test_keys_outside_their_range(keys, words):
+    with pytest.raises(ValueError, match=words):
+        Judge(Colour(), **keys)
+
+
+def test_an_embedder_that_has_not_been_fitted():
+    with pytest.raises(RuntimeError, match="`fit` comes before"):
+        embed_batches(Colour(), [torch.zeros(1, 3, 4, 4)])
+
+
+def test_frechet_distance_in_closed_form():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(4000, 3))
+    a = (a - a.mean(0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(a.T))).T  # exactly white
+    b = 2 * a + np.array([1.0, 0.0, 2.0])
+    assert frechet_distance(a, b) == pytest.approx(5 + 3 * (2 - 1) ** 2)
+    few = rng.normal(size=(5, 40))
+    assert frechet_distance(few, few[::-1]) == pytest.approx(0, abs=1e-9), "fewer pictures than features"

@@ -1,0 +1,101 @@
+"""What holds of every judge, attacker and utility measure: the yamls are found by globbing."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from privacy_exp.cell import MEASURES
+from privacy_exp.entry import CONF
+
+NAMES = [f"{group}/{path.stem}" for group in MEASURES for path in sorted((CONF / group).glob("*.yaml"))]
+
+FEW = {  # a measure that trains is shortened; what it promises does not depend on how well it learns
+    "judge/independent": ["judge.independent.embedder.module.max_epochs=1"],
+}
+
+
+def build(name, scene, monkeypatch, request):
+    """The measure as its yaml gives it, for the run of `scene`."""
+    group, stem = name.split("/")
+    if name == "judge/onnx":
+        monkeypatch.setenv("FACE_ONNX", str(request.getfixturevalue("face_onnx")))
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose(
+            "train", overrides=[f"{group}=[{stem}]", "trainer.enable_progress_bar=false", *FEW.get(name, [])]
+        )
+    try:
+        return instantiate(config[group][stem])
+    except Exception as error:  # an extra that is not installed, or weights that are not at hand
+        cause = error.__cause__ or error
+        if isinstance(cause, ConnectionError) or "install the extra" in str(cause):
+            pytest.skip(str(cause)[:200])
+        raise
+
+
+def state(scene):
+    files = {
+        p.relative_to(scene.folder.path): p.stat().st_mtime_ns for p in scene.folder.path.rglob("*") if p.is_file()
+    }
+    weights = {name: value.clone() for name, value in scene.recognizer.state_dict().items()}
+    return files, scene.table.copy(), weights, scene.recognizer.training
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_measure(name, scene, monkeypatch, request):
+    measure = build(name, scene, monkeypatch, request)
+    files, table, weights, training = state(scene)
+    random = torch.get_rng_state()
+    found = measure.measure(scene, name)
+
+    stem = name.split("/")[1]
+    assert found.metrics
+    for metric_name, metric in found.metrics.items():
+        assert metric_name.startswith((f"{name}/", "utility/")), metric_name
+        if metric.value is None:
+            assert metric.reason, f"{metric_name}: a null needs its reason"
+            continue
+        assert np.isfinite(metric.value), metric_name
+        if metric.low is not None:
+            assert metric.low <= metric.value + 1e-9, metric_name
+            assert metric.value <= metric.high + 1e-9, metric_name
+    for column, values in found.columns.items():
+        assert column.startswith((name, f"utility/{stem}")), column
+        assert len(values) == len(scene.table), column
+    for seen in found.sightings:
+        assert seen.name.startswith(name)
+        assert len(seen.identity) == len(seen.clean) == len(seen.anonymized) > 0
+        assert 0 < seen.chance < 1
+        for hits in (seen.clean, seen.anonymized):
+            assert ((hits >= 0) & (hits <= 1)).all()
+    json.dumps(found.details, allow_nan=False)
+    json.dumps({n: dataclasses.asdict(m) for n, m in found.metrics.items()}, allow_nan=False)
+
+    after, table_after, weights_after, training_after = state(scene)
+    assert after == files, "a measure leaves the run's folder as it was"
+    assert table_after.equals(table)
+    assert training_after == training
+    assert all(torch.equal(weights[n], weights_after[n]) for n in weights), "and the recogniser too"
+    assert torch.equal(torch.get_rng_state(), random), "and the caller's random numbers"
+
+    again = measure.measure(scene, name)
+    assert again.metrics == found.metrics, "the same run gives the same figures"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_yaml_names_its_own_package(name):
+    first = (Path(CONF) / f"{name}.yaml").read_text().splitlines()[0]
+    assert first == f"# @package {name.replace('/', '.')}", "else two chosen ones merge into one"
+
+
+def test_several_measures_of_a_group_stand_beside_each_other(monkeypatch, tmp_path):
+    monkeypatch.setitem(os.environ, "FACE_ONNX", str(tmp_path / "any.onnx"))
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("train", overrides=["judge=[onnx,dlib]"])
+    assert list(config.judge) == ["onnx", "dlib"]
