@@ -18,6 +18,7 @@ from privacy_exp.data.identity_split import (
     PARTS,
     Split,
     by_identity,
+    check_fold,
     check_shares,
     groups_of,
     limit_photos,
@@ -54,11 +55,13 @@ class FaceData(LightningDataModule, ABC):
     Args:
         split: shares of train, validation and test within each identity; they sum to 1.
         split_seed: decides which photo goes where; independent of the order of files.
+        split_fold: [i, n]: the i-th of n parts of each identity is tested, in place of the share in `split`; the folds
+            0 to n - 1 test every photo once. None takes `split` as it is.
         max_identities: keep the first so many identities of a seeded order; None keeps all.
         min_images_per_identity: identities with fewer readable photos are left out and counted.
         max_test_images: keep so many test photos, spread evenly over identities; None keeps all.
-        manifest: a `manifest.csv` that an earlier run wrote; it replaces `split`, `split_seed`, `max_identities` and
-            `min_images_per_identity`.
+        manifest: a `manifest.csv` that an earlier run wrote; it replaces `split`, `split_seed`, `split_fold`,
+            `max_identities` and `min_images_per_identity`.
         on_bad_image: "error" stops at the first unreadable photo; "skip" leaves it out, counts and lists it.
         batch_size: photos a batch of the loaders.
         num_workers: loading processes; 0 loads in the main process.
@@ -78,6 +81,7 @@ class FaceData(LightningDataModule, ABC):
         *,
         split: Sequence[float] = (0.6, 0.2, 0.2),
         split_seed: int = 0,
+        split_fold: Sequence[int] | None = None,
         max_identities: int | None = None,
         min_images_per_identity: int = 5,
         max_test_images: int | None = None,
@@ -101,6 +105,7 @@ class FaceData(LightningDataModule, ABC):
             if value is not None and value < lowest:
                 raise BadDataError(f"`{name}` must be at least {lowest}, but got {value}.")
         self.split_seed = split_seed
+        self.split_fold = check_fold(split_fold)
         self.max_identities = max_identities
         self.min_images_per_identity = min_images_per_identity
         self.max_test_images = max_test_images
@@ -173,7 +178,7 @@ class FaceData(LightningDataModule, ABC):
         elif unknown:
             split = Split({"train": [], "val": [], "test": self._readable(photos)}, [], [])
         else:
-            split = split_identities(self._chosen_identities(photos), self.split, self.split_seed)
+            split = split_identities(self._chosen_identities(photos), self.split, self.split_seed, self.split_fold)
         if not unknown and len(split.identities) < 2:
             people = len({photo.identity for photo in photos})
             raise BadDataError(
@@ -202,6 +207,8 @@ class FaceData(LightningDataModule, ABC):
     def _enough(self, identity: str, photos: Sequence[Photo]) -> bool:
         """Whether an identity can be split; if not it is listed in `skipped`."""
         groups, needed = len(groups_of(photos)), len(required_parts(self.split))
+        if self.split_fold is not None:
+            needed = max(needed, self.split_fold[1])  # each fold tests at least one
         if len(photos) < self.min_images_per_identity:
             self.skipped.append(f"identity {identity!r}: {len(photos)} photos, {self.min_images_per_identity} needed")
         elif groups < needed:

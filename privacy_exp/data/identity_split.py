@@ -71,29 +71,56 @@ def groups_of(photos: Iterable[Photo]) -> dict[str, list[Photo]]:
     return dict(groups)
 
 
-def split_identities(photos: Iterable[Photo], split: Sequence[float], seed: int) -> Split:
+def check_fold(fold: Sequence[int] | None) -> tuple[int, int] | None:
+    """`split_fold` as (i, n), or None.
+
+    Raises:
+        BadDataError: not two whole numbers with 0 <= i < n and n >= 2.
+    """
+    if fold is None:
+        return None
+    if len(fold) != 2 or not all(isinstance(number, int) for number in fold) or not 0 <= fold[0] < fold[1] >= 2:
+        raise BadDataError(
+            f"`split_fold` must be [i, n] with 0 <= i < n and n of at least 2, but got {list(fold)}. The folds "
+            "[0, 5] to [4, 5] test every photo once."
+        )
+    return fold[0], fold[1]
+
+
+def split_identities(
+    photos: Iterable[Photo], split: Sequence[float], seed: int, fold: tuple[int, int] | None = None
+) -> Split:
     """Splits the photos of each identity; whole groups go to one part, also where a group spans identities.
 
     Args:
         photos: all photos that take part, in any order.
         split: shares of train, val and test; they sum to 1.
         seed: decides which photo goes where.
+        fold: (i, n): the i-th of n parts of each identity is the test part, in place of the share that `split` names;
+            the others are divided as `split` divides train and val.
 
     Raises:
-        BadDataError: `split` does not sum to 1.
+        BadDataError: `split` does not sum to 1, or leaves nothing to train on besides a fold.
     """
     shares = check_shares(split)
+    if fold is not None and shares[0] + shares[1] == 0:
+        raise BadDataError("`split_fold` tests one part and needs shares of `split` for train and val besides it.")
     parts: dict[str, list[Photo]] = {part: [] for part in PARTS}
     identities, left_out, placed = [], [], dict[str, str]()
     for identity, own in by_identity(photos).items():
-        places = _place_groups(groups_of(own), shares, seed, identity, placed)
-        missing = [part for part in required_parts(shares) if part not in places.values()]
+        groups = groups_of(own)
+        if fold is None:
+            places = _place_groups(groups, shares, seed, identity, placed)
+        else:
+            places = _place_fold(groups, shares, seed, identity, placed, fold)
+        needed = required_parts(shares if fold is None else (shares[0], shares[1], 1))
+        missing = [part for part in needed if part not in places.values()]
         if missing:
             left_out.append(f"identity {identity!r}: its groups leave no photo for {' and '.join(missing)}")
             continue
         placed.update(places)
         identities.append(identity)
-        for group, members in groups_of(own).items():
+        for group, members in groups.items():
             parts[places[group]].extend(members)
     return Split({part: sorted(chosen, key=lambda p: p.id) for part, chosen in parts.items()}, identities, left_out)
 
@@ -116,6 +143,22 @@ def _place_groups(
         places[group] = max(choice, key=lambda part: (room[part], part != "val", part == "train"))
         room[places[group]] -= len(groups[group])
     return places
+
+
+def _place_fold(
+    groups: Mapping[str, list[Photo]],
+    shares: Sequence[float],
+    seed: int,
+    identity: str,
+    placed: Mapping[str, str],
+    fold: tuple[int, int],
+) -> dict[str, str]:
+    """Group to part: every n-th group of a seeded order is tested, the others are divided between train and val."""
+    order = seeded_order([group for group in groups if group not in placed], seed, f"fold {identity}")
+    tested = dict.fromkeys(order[fold[0] :: fold[1]], "test")
+    others = {group: members for group, members in groups.items() if group not in tested}
+    rest = shares[0] + shares[1]
+    return tested | _place_groups(others, (shares[0] / rest, shares[1] / rest, 0.0), seed, identity, placed)
 
 
 def _targets(n: int, shares: Sequence[float]) -> list[int]:

@@ -26,11 +26,15 @@ def frechet_distance(a: Float[Array, "n d"], b: Float[Array, "m d"]) -> float:
     """
     a, b = a.astype(np.float64), b.astype(np.float64)
     shift = a.mean(0) - b.mean(0)
-    x, y = ((v - v.mean(0)) / np.sqrt(len(v) - 1) for v in (a, b))
-    # R of a QR keeps what matters of X, and is small where pictures are many.
-    x, y = (np.linalg.qr(v, mode="r") if len(v) > v.shape[1] else v for v in (x, y))
+    x, y = _spread(a), _spread(b)
     overlap = np.linalg.svd(x @ y.T, compute_uv=False).sum()
     return max(0.0, float(shift @ shift + (x**2).sum() + (y**2).sum() - 2 * overlap))
+
+
+def _spread(rows: Float[Array, "n d"]) -> Float[Array, "k d"]:
+    """X with Xᵀ X = the covariance: the centred rows, or the R of their QR, which is small where pictures are many."""
+    centred = (rows - rows.mean(0)) / np.sqrt(len(rows) - 1)
+    return np.asarray(np.linalg.qr(centred, mode="r")) if len(rows) > rows.shape[1] else centred
 
 
 def frechet_metric(a: Float[Array, "n d"], b: Float[Array, "n d"], identities: Shaped[Array, " n"]) -> Metric:

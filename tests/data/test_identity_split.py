@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from privacy_exp.data.identity_split import (
+    check_fold,
     limit_photos,
     read_manifest,
     seeded_order,
@@ -165,3 +166,23 @@ def test_manifest_keeps_its_own_labels_and_leaves_out_what_it_does_not_name(tmp_
 def test_shares_are_checked():
     with pytest.raises(BadDataError, match="sum to 1"):
         split_identities(people({"a": 5, "b": 5}), (0.6, 0.2, 0.3), seed=0)
+
+
+def test_folds_test_every_photo_once_and_never_train_on_it():
+    photos = people({"a": 14, "b": 15, "c": 5})
+    tested = []
+    for fold in range(5):
+        split = split_identities(photos, (0.6, 0.2, 0.2), 0, fold=(fold, 5))
+        assert split.identities == ["a", "b", "c"]
+        parts = {part: names(split.photos[part]) for part in split.photos}
+        assert sum(map(len, parts.values())) == 34
+        assert set.union(*parts.values()) == names(photos)
+        assert len(parts["train"]) > 2 * len(parts["val"]) > 0
+        tested += parts["test"]
+    assert sorted(tested) == sorted(names(photos)), "each photo is tested in exactly one fold"
+
+
+@pytest.mark.parametrize("fold", [[5, 5], [-1, 5], [0, 1], [0], [0.5, 5]])
+def test_folds_are_checked(fold):
+    with pytest.raises(BadDataError, match=r"`split_fold` must be \[i, n\]"):
+        check_fold(fold)

@@ -53,7 +53,7 @@ def inpainter(request: pytest.FixtureRequest) -> Inpainter:
 
 
 def training(height: int, width: int) -> Iterator[Faces]:
-    yield some_faces(15, height, width)._replace(labels=torch.arange(15) % 7)
+    yield some_faces(15, height, width)._replace(labels=torch.arange(15) % 12)
 
 
 @pytest.fixture(autouse=True)

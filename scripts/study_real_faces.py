@@ -1,0 +1,172 @@
+"""Five rotated splits in which every face is a probe once: which mask protects real faces, at equal area.
+
+usage: python scripts/study_real_faces.py out=DIR [key=value ...]   e.g. inpainting.checkpoint=DIR or inpainting=mean_fill
+       python scripts/study_real_faces.py out=DIR table=true        prints the table of a finished sweep again
+
+Runs `privacy_exp.train experiment=real_faces` with the given keys, pools the folds of each method and area, and compares
+each method with random patches at the same area: identities are the sample, sign-flip permutations decide, Holm over
+all comparisons.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from privacy_exp.evaluation.measure import Sighting, worst_observer
+from privacy_exp.evaluation.paired import Difference, paired_difference
+from privacy_exp.evaluation.privacy import sighting
+from privacy_exp.evaluation.statistics import Metric, clustered_rate, exact_mcnemar, holm
+from privacy_exp.store.record import read_record
+
+REFERENCE = "random_patches"
+FLOOR = 0.8
+"""Clean accuracy with which c counts, as conf/train.yaml has it."""
+FIGURES = {"fool_rate": "fooled / recognised before", "rank_1": "the judge's rank 1 on results"}
+
+
+def folds(out: Path) -> dict[tuple[str, float], list[Path]]:
+    """Method and area to the run folders of its folds.
+
+    Raises:
+        ValueError: a cell lacks folds, or two folds tested the same photo.
+    """
+    found: dict[tuple[str, float], list[Path]] = {}
+    for path in sorted(out.rglob("record.json")):
+        record = read_record(path.parent)
+        found.setdefault((record["choices"]["masking"], record["mask_ratio"]), []).append(path.parent)
+    if not found:
+        raise ValueError(f"{out} holds no finished run; leave out table=true to run the study.")
+    sizes = {cell: len(paths) for cell, paths in found.items()}
+    if len(set(sizes.values())) > 1:
+        raise ValueError(f"cells have different numbers of folds: {sizes}; run the study again to fill the gaps.")
+    return found
+
+
+def pooled(paths: list[Path]) -> pd.DataFrame:
+    """The images of all folds, each once."""
+    table = pd.concat([pd.read_parquet(path / "images.parquet") for path in paths], ignore_index=True)
+    if table["image_id"].duplicated().any():
+        raise ValueError(f"{paths[0]} and its other folds tested the same photo; give data.split_fold a fold each.")
+    return table.sort_values("image_id", ignore_index=True)
+
+
+def columns(table: pd.DataFrame, figure: str, judge: str) -> np.ndarray:
+    """What a figure sums over images: hits, and what they are counted among."""
+    if figure == "rank_1":
+        hits = table[f"recognised/{judge}"].to_numpy(np.float64)
+        return np.stack([hits, np.ones(len(hits))])
+    right = (table["pred"] == table["label"]).to_numpy()
+    return np.stack([right & (table["pred_anonymized"] != table["label"]).to_numpy(), right]).astype(np.float64)
+
+
+def strongest(table: pd.DataFrame, judge: str, excluded: str | None) -> tuple[Metric, list[str]]:
+    """`worst_observer` over the pooled folds: c and the judge, where they passed their gates."""
+    identity = table["identity"].to_numpy(str)
+    people = len(np.unique(identity))
+    clean, seen = (table[f"{kind}/{judge}"].to_numpy(np.float64) for kind in ("recognised_clean", "recognised"))
+    of_judge = Sighting(judge, identity, clean, seen, 1 / people, excluded)
+    return worst_observer([sighting(table, people, FLOOR), of_judge])
+
+
+def gate(paths: list[Path], judge: str) -> str | None:
+    """Why the judge takes no part: below its gate in a fold, or None."""
+    reasons = [read_record(path)["metrics"][f"{judge}/tar_cross_1e-2"].get("reason") for path in paths]
+    return next((reason for reason in reasons if reason), None)
+
+
+def shown(metric: Metric) -> str:
+    """A figure with its interval."""
+    if metric.value is None:
+        return f"– ({metric.reason})"
+    return f"{metric.value:.3f} ({metric.low:.3f}–{metric.high:.3f})"
+
+
+def cell_rows(tables: dict[tuple[str, float], pd.DataFrame], judge: str, excluded: str | None) -> list[str]:
+    """A row a method and area, in markdown."""
+    lines = [
+        "| mask | area | n | accuracy | fool rate | judge rank 1 | worst observer | who |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for (method, ratio), table in sorted(tables.items(), key=lambda item: (item[0][1], item[0][0])):
+        people = table["identity"].to_numpy(str)
+        right = (table["pred"] == table["label"]).to_numpy()
+        fooled = columns(table, "fool_rate", judge)[0].astype(bool)
+        rank = clustered_rate(table[f"recognised/{judge}"].to_numpy(np.float64), people)
+        worst, who = strongest(table, judge, excluded)
+        figures = [clustered_rate(right, people), clustered_rate(fooled[right], people[right]), rank, worst]
+        lines.append(f"| {method} | {ratio:g} | {len(table)} | {' | '.join(map(shown, figures))} | {', '.join(who)} |")
+    return lines
+
+
+def comparisons(tables: dict[tuple[str, float], pd.DataFrame], judge: str) -> list[str]:
+    """Each method against random patches at the same area, in markdown."""
+    rows: list[tuple[str, float, str, Difference, float]] = []
+    for (method, ratio), table in tables.items():
+        other = tables.get((REFERENCE, ratio))
+        if method == REFERENCE or other is None:
+            continue
+        if list(table["image_id"]) != list(other["image_id"]):
+            raise ValueError(f"{method} and {REFERENCE} at {ratio:g} were tested on different photos.")
+        people = table["identity"].to_numpy(str)
+        for figure in FIGURES:
+            a, b = columns(table, figure, judge), columns(other, figure, judge)
+            mcnemar = exact_mcnemar(a[0] > 0.5, b[0] > 0.5)
+            rows.append((method, ratio, figure, paired_difference(a, b, people), mcnemar))
+    tested = [row[3].p for row in rows if row[3].p is not None]
+    corrected = iter(holm(tested))
+    lines = [
+        f"| mask against {REFERENCE} | area | figure | difference | detectable | p | Holm | McNemar | verdict |",
+        "|" + 9 * "---|",
+    ]
+    for method, ratio, figure, found, mcnemar in rows:
+        if found.value is None or found.p is None:
+            lines.append(f"| {method} | {ratio:g} | {figure} | – | – | – | – | {mcnemar:.3g} | {found.reason} |")
+            continue
+        p = next(corrected)
+        verdict = "no difference shown" if p >= 0.05 else "higher" if found.value > 0 else "lower"
+        lines.append(
+            f"| {method} | {ratio:g} | {figure} | {found.value:+.3f} ({found.low:+.3f} – {found.high:+.3f}) | "
+            f"{found.detectable:.3f} | {found.p:.4f} | {p:.4f} | {mcnemar:.3g} | {verdict} |"
+        )
+    return lines
+
+
+def report(out: Path) -> str:
+    """Both tables of a finished sweep."""
+    cells = folds(out)
+    first = read_record(next(iter(cells.values()))[0])
+    judges = [f"judge/{name}" for name in first["choices"]["judge"]]
+    if not judges:
+        raise ValueError(f"the runs in {out} had no judge; run the study with judge=[dlib] or another.")
+    tables = {cell: pooled(paths) for cell, paths in cells.items()}
+    text = [f"{len(next(iter(cells.values())))} folds, inpainting {first['choices']['inpainting']}"]
+    for judge in judges:
+        excluded = gate(next(iter(cells.values())), judge)
+        title = f"## {judge}" + (f" ({excluded}: takes no part in worst_observer)" if excluded else "")
+        text += ["", title, "", *cell_rows(tables, judge, excluded), "", *comparisons(tables, judge)]
+    return "\n".join(text) + "\n"
+
+
+def main() -> int:
+    """Runs the study where it is not finished, and writes `table.md` beside its cells."""
+    given = dict(argument.split("=", 1) for argument in sys.argv[1:])
+    if "out" not in given:
+        print(__doc__)
+        return 2
+    out = Path(given.pop("out")).resolve()
+    code = 0
+    if given.pop("table", "false") != "true":
+        keys = [f"{key}={value}" for key, value in given.items()]
+        command = [sys.executable, "-m", "privacy_exp.train", "experiment=real_faces", f"hydra.sweep.dir={out}", *keys]
+        code = subprocess.run(command, check=False).returncode
+    text = report(out)
+    (out / "table.md").write_text(text)
+    print(text)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
