@@ -1,11 +1,11 @@
 """Five rotated splits in which every face is a probe once: which mask protects real faces, at equal area.
 
-usage: python scripts/study_real_faces.py out=DIR [key=value ...]   e.g. inpainting.checkpoint=DIR or inpainting=mean_fill
+usage: python scripts/study_real_faces.py out=DIR [key=value ...]   e.g. inpainting.checkpoint=DIR
        python scripts/study_real_faces.py out=DIR table=true        prints the table of a finished sweep again
 
-Runs `privacy_exp.train experiment=real_faces` with the given keys, pools the folds of each method and area, and compares
-each method with random patches at the same area: identities are the sample, sign-flip permutations decide, Holm over
-all comparisons.
+Runs `privacy_exp.train experiment=real_faces` with the given keys, pools the folds of each method and area, and
+compares each method with random patches at the same area: identities are the sample, sign-flip permutations decide,
+Holm over all comparisons.
 """
 
 import subprocess

@@ -6,8 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from PIL import Image
 
+from privacy_exp import evaluate
+from privacy_exp.entry import CONF
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.rescore import rescore
 from privacy_exp.store.run_folder import RunFolder
@@ -20,6 +23,22 @@ def test_a_run_scored_again_gives_the_same_numbers(cell, tmp_path):
     assert again == {name: metric["value"] for name, metric in record["metrics"].items()}
     one, two = pd.read_parquet(tmp_path / "images.parquet"), pd.read_parquet(tmp_path / "evaluation.parquet")
     pd.testing.assert_frame_equal(one, two[one.columns])
+
+
+def test_a_judge_gives_the_runs_own_figures_again(cell, tmp_path):
+    keys = ["judge=[independent]", "judge.independent.embedder.module.max_epochs=1"]
+    cell(tmp_path / "run", "mask_ratio=0.5", "inpainting=opencv_telea", *keys)
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("evaluate", overrides=[f"run={tmp_path / 'run'}", f"store.root={tmp_path / 'new'}", *keys])
+    again = evaluate.run(config)
+    assert again == {name: metric["value"] for name, metric in record["metrics"].items()}
+    assert record["metrics"]["judge/independent/clean_tar_1e-2"]["n"] == record["n"]
+    gone = json.loads((tmp_path / "run" / "record.json").read_text())
+    gone["config"]["data"]["seed"] = 7  # other people
+    (tmp_path / "run" / "record.json").write_text(json.dumps(gone))
+    with pytest.raises(ValueError, match="photos or labels of the data have changed since"):
+        evaluate.run(config)
 
 
 class Brightness(Recognizer):

@@ -1,6 +1,7 @@
 import pytest
 
 from privacy_exp.evaluation.score import score_folder
+from privacy_exp.store.run_folder import RunFolder
 
 
 @pytest.fixture(scope="session")
@@ -11,6 +12,5 @@ def scene(composed, tmp_path_factory):
     out = tmp_path_factory.mktemp("finished")
     cell = Cell(composed(out, "masking=center", "mask_ratio=0.5", "inpainting=mean_fill"))
     fitted = cell.fit()
-    shares = cell.anonymize(fitted).shares
-    scene = cell.scene(score_folder(cell.scene(shares, fitted).folder, fitted.recognizer, cell.data.identities), fitted)
-    return scene
+    cell.anonymize(fitted)
+    return cell.scene(score_folder(RunFolder(out), fitted.recognizer, cell.data.identities), fitted)

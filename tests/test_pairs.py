@@ -1,0 +1,110 @@
+"""Pictures that another tool anonymised: scored by any judge, refused with the reason where they do not pair."""
+
+import json
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from judges.test_judge import PHOTOS, Colour, colours
+from PIL import Image
+
+from privacy_exp import evaluate
+from privacy_exp.entry import CONF
+from privacy_exp.evaluation.judges.judge import Judge
+from privacy_exp.pairs import score_pairs
+from privacy_exp.store.store import Store
+
+
+def write(root, levels, suffix, flat=False):
+    for i, value in enumerate(levels):
+        path = root / (f"{i}.{suffix}" if flat else f"person {i // PHOTOS}/{i}.{suffix}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.broadcast_to(value.round(), (8, 8, 3)).astype(np.uint8)).save(path)
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """16 people × 6 photos in sub-folders; one half of the results are black."""
+    levels = colours()
+    write(tmp_path / "before", levels, "png")
+    write(tmp_path / "after", levels * (np.arange(len(levels)) % 2)[:, None], "bmp")
+    return tmp_path
+
+
+def score(root, **keys):
+    measures = {"judge/colour": Judge(Colour(refuses_black=True), fars=[0.01])}
+    return score_pairs(root / "before", root / "after", root / "out", measures, Store(root / "store"), **keys)
+
+
+def test_sub_folders_say_who_it_is(pairs):
+    values = score(pairs)
+    assert values["judge/colour/same_photo_1e-2"] == 0.5
+    assert values["judge/colour/clean_tar_1e-2"] > 0.9
+    assert "accuracy" not in values, "no recogniser of ours"
+    assert values["worst_observer"] == pytest.approx((0.5 + 0.5 / 16 - 1 / 16) / (1 - 1 / 16), abs=0.02)
+    written = json.loads((pairs / "out" / "evaluation.json").read_text())
+    assert written["details"]["judge/colour"]["anonymized"]["not_embedded"] == 48
+    assert len(list((pairs / "out" / "results").iterdir())) == 96
+
+
+def test_a_table_says_who_it_is(tmp_path):
+    levels = colours()
+    for name in ("before", "after"):
+        write(tmp_path / name, levels, "png", flat=True)
+    rows = "".join(f"{i}.png,p{i // PHOTOS}\n" for i in range(len(levels)))
+    (tmp_path / "who.csv").write_text("image,identity\n" + rows)
+    values = score(tmp_path, identities=tmp_path / "who.csv")
+    assert values["judge/colour/tar_cross_1e-2"] == values["judge/colour/clean_tar_1e-2"] > 0.9
+
+
+def test_without_names_pairs_of_two_photos_are_null(tmp_path):
+    for name in ("before", "after"):
+        write(tmp_path / name, colours(), "png", flat=True)
+    values = score(tmp_path)
+    assert values["judge/colour/same_photo_1e-2"] == 1
+    assert values["judge/colour/tar_cross_1e-2"] is None
+    assert values["judge/colour/rank_1"] is None
+    written = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert "identities are unknown" in written["warnings"][-1]
+    assert written["metrics"]["judge/colour/same_photo_1e-2"]["reason"].startswith("no_gate")
+
+
+def large(root):
+    for path in (root / "after").rglob("*.bmp"):
+        Image.new("RGB", (9, 9)).save(path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "keys", "words"),
+    [
+        (lambda p: (p / "after/person 3/18.bmp").unlink(), {}, r"do not pair: 1 pictures .* person%203%2F18"),
+        (large, {}, r"`originals` are \(8, 8\) .* `anonymized` \(9, 9\).*image_size"),
+        (lambda p: (p / "before/person 0/0.png").rename(p / "before/0.png"), {}, "do not pair"),
+        (lambda p: (p / "after/person 0/0.bmp").write_bytes(b"junk"), {}, "cannot be read"),
+        (lambda p: (p / "who.csv").write_text("image,identity\n1.png,a\n"), {"identities": "who.csv"}, "have no row"),
+        (lambda p: (p / "who.csv").write_text("a,b\n"), {"identities": "who.csv"}, "needs the columns"),
+        (lambda p: (p / "out").mkdir() or (p / "out" / "x").touch(), {}, "`out` must be a new or empty folder"),
+    ],
+)
+def test_pairs_that_cannot_be_scored_say_why(pairs, damage, keys, words):
+    damage(pairs)
+    with pytest.raises((ValueError, FileExistsError), match=words):
+        score(pairs, **{key: pairs / value for key, value in keys.items()})
+    assert not (pairs / "out" / "evaluation.json").exists()
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [[], ["run=a", "originals=b"], ["originals=b"], ["originals=a", "anonymized=b"]],
+    ids=["nothing", "both", "half", "no out"],
+)
+def test_what_to_score_must_be_said(overrides):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("evaluate", overrides=overrides)
+    with pytest.raises(ValueError, match="give what to score: run=DIR"):
+        evaluate.run(config)
+
+
+def test_pairs_need_a_measure(pairs):
+    with pytest.raises(ValueError, match=r"choose what should look at the pairs: judge=\[onnx\]"):
+        score_pairs(pairs / "before", pairs / "after", pairs / "out", {}, Store(pairs / "store"))
