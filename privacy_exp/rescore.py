@@ -16,7 +16,6 @@ from privacy_exp.evaluation.evaluate import Evaluation, evaluate
 from privacy_exp.evaluation.measure import Measure, Scene
 from privacy_exp.evaluation.score import score_folder
 from privacy_exp.recognition.fit import CHECKPOINT, checkpoint_identities, load_checkpoint
-from privacy_exp.report.measures import measure_table
 from privacy_exp.report.table import metric_table
 from privacy_exp.store.files import atomic_file, write_text
 from privacy_exp.store.record import read_record
@@ -102,10 +101,7 @@ def write_evaluation(path: Path, found: Evaluation, facts: Mapping[str, Any]) ->
     content = {**facts, "n": len(found.table), "observers": found.observers, "metrics": metrics}
     content |= {"details": found.details, "warnings": found.warnings}
     write_text(path / "evaluation.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
-    title = f"{path.name} · {len(found.table)} images"
-    if "accuracy" in found.metrics:
-        print(metric_table(title, found.metrics, found.observers))
-    print(measure_table(title, found.metrics), end="")
+    print(metric_table(f"{path.name} · {len(found.table)} images", found.metrics, found.observers))
     for message in found.warnings:
         print(f"warning: {message}")
     print(f"files    {path / 'evaluation.json'}")

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
-from judges.test_judge import PHOTOS, Colour, colours
 from PIL import Image
 
 from privacy_exp import evaluate
@@ -13,6 +12,7 @@ from privacy_exp.entry import CONF
 from privacy_exp.evaluation.judges.judge import Judge
 from privacy_exp.pairs import score_pairs
 from privacy_exp.store.store import Store
+from tests.evaluation.judges.test_judge import PHOTOS, Colour, colours
 
 
 def write(root, levels, suffix, flat=False):

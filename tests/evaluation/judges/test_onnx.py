@@ -4,7 +4,6 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from recognition.test_onnx import graph
 from sklearn.metrics import roc_curve
 
 from privacy_exp.data.celeba import CelebA
@@ -12,6 +11,7 @@ from privacy_exp.evaluation.judges.embedder import embed_batches
 from privacy_exp.evaluation.judges.onnx import OnnxEmbedder
 from privacy_exp.evaluation.verification import accept_rate, equal_error_rate, genuine_pairs, thresholds
 from privacy_exp.recognition.alignment import arcface_points
+from tests.recognition.test_onnx import graph
 
 
 def embed(path, images, points=None, **keys):
