@@ -26,7 +26,7 @@ def test_a_run_scored_again_gives_the_same_numbers(cell, tmp_path):
 
 
 def test_a_judge_gives_the_runs_own_figures_again(cell, tmp_path):
-    keys = ["judge=[independent]", "judge.independent.embedder.module.max_epochs=1"]
+    keys = ["utility=[]", "judge=[independent]", "judge.independent.embedder.module.max_epochs=1"]
     cell(tmp_path / "run", "mask_ratio=0.5", "inpainting=opencv_telea", *keys)
     record = json.loads((tmp_path / "run" / "record.json").read_text())
     with initialize_config_dir(str(CONF), version_base="1.3"):

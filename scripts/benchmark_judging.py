@@ -1,0 +1,75 @@
+"""What judging costs: the judge's embedding against the bare network, and judging against a default cell.
+
+usage: python scripts/benchmark_judging.py      needs FACE_ONNX, or measures the drawn world's own judge alone
+"""
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from benchmark_timing import Line, in_turns, ratio
+
+from privacy_exp.data.base import celeba_template
+from privacy_exp.evaluation.detection import detect_faces
+from privacy_exp.evaluation.judges.embedder import embed_batches
+from privacy_exp.evaluation.judges.onnx import OnnxEmbedder
+from privacy_exp.store.record import read_record
+
+PHOTOS = 64
+
+
+def embedding(rounds: int) -> list[Line]:
+    """The ONNX judge's whole path without detection against its session alone, and detection apart."""
+    path = os.environ.get("FACE_ONNX")
+    if not path:
+        return []
+    images = torch.rand(PHOTOS, 3, 218, 178, generator=torch.Generator().manual_seed(0))
+    embedder = OnnxEmbedder(path)
+    embedder.face_points = celeba_template(218, 178)
+    crops = embedder.prepare(images, embedder.face_points.expand(PHOTOS, 5, 2)).numpy()
+    times = in_turns(
+        {
+            "bare": lambda: [embedder.session.run(None, {embedder.input: part}) for part in np.split(crops, 2)],
+            "judge": lambda: embed_batches(embedder, images.split(32), detect=False),
+            "detection": lambda: detect_faces(images[:8]),
+        },
+        rounds,
+    )
+    return [
+        ratio("judge embedding / bare network", times["judge"], times["bare"], bar="≤ 1.2", note="without detection"),
+        ratio("detection / bare network, a face", times["detection"], times["bare"], PHOTOS / 8, note="MTCNN, batched"),
+    ]
+
+
+def share_of_a_cell() -> float:
+    """Seconds of judging and statistics over seconds of everything else in one default cell, fit included."""
+    import subprocess
+    import sys
+
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        common = [sys.executable, "-m", "privacy_exp.train", f"store.root={root / 'store'}", "tracking=csv"]
+        environment = {**os.environ, "WANDB_MODE": "offline"}
+        judge = "judge=[independent]"
+        # The first run fits both networks, the second reuses them, as the cells of a sweep do.
+        for out in ("first", "second"):
+            started = time.perf_counter()
+            command = [*common, judge, f"hydra.run.dir={root / out}"]
+            subprocess.run(command, env=environment, check=True, capture_output=True)
+            seconds = time.perf_counter() - started
+        return float(read_record(root / "second")["timing"]["evaluate_s"]) / seconds
+
+
+def lines(rounds: int = 5) -> list[Line]:
+    """Lines for `scripts/benchmark.py`."""
+    share = share_of_a_cell()
+    what = "judging and statistics / a default cell with its fit in the store"
+    return [*embedding(rounds), Line(what, share, None, None, "", 1, "≤ 0.15", "judge=[independent]")]
+
+
+if __name__ == "__main__":
+    for line in lines():
+        print(line)
