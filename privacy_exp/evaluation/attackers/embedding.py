@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Shaped
 
 from privacy_exp.evaluation.identification import Identification, rank_metrics
+from privacy_exp.evaluation.judges.judge import Judge
 from privacy_exp.evaluation.measure import Findings, Scene, Sighting, recovered_share
 from privacy_exp.store.run_folder import RunFolder
 from privacy_exp.types import Embeddings, Images
@@ -25,6 +26,13 @@ class Embedder(Protocol):
 
     def embed(self, images: Images) -> Embeddings:
         """Rows of unit norm; RGB in [0, 1] at the data's size."""
+
+
+def embedder_for(judge: Embedder | None, scene: Scene) -> Embedder:
+    """What an attacker looks through: the judge it was given, ready for this run, else c."""
+    if isinstance(judge, Judge):
+        judge.fit(scene)
+    return judge or scene.recognizer
 
 
 @torch.inference_mode()

@@ -6,7 +6,7 @@ from typing import final
 import numpy as np
 
 from privacy_exp.data.base import FaceData
-from privacy_exp.evaluation.attackers.embedding import Embedder, embed_files, rank_findings
+from privacy_exp.evaluation.attackers.embedding import Embedder, embed_files, embedder_for, rank_findings
 from privacy_exp.evaluation.attackers.pictures import LEARNT_FROM, check_photos, check_seed, own_cost, own_pictures
 from privacy_exp.evaluation.identification import Identification, identify
 from privacy_exp.evaluation.measure import Cost, Findings, Measure, Scene
@@ -46,7 +46,7 @@ class Gallery(Measure):
         return rank_findings(scene, name, people, clean, anonymized)
 
     def _search(self, scene: Scene, folders: dict[str, RunFolder], kind: str) -> Identification:
-        embedder = self.judge or scene.recognizer
+        embedder = embedder_for(self.judge, scene)
         paths: list[Path] = []
         owners: list[str] = []
         for part in LEARNT_FROM:

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int, Shaped
 
 from privacy_exp.data.base import FaceData
 from privacy_exp.data.identity_split import seeded_order
-from privacy_exp.evaluation.attackers.embedding import Embedder, embed_files, rank_findings
+from privacy_exp.evaluation.attackers.embedding import Embedder, embed_files, embedder_for, rank_findings
 from privacy_exp.evaluation.attackers.pictures import check_photos, originals
 from privacy_exp.evaluation.identification import RANKS, identify
 from privacy_exp.evaluation.measure import Findings, Measure, Scene
@@ -41,7 +41,7 @@ class SeveralPhotos(Measure):
 
     def measure(self, scene: Scene, name: str) -> Findings:
         """Rank-1, 5, 10 and the recovered share for each n; null where nobody has so many photos."""
-        embedder = self.judge or scene.recognizer
+        embedder = embedder_for(self.judge, scene)
         known = originals(scene, name, "train").list("original")
         gallery = embed_files(embedder, [path for path, _ in known.values()], scene.device)
         owners = np.array([scene.identities[label or 0] for _, label in known.values()])

@@ -22,6 +22,7 @@ from privacy_exp.evaluation.verification import (
     genuine_pairs,
     thresholds,
 )
+from privacy_exp.types import Embeddings, Images
 
 Array = np.ndarray
 
@@ -89,7 +90,7 @@ class Judge(Measure):
         Raises:
             ValueError: an original that cannot be embedded.
         """
-        self.viewer.embedder.fit(scene)
+        self.fit(scene)
         people = scene.table["label"].to_numpy(np.int64)
         clean = self.viewer.originals(scene)
         self._check(clean, list(scene.table["image_id"]), name)
@@ -114,6 +115,14 @@ class Judge(Measure):
             "clean_equal_error_rate": equal_error_rate(clean.vectors, people),
         }
         return findings
+
+    def fit(self, scene: Scene) -> None:
+        """Before `embed`: learns from the run what the embedder needs."""
+        self.viewer.embedder.fit(scene)
+
+    def embed(self, images: Images) -> Embeddings:
+        """Unit embeddings, for attackers that look through a judge; see `Embedder.embed`."""
+        return self.viewer.embedder.embed(images)
 
     def _check(self, clean: Embedded, ids: list[str], name: str) -> None:
         bad = [i for i, failed in zip(ids, clean.failed, strict=True) if failed]
