@@ -21,6 +21,7 @@ import importlib
 import json
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import time
@@ -37,7 +38,7 @@ COLUMNS = ("what", "median", "min", "max", "unit", "rounds", "promised", "")
 
 
 def main() -> int:
-    """Runs the sections, prints and saves their tables; exit code 1 where a promise was missed."""
+    """Runs the sections, prints and saves their tables; exit code 1 where a promise was missed or a section failed."""
     there = [name for name in SECTIONS if find_spec(f"benchmark_{name}")]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(there))
@@ -48,19 +49,24 @@ def main() -> int:
     if unknown or options.rounds < 1:
         parser.error(f"SECTION must be out of {', '.join(there)}, and --rounds at least 1, but got {sys.argv[1:]}.")
     options.out.mkdir(parents=True, exist_ok=True)
-    results: dict[str, Any] = {"machine": machine(), "sections": {}}
+    results: dict[str, Any] = {"machine": machine(), "sections": {}, "failed": {}}
     asked = options.sections or [name for name in there if name != "scripts"]
     with tempfile.TemporaryDirectory() as cache:
         os.environ["XDG_CACHE_HOME"] = os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
         for name in [name for name in there if name in asked]:
-            results["sections"][name] = run(name, options.rounds)
-            Console(width=140).print(table(name, results["sections"][name]))
-            # After every section: one that fails, or is stopped, does not take the others' figures along.
+            try:
+                results["sections"][name] = run(name, options.rounds)
+                Console(width=140).print(table(name, results["sections"][name]))
+            except (RuntimeError, ValueError, OSError, subprocess.CalledProcessError) as error:
+                # Told, counted in the exit code, and no reason to lose the other sections' figures.
+                results["failed"][name] = str(error)
+                print(f"{name} failed: {error}", file=sys.stderr)
+            # After every section, so that one may be stopped.
             (options.out / "benchmark.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
             (options.out / "benchmark.md").write_text(markdown(results))
     missed = [line for section in results["sections"].values() for line in section["lines"] if line["met"] is False]
-    print(f"{len(missed)} promises missed; saved in {options.out}")
-    return int(bool(missed))
+    print(f"{len(missed)} promises missed, {len(results['failed'])} sections failed; saved in {options.out}")
+    return int(bool(missed or results["failed"]))
 
 
 def run(name: str, rounds: int) -> dict[str, Any]:
@@ -107,6 +113,7 @@ def markdown(results: dict[str, Any]) -> str:
         notes = [f"- {line['what']}: {line['note']}" for line in section["lines"] if line["note"]]
         parts.append(f"## {title(name, section)}\n\n" + "\n".join("| " + " | ".join(row) + " |" for row in rows))
         parts += ["\n".join(notes)] if notes else []
+    parts += [f"## {name} failed\n\n{error}" for name, error in results["failed"].items()]
     return "\n\n".join(parts) + "\n"
 
 
