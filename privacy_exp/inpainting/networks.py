@@ -1,5 +1,6 @@
 """Builds an untrained inpainting pipeline, or takes one apart for fine-tuning, and saves what was trained."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from privacy_exp.inpainting.captions import tokenizer
 from privacy_exp.inpainting.prompts import SUBJECT
+from privacy_exp.store.files import write_text
 
 LORA_TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
 """The linear layers of the UNet's attention."""
@@ -125,3 +127,7 @@ def save_pipeline(pipe: StableDiffusionInpaintPipeline, folder: Path, dtype: tor
     for part in (pipe.vae, pipe.unet, pipe.text_encoder):
         part.to(dtype)
     pipe.save_pretrained(folder, safe_serialization=True)
+    for file in (folder / "model_index.json", *folder.glob("*/config.json")):
+        config = json.loads(file.read_text())
+        if config.pop("_name_or_path", None) is not None:  # where a fine-tuning started from: a path of this machine
+            write_text(file, json.dumps(config, indent=2) + "\n")
