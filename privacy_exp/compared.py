@@ -101,7 +101,7 @@ def common_observers(runs: Sequence[Run]) -> Mapping[str, float] | str:
         return "no observer passed its gate"
     hidden = [name for name in names if any(RECOGNISED + name not in run.table for run in runs)]
     if hidden:
-        return f"{', '.join(hidden)} looked at other photos than the test photos, so there are no pairs"
+        return f"images.parquet does not say photo by photo what {', '.join(hidden)} recognised, so there are no pairs"
     known = runs[0].record["details"]["observers"]
     return {name: float(known[name]["chance"]) for name in names}
 

@@ -243,6 +243,9 @@ def test_inception_itself_takes_a_file_of_weights(scene, tmp_path, monkeypatch):
         patch.setattr(module.FeatureExtractorInceptionV3, "load_state_dict", lambda self, state: None)
         torch.manual_seed(0)
         net = module.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], "none")
+    for layer in net.modules():  # torch's own start would let everything fade before the last layer
+        if isinstance(layer, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(layer.weight)
     weights = tmp_path / "weights.pth"
     torch.save(net.state_dict(), weights)
     data = Synthetic(identities=2, photos_per_identity=5, image_size=32)
