@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hydra import compose, initialize_config_dir
 from reader import read_cells
+
+from privacy_exp.entry import CONF
 
 NET = [
     "recognition.net._target_=tests.recognition.small.Small",
@@ -61,3 +64,11 @@ def test_one_photo_a_person_is_refused_before_anything_is_written(cell, tmp_path
     with pytest.raises(ValueError, match="at least 2 images of each identity"):
         cell(tmp_path, "data=synthetic", "data.identities=5", *one, "attacker=[parrot]", *SMALL)
     assert not any(tmp_path.iterdir())
+
+
+def test_an_attacker_looks_through_any_judge(monkeypatch):
+    monkeypatch.setenv("FACE_ONNX", "any.onnx")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("train", overrides=["attacker=[gallery,parrot]", "+judge@attacker.gallery.judge=onnx"])
+    assert config.attacker.gallery.judge._target_ == "privacy_exp.evaluation.judges.judge.Judge"
+    assert not config.judge

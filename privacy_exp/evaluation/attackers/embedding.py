@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 
-from privacy_exp.evaluation.identification import Identification, rank_metrics
+from privacy_exp.evaluation.identification import Identification, identify, rank_metrics
 from privacy_exp.evaluation.judges.judge import Judge
 from privacy_exp.evaluation.measure import Findings, Scene, Sighting, recovered_share
 from privacy_exp.store.run_folder import RunFolder
@@ -37,25 +37,39 @@ def embedder_for(judge: Embedder | None, scene: Scene) -> Embedder:
 
 @torch.inference_mode()
 def embed_files(embedder: Embedder, paths: Sequence[Path], device: torch.device) -> Float[Array, "n d"]:
-    """Embeddings of picture files, in their order.
+    """Embeddings of picture files, in their order; rows of NaN where embedding fails.
 
     Args:
         embedder: what looks at them.
         paths: the files, all of one size.
         device: where pictures go.
-
-    Raises:
-        ValueError: an embedding that is no number, by its file.
     """
     found = []
     for start in range(0, len(paths), BATCH):
         some = paths[start : start + BATCH]
         embeddings = embedder.embed(RunFolder(some[0].parent).read(some).to(device)).float().cpu().numpy()
-        bad = ~np.isfinite(embeddings).all(axis=1)
-        if bad.any():
-            raise ValueError(f"the attacker's embedding of {some[int(bad.argmax())]} is NaN or infinite.")
-        found.append(embeddings)
+        found.append(np.where(np.isfinite(embeddings).all(axis=1, keepdims=True), embeddings, np.nan))
     return np.concatenate(found)
+
+
+def search(
+    probes: Float[Array, "n d"],
+    people: Shaped[Array, " n"],
+    gallery: Float[Array, "m d"],
+    owners: Shaped[Array, " m"],
+) -> Identification:
+    """`identify` without the photos of the gallery that could not be embedded.
+
+    A probe that could not be embedded ties with everybody.
+
+    Args:
+        probes: rows of unit norm, or of NaN.
+        people: who is on them.
+        gallery: rows of unit norm, or of NaN.
+        owners: who is on them.
+    """
+    usable = ~np.isnan(gallery).any(axis=1)
+    return identify(probes, people, gallery[usable], owners[usable])
 
 
 def rank_findings(

@@ -6,9 +6,9 @@ from typing import final
 import numpy as np
 
 from privacy_exp.data.base import FaceData
-from privacy_exp.evaluation.attackers.embedding import Embedder, embed_files, embedder_for, rank_findings
+from privacy_exp.evaluation.attackers.embedding import Embedder, embed_files, embedder_for, rank_findings, search
 from privacy_exp.evaluation.attackers.pictures import LEARNT_FROM, check_photos, check_seed, own_cost, own_pictures
-from privacy_exp.evaluation.identification import Identification, identify
+from privacy_exp.evaluation.identification import Identification
 from privacy_exp.evaluation.measure import Cost, Findings, Measure, Scene
 from privacy_exp.store.run_folder import RunFolder
 
@@ -56,4 +56,4 @@ class Gallery(Measure):
         gallery = embed_files(embedder, paths, scene.device)
         listing = folders["test"].list(kind)
         probes = embed_files(embedder, [listing[i][0] for i in scene.table["image_id"]], scene.device)
-        return identify(probes, scene.table["identity"].to_numpy(str), gallery, np.array(owners))
+        return search(probes, scene.table["identity"].to_numpy(str), gallery, np.array(owners))

@@ -9,9 +9,9 @@ from privacy_exp.data.base import FaceData, Photo
 from privacy_exp.data.identity_split import PARTS, by_identity, groups_of, seeded_order
 from privacy_exp.evaluation.attackers.anonymized_faces import AnonymizedFaces
 from privacy_exp.evaluation.attackers.closed_set import attempts
-from privacy_exp.evaluation.attackers.embedding import embed_files, rank_findings
+from privacy_exp.evaluation.attackers.embedding import embed_files, rank_findings, search
 from privacy_exp.evaluation.attackers.pictures import check_photos, check_seed, own_cost, own_pictures
-from privacy_exp.evaluation.identification import Identification, identify
+from privacy_exp.evaluation.identification import Identification
 from privacy_exp.evaluation.measure import Cost, Findings, Measure, Scene
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.store.run_folder import RunFolder
@@ -94,7 +94,7 @@ class ParrotOpen(Measure):
             for photos in (probes, enrolled)
         )
         people, owners = (np.array([str(photo.identity) for photo in photos]) for photos in (probes, enrolled))
-        return identify(asked, people, known, owners)
+        return search(asked, people, known, owners)
 
 
 def enrol(photos: Sequence[Photo], seed: int) -> tuple[list[Photo], list[Photo]]:

@@ -8,9 +8,9 @@ from jaxtyping import Float, Int, Shaped
 
 from privacy_exp.data.base import FaceData
 from privacy_exp.data.identity_split import seeded_order
-from privacy_exp.evaluation.attackers.embedding import Embedder, embed_files, embedder_for, rank_findings
+from privacy_exp.evaluation.attackers.embedding import Embedder, embed_files, embedder_for, rank_findings, search
 from privacy_exp.evaluation.attackers.pictures import check_photos, originals
-from privacy_exp.evaluation.identification import RANKS, identify
+from privacy_exp.evaluation.identification import RANKS
 from privacy_exp.evaluation.measure import Findings, Measure, Scene
 from privacy_exp.evaluation.statistics import Metric
 
@@ -57,7 +57,7 @@ class SeveralPhotos(Measure):
                 found.metrics |= _nobody(f"{name}/n_{n}", f"nobody has {n} test photos")
                 continue
             asked = people[rows[:, 0]]
-            clean, anonymized = (identify(mean_of_rows(e, rows), asked, gallery, owners) for e in embeddings)
+            clean, anonymized = (search(mean_of_rows(e, rows), asked, gallery, owners) for e in embeddings)
             own = rank_findings(scene, f"{name}/n_{n}", asked, clean, anonymized)
             found.metrics |= own.metrics
             found.sightings += own.sightings
@@ -86,8 +86,8 @@ def together(ids: Sequence[str], people: Shaped[Array, " m"], n: int, seed: int)
 
 
 def mean_of_rows(embeddings: Float[Array, "m d"], rows: Int[Array, "probes n"]) -> Float[Array, "probes d"]:
-    """The mean embedding of each probe's photos, at unit length; 0 where they cancel out."""
-    means = embeddings[rows].mean(axis=1)
+    """The mean embedding of each probe's photos at unit length, without those that failed; 0 where nothing is left."""
+    means = np.nan_to_num(embeddings[rows]).sum(axis=1)
     return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
 
 

@@ -4,14 +4,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from privacy_exp.evaluation.attackers.anonymized_faces import AnonymizedFaces
 from privacy_exp.evaluation.attackers.closed_set import attempts
+from privacy_exp.evaluation.attackers.embedding import search
 from privacy_exp.evaluation.attackers.gallery import Gallery
 from privacy_exp.evaluation.attackers.parrot import Parrot, floor_metric
 from privacy_exp.evaluation.attackers.parrot_open import ParrotOpen, enrol
 from privacy_exp.evaluation.attackers.purification import Purification, best_rate
 from privacy_exp.evaluation.attackers.several_photos import SeveralPhotos, mean_of_rows, together
+from privacy_exp.evaluation.judges.embedder import Embedder
+from privacy_exp.evaluation.judges.judge import Judge
 from privacy_exp.evaluation.measure import worst_observer
 from privacy_exp.recognition.fit import clean_accuracy
 from tests.recognition.small import Colours, same, state
@@ -182,9 +186,9 @@ def test_several_photos_are_each_used_alike():
 
 
 def test_a_mean_embedding_is_of_unit_length():
-    rows = np.array([[0, 1], [0, 0]])
-    means = mean_of_rows(np.eye(2, dtype=np.float32), rows)
-    np.testing.assert_allclose(means, [[0.5**0.5, 0.5**0.5], [1, 0]], rtol=1e-6)
+    embeddings = np.array([[1, 0], [0, 1], [np.nan, np.nan]], dtype=np.float32)
+    means = mean_of_rows(embeddings, np.array([[0, 1], [0, 0], [2, 1], [2, 2]]))
+    np.testing.assert_allclose(means, [[0.5**0.5, 0.5**0.5], [1, 0], [0, 1], [0, 0]], rtol=1e-6)
 
 
 def test_more_photos_than_anybody_has_give_null_with_the_reason(world):
@@ -205,6 +209,40 @@ def test_enrolment_keeps_groups_together_and_three_quarters(world):
     assert asked
     assert not {p.group for p in known} & {p.group for p in asked}
     assert enrol([replace(photo, group="one") for photo in photos], seed=1)[1] == []
+
+
+class MeanColour(Embedder):
+    """Knows people by their colour; does not see what is black."""
+
+    aligns = False
+
+    def fields(self):
+        return {}
+
+    def prepare(self, images, landmarks):
+        return images
+
+    def features(self, crops):
+        means = crops.mean((2, 3))
+        return torch.where(means.sum(1, keepdim=True) > 0, means - 0.5, 0.0)
+
+
+def test_a_judge_lends_its_eyes(negative, black):
+    judge = Judge(MeanColour(), detect=False)
+    same_veil = Gallery(judge).measure(negative, "attacker/gallery").metrics["attacker/gallery/rank_1"]
+    assert same_veil.value == 1, "negatives are as far apart as originals"
+    found = SeveralPhotos((1,), judge).measure(negative, "attacker/several_photos")
+    assert found.metrics["attacker/several_photos/n_1/rank_1"].value < 0.5, "but lie opposite to them"
+    assert found.details["n_1"]["rank_1_clean"] == 1
+    unseen = SeveralPhotos((1,), judge).measure(black, "attacker/several_photos").sightings[0]
+    assert unseen.anonymized.tolist() == [pytest.approx(1 / 5)] * 10, "what cannot be embedded ties with everybody"
+
+
+def test_photos_that_cannot_be_embedded_leave_the_gallery():
+    gallery = np.array([[1, 0], [np.nan, np.nan], [0, 1]], dtype=np.float32)
+    found = search(gallery[:1], np.array(["a"]), gallery, np.array(["a", "b", "b"]))
+    assert found.num_identities == 2
+    assert found.rank_1.tolist() == [1]
 
 
 @pytest.mark.parametrize(
