@@ -83,7 +83,8 @@ class Chart:
                 ax, marks = figure.add_subplot(), Marks()
                 panel.draw(ax, marks)
                 ax.set_title(panel.title, loc="left")
-                label = f"{self.title}. {panel.title}. {self.reading} The values stand in the table below."
+                name = f"{self.title}, {panel.title}" if panel.title else self.title
+                label = f"{name}. {self.reading} The values stand in the table below."
                 made.append(inline_svg(figure, marks, f"{prefix}-{self.name}-{number}", label))
         return made
 

@@ -19,15 +19,32 @@ LABELS = {
 
 LOWER_IS_BETTER = (
     *("error", "loss", "lpips", "kid", "fid", "distance", "frechet"),
-    *("worst_observer", "accuracy", "tar_", "same_photo", "rank", "recovered", "intrusion"),
+    *(
+        "worst_observer",
+        "accuracy",
+        "tar_",
+        "same_photo",
+        "rank",
+        "recovered",
+        "intrusion",
+        "black_share",
+        "flat_share",
+    ),
 )
 """Parts of names: losses of utility, and what an observer still recognises."""
 
 HIGHER_IS_BETTER = ("fool_rate", "ssim", "psnr", "agreement", "detection", "detected")
 """Parts of names: protection and utility. They are looked for before the losses."""
 
-NEITHER = ("share_hidden", "control_fool_rate", "clean_", "ceiling", "floor", "n_")
+NEITHER = ("share_hidden", "control_fool_rate", "clean_", "ceiling", "floor", "original", "attribute_accuracy")
 """Parts of names that stand for context: neither more nor less of it is better. They are looked for first."""
+
+UTILITY = tuple(
+    f"utility/{name}"
+    for name in ("attribute_agreement", "landmark_error", "detection_rate", "lpips", "ssim_inside", "kid", "fid")
+)
+"""What stands for utility where nothing is named, the first that has a value: what photos are kept for comes before
+pixels. Outside the hidden part nothing changes but the file format."""
 
 GROUPS = {
     "utility": "what else the results keep",

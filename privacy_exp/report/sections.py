@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from privacy_exp.report.collect import Cell
-from privacy_exp.report.metrics import describe, in_order
+from privacy_exp.report.metrics import UTILITY, describe, in_order
 from privacy_exp.store.keys import content_key
 
 RUNTIME = {
@@ -167,9 +167,11 @@ def headline(section: Section, utility: str | None = None, most: int = 2) -> lis
         ValueError: no record has the metric that `utility` names.
     """
     valued = [n for n in section.metrics if any(cell.metric(n).value is not None for cell in section.cells)]
-    there = [name for name in valued if name.startswith("utility/") and describe(name).better is not None]
+    there = [name for name in UTILITY if name in valued]
+    there += [n for n in valued if n.startswith("utility/") and n not in UTILITY and describe(n).better is not None]
     if utility is not None and utility not in section.metrics:
-        raise ValueError(f"`report.utility` must be a metric of the records ({', '.join(there)}), but got {utility}.")
+        known = ", ".join(there) or "none of utility"
+        raise ValueError(f"`report.utility` must be a metric of the records ({known}), but got {utility}.")
     chosen = dict.fromkeys([utility, *there] if utility is not None else there)
     columns = ["accuracy", "fool_rate", "worst_observer", *list(chosen)[:most], "share_hidden"]
     return [name for name in columns if name in section.metrics]

@@ -69,14 +69,14 @@ def test_the_legend_shows_one_method_alone(page):
 
 
 def test_marks_tell_their_values_by_mouse_and_by_keyboard(page):
-    mark = page.locator("#s0-plane svg [data-tip]").first
+    mark = page.locator("#s0-plane .panel [data-tip]").first
     mark.hover(force=True)
     tip = page.locator("#tip")
     assert tip.is_visible()
     assert "fool rate" in tip.text_content() or "strongest observer" in tip.text_content()
     page.mouse.move(5, 5)
     assert tip.is_hidden()
-    page.locator("#s0-plane svg").focus()
+    page.locator("#s0-plane .panel svg").focus()
     page.keyboard.press("ArrowRight")
     first = tip.text_content()
     assert tip.is_visible()
