@@ -56,7 +56,8 @@ def run(config: DictConfig) -> dict[str, float | None]:
             image_size=None if config.image_size is None else list(config.image_size),
             device=config.device,
         )
-    data = instantiate(recorded["data"], **dict(config.data)) if recorded else None
+    needed = recorded and any(measure.needs_data for measure in measures.values())
+    data = instantiate(recorded["data"], **dict(config.data)) if needed else None
     if data is not None:
         data.setup()
     return rescore(

@@ -17,9 +17,10 @@ from privacy_exp.store.run_folder import RunFolder
 
 
 def test_a_run_scored_again_gives_the_same_numbers(cell, tmp_path):
-    cell(tmp_path, "mask_ratio=0.5", "inpainting=opencv_telea", "utility=[]")
+    cell(tmp_path, "mask_ratio=0.5", "inpainting=opencv_telea")
     record = json.loads((tmp_path / "record.json").read_text())
-    again = rescore(tmp_path)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        again = evaluate.run(compose("evaluate", overrides=[f"run={tmp_path}", f"store.root={tmp_path / 'new'}"]))
     assert again == {name: metric["value"] for name, metric in record["metrics"].items()}
     one, two = pd.read_parquet(tmp_path / "images.parquet"), pd.read_parquet(tmp_path / "evaluation.parquet")
     pd.testing.assert_frame_equal(one, two[one.columns])

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -113,6 +113,9 @@ class Cost:
 
 class Measure(ABC):
     """A judge, an attacker or a utility measure."""
+
+    needs_data: ClassVar[bool] = True
+    """Whether it asks for the run's data; False where the saved pictures are enough."""
 
     def check(self, data: FaceData) -> None:  # noqa: B027  most measures work with any data
         """Refuses data that it cannot work with, before anything expensive starts.

@@ -1,5 +1,6 @@
 """Utility measures: closed forms, other libraries, and pictures made by hand."""
 
+import shutil
 from importlib.util import find_spec
 
 import numpy as np
@@ -107,6 +108,13 @@ def test_what_is_kept_is_told_apart_from_what_is_painted(scene):
     assert found.metrics["utility/psnr_inside"].value < 15
     assert found.metrics["utility/ssim_inside"].value < 0.3 < 0.8 < found.metrics["utility/ssim_outside"].value
     assert (found.columns["utility/mse_outside"] == 0).all()
+
+
+def test_pairs_without_masks_are_compared_whole(scene):
+    run = scene(lambda images, masks: images.flip(3), share=1.0)
+    masked = Pixels().measure(run, "utility/pixels").metrics
+    shutil.rmtree(run.folder.path / "masks")
+    assert Pixels().measure(run, "utility/pixels").metrics == masked
 
 
 def test_black_and_flat_results_are_counted(scene):

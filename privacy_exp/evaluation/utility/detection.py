@@ -22,6 +22,8 @@ class Detection(Measure):
         batch_size: photos at a time.
     """
 
+    needs_data = False
+
     def __init__(self, batch_size: int = 32) -> None:
         self.batch_size = batch_size
 

@@ -39,6 +39,8 @@ class KID(Measure):
     Reference: Bińkowski et al., Demystifying MMD GANs, 2018.
     """
 
+    needs_data = False
+
     def __init__(
         self, weights: str | None = None, subset_size: int = 1000, subsets: int = 100, batch_size: int = 32
     ) -> None:
@@ -76,6 +78,8 @@ class FID(Measure):
 
     Reference: Heusel et al., GANs Trained by a Two Time-Scale Update Rule, 2017.
     """
+
+    needs_data = False
 
     def __init__(self, weights: str | None = None, fewest_images: int = FEWEST_IMAGES, batch_size: int = 32) -> None:
         if fewest_images < 2:

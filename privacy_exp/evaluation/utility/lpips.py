@@ -30,6 +30,8 @@ class LPIPS(Measure):
     Reference: Zhang et al., The Unreasonable Effectiveness of Deep Features as a Perceptual Metric, 2018.
     """
 
+    needs_data = False
+
     def __init__(self, net: str = "alex", weights: str | None = None, batch_size: int = 32) -> None:
         if net not in BACKBONES:
             raise ValueError(f"`net` must be one of {', '.join(BACKBONES)}, but got {net!r}.")

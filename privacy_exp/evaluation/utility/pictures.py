@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Float, Shaped
 
 from privacy_exp.evaluation.statistics import Array, Metric, bootstrap_mean
@@ -22,16 +23,20 @@ class Pictures(NamedTuple):
 def pictures(folder: RunFolder, batch_size: int) -> Iterator[Pictures]:
     """The pictures of a run, batch by batch in the order of their ids.
 
+    Pairs from elsewhere have no masks: there the whole frame counts as hidden.
+
     Args:
         folder: the run's; its pictures pair, as `score_folder` checks.
         batch_size: photos at a time.
     """
-    originals, results, masks = (
-        [path for path, _ in folder.list(kind).values()] for kind in ("original", "results", "masks")
-    )
-    for start in range(0, len(originals), batch_size):
+    masked = (folder.path / "masks").is_dir()
+    kinds = ("original", "results", "masks") if masked else ("original", "results")
+    paths = {kind: [path for path, _ in folder.list(kind).values()] for kind in kinds}
+    for start in range(0, len(paths["original"]), batch_size):
         rows = slice(start, start + batch_size)
-        yield Pictures(folder.read(originals[rows]), folder.read(results[rows]), folder.read_masks(masks[rows]))
+        originals, results = (folder.read(paths[kind][rows]) for kind in ("original", "results"))
+        whole = torch.ones_like(originals[:, :1], dtype=torch.bool)
+        yield Pictures(originals, results, folder.read_masks(paths["masks"][rows]) if masked else whole)
 
 
 def mean_of_present(values: Float[Array, " n"], people: Shaped[Array, " n"], empty: str) -> Metric:
