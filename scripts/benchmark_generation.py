@@ -29,7 +29,13 @@ from privacy_exp.types import Faces, Images, Masks
 ROOT = Path(__file__).parents[1]
 BATCH = 16
 LOOPED = 2  # images of (a) a round: one costs as much as another
-ORIGINAL = {"num_inference_steps": 50, "guidance_scale": 7.5, "prompt": "", "negative_prompt": ""}
+ORIGINAL = {
+    "num_inference_steps": 50,
+    "guidance_scale": 7.5,
+    "prompt": "",
+    "negative_prompt": "",
+    "seamless": False,  # the original pastes as it is
+}
 EVALUATIONS = 51  # PNDM as Stable Diffusion sets it evaluates its second step twice
 
 
