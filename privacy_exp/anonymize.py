@@ -25,9 +25,13 @@ def run(config: DictConfig) -> None:
     from hydra.utils import instantiate
 
     from privacy_exp.cell import check_keys, plain_config
+    from privacy_exp.recognition.checkpoint import checkpoint_file
     from privacy_exp.recognition.fit import load_checkpoint
     from privacy_exp.stages import anonymize
+    from privacy_exp.store.batches import forget_batches
+    from privacy_exp.store.keys import content_key, scientific
     from privacy_exp.store.run_folder import RunFolder
+    from privacy_exp.store.running import read_cell, running, write_cell
 
     check_keys(config)
     plain = plain_config(config)
@@ -38,20 +42,33 @@ def run(config: DictConfig) -> None:
         recognizer = load_checkpoint(config.recognition.checkpoint)
         recognizer.choose_target_layer(config.recognition.target_layer)
         recognizer.to("cuda" if plain["trainer"]["accelerator"] in ("gpu", "cuda") else "cpu")
+    elif not masker.blind:
+        raise ValueError(
+            f"masking={type(masker).__name__} explains a recogniser: give one with recognition.checkpoint=RUN_OR_FILE."
+        )
     photos = [photo for part in ("train", "val", "test") for photo in data.photos[part]]
     size = config.batch_size
     out = Path(config.out)
-    anonymize(
-        (data.faces(photos[i : i + size]) for i in range(0, len(photos), size)),
-        len(photos),
-        recognizer,
-        masker,
-        inpainter,
-        config.mask_ratio,
-        config.seed,
-        RunFolder(out, config.image_format),
-        control=False,
-    )
+    checkpoint = config.recognition.checkpoint
+    parts = {name: plain[name] for name in ("masking", "inpainting", "mask_ratio", "seed", "image_format")}
+    parts["recognizer"] = None if checkpoint is None else str(checkpoint_file(checkpoint))
+    key = content_key({"data": data.digest(), "parts": scientific(parts)})
+    with running(out):
+        if (read_cell(out) or {}).get("key") != key:
+            forget_batches(out)  # of other settings; with the same ones a killed run goes on
+        write_cell(out, key, len(photos))
+        anonymize(
+            (data.faces(photos[i : i + size]) for i in range(0, len(photos), size)),
+            len(photos),
+            recognizer,
+            masker,
+            inpainter,
+            config.mask_ratio,
+            config.seed,
+            RunFolder(out, config.image_format),
+            control=False,
+        )
+        forget_batches(out)
     print(f"{len(photos)} photos anonymised; results {out / 'results'}")
 
 

@@ -4,7 +4,7 @@ import logging
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,17 @@ from privacy_exp.evaluation.evaluate import evaluate
 from privacy_exp.evaluation.measure import Cost, Measure, Scene
 from privacy_exp.evaluation.score import score_folder
 from privacy_exp.inpainting.compiling import share_compiled
+from privacy_exp.inpainting.precision import device_named, dtype_named
 from privacy_exp.recognition.base import Recognizer
+from privacy_exp.recognition.checkpoint import checkpoint_file
+from privacy_exp.recognition.fit import fit_key
 from privacy_exp.report.grid import write_grid
 from privacy_exp.report.table import result_table
 from privacy_exp.stages import Anonymized, Fitted, anonymize, fit, keep_checkpoint
 from privacy_exp.store.files import write_text
-from privacy_exp.store.keys import content_key
-from privacy_exp.store.record import SCHEMA, Record, write_images
+from privacy_exp.store.keys import content_key, file_digest, scientific
+from privacy_exp.store.record import SCHEMA, Record, installed_versions, write_images
+from privacy_exp.store.resume import TRACKED, Claim, claimed
 from privacy_exp.store.run_folder import FORMATS, RunFolder
 from privacy_exp.store.store import Store
 from privacy_exp.swept import refuse_inert_axis
@@ -42,13 +46,15 @@ class Cell:
 
     Args:
         config: composed from conf/train.yaml.
+        slot: of the machine's pool, where several cells share it.
 
     Raises:
         ValueError: a key outside its range.
     """
 
-    def __init__(self, config: DictConfig) -> None:
+    def __init__(self, config: DictConfig, slot: int | None = None) -> None:
         check_keys(config)
+        self.started, self.slot = time.time(), slot
         hydra = HydraConfig.get()
         self.config = config
         self.plain = plain_config(config)
@@ -65,7 +71,7 @@ class Cell:
         refuse_inert_axis(self.inpainter, config.force_inert)
         self.tracking = instantiate(config.tracking)
         self.net = {name: instantiate(config.recognition[name]) for name in ("net", "module")}
-        self.trainer = instantiate(config.trainer)
+        self.trainer = instantiate(config.trainer, **self._one_device())
         self.data = instantiate(config.data)
         self.data.setup()
         self.measures: dict[str, Measure] = {}
@@ -91,16 +97,57 @@ class Cell:
     @property
     def device(self) -> torch.device:
         """What the networks run on: the trainer's accelerator."""
-        return torch.device("cuda" if self.plain["trainer"]["accelerator"] in ("gpu", "cuda") else "cpu")
+        on_gpu = self.plain["trainer"]["accelerator"] in ("gpu", "cuda")
+        return torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")
+
+    @property
+    def sharded(self) -> bool:
+        """Whether generation is shared by several processes (trainer=ddp)."""
+        return "strategy" in self.plain["trainer"]
+
+    def _one_device(self) -> dict[str, Any]:
+        """What the fit's trainer differs in from the configured one: it takes one device, this cell's own."""
+        own: dict[str, Any] = {"strategy": "auto", "devices": 1} if self.sharded else {}
+        return own | ({"devices": [torch.cuda.current_device()]} if self.device.type == "cuda" else {})
 
     def key(self) -> str:
-        """Content key of the scientific part of the configuration and the data; no paths, launcher or tracking."""
-        names = ("recognition", "masking", "inpainting", "seed", "image_format", "evaluation", *MEASURES)
-        fields = {name: self.plain[name] for name in names}
-        trainer = {k: v for k, v in self.plain["trainer"].items() if k in ("precision", "accelerator")}
-        return content_key(
-            {"schema": SCHEMA, "data": self.data.digest(), "mask_ratio": self.mask_ratio, "trainer": trainer} | fields
-        )
+        """Content key of all that decides figures: no paths, launcher, tracking, devices or batch sizes."""
+        fields = self._fields("masking", "inpainting", "image_format", "evaluation", *MEASURES)
+        return content_key(fields | {"seed": self.config.seed})
+
+    def _fields(self, *names: str) -> dict[str, Any]:
+        """What these parts of the configuration, the data and the recogniser contribute to a key."""
+        recognition, seed = self.plain["recognition"], int(self.config.seed)
+        trainer = {k: v for k, v in self.plain["trainer"].items() if k not in PLACES}
+        start, checkpoint = recognition["init_from"], recognition["checkpoint"]
+        recognizer = {
+            "fit": fit_key(self.data, recognition["net"], recognition["module"], trainer, seed, start),
+            "checkpoint": None if checkpoint is None else file_digest(checkpoint_file(checkpoint)),
+        }
+        parts = {name: scientific(self.plain[name]) for name in names}
+        if parts["inpainting"].get("dtype") == "auto":
+            device = device_named(self.plain["inpainting"].get("device", "auto"))
+            parts["inpainting"]["dtype"] = str(dtype_named("auto", device))
+        known = {"schema": SCHEMA, "figures": FIGURES, "data": self.data.digest(), "recognizer": recognizer}
+        return known | {"target_layer": recognition["target_layer"], "mask_ratio": self.mask_ratio} | parts
+
+    def claim(self) -> AbstractContextManager[Claim]:
+        """Holds this cell and its run folder; see `privacy_exp.store.resume`."""
+        images = len(self.data.photos["test"])
+        return claimed(Store(self.config.store.root), self.key(), self.folder, images, self.config.rerun)
+
+    def take(self, claim: Claim) -> Record:
+        """The record of this cell that was computed before; the trackers of this run learn of it."""
+        assert claim.record is not None  # noqa: S101  the caller has looked
+        log.info("finished before: taken from %s; rerun=true computes it again", claim.source)
+        made = claim.record.versions
+        for name, version in installed_versions().items():
+            if made.get(name, version) != version:
+                log.warning("it was computed with %s %s, now it is %s", name, made[name], version)
+        if not claim.tracked:
+            self.start_tracking(manifest=False)  # it came with the cell
+            self._track(claim.record)
+        return claim.record
 
     def cost(self) -> Cost:
         """What judges, attackers and utility measures train and want painted besides the test photos."""
@@ -109,10 +156,11 @@ class Cell:
         pictures: frozenset[tuple[str, int]] = frozenset().union(*(cost.pictures for cost in costs))
         return Cost(sum(cost.fits for cost in costs), pictures)
 
-    def start_tracking(self) -> None:
+    def start_tracking(self, manifest: bool = True) -> None:
         """Opens the trackers and writes the manifest of the split."""
-        self.tracking.start(self.folder, self.name, self.group, self.plain)
-        write_manifest(self.folder / "manifest.csv", self.data.photos, self.data.identities)
+        self.tracking.start(self.folder, self.name, self.group, self.plain | {"choices": self.choices})
+        if manifest:
+            write_manifest(self.folder / "manifest.csv", self.data.photos, self.data.identities)
 
     def fit(self) -> Fitted:
         """Fits or reuses the recogniser, moves it to the device and keeps its checkpoint in the run folder."""
@@ -126,8 +174,10 @@ class Cell:
         return fitted
 
     def anonymize(self, fitted: Fitted) -> Anonymized:
-        """Masks and repaints the test photos into the run folder."""
+        """Masks and repaints the test photos into the run folder, on all devices of the trainer."""
         self.inpainter.fit(self.data.batches("train"))
+        if self.sharded:
+            return self._anonymize_sharded(fitted)
         with self._noting():
             return anonymize(
                 self.data.batches("test", self.config.batch_size),
@@ -139,6 +189,21 @@ class Cell:
                 int(self.config.seed),
                 RunFolder(self.folder, self.config.image_format),
             )
+
+    def _anonymize_sharded(self, fitted: Fitted) -> Anonymized:
+        from privacy_exp.sharding import Share, anonymize_sharded
+
+        share = Share(
+            self.data,
+            fitted.checkpoint,
+            self.config.recognition.target_layer,
+            self.masker,
+            partial(instantiate, self.config.inpainting),
+            self.mask_ratio or 0.0,
+            int(self.config.seed),
+            RunFolder(self.folder, self.config.image_format),
+        )
+        return anonymize_sharded(share, instantiate(self.config.trainer), self.config.batch_size, self.inpainter)
 
     def score(self, fitted: Fitted, anonymized: Anonymized) -> Record:
         """Scores the saved files, writes `images.parquet`, `record.json` and `grid.png`, and tells the trackers."""
@@ -167,6 +232,9 @@ class Cell:
                 "mask_s": anonymized.mask_s,
                 "inpaint_s": anonymized.inpaint_s,
                 "evaluate_s": seconds,
+                "slot": self.slot,
+                "started": self.started,
+                "ended": time.time(),
                 "images_per_s": len(table) / (anonymized.mask_s + anonymized.inpaint_s),
             },
             details={
@@ -178,9 +246,20 @@ class Cell:
             warnings=self.warnings,
             device=str(self.device),
         )
-        record.write(self.folder)
-        self.tracking.log_record(record, write_grid(folder, self.folder / "grid.png"))
+        write_grid(folder, self.folder / "grid.png")
+        record.write(self.folder)  # last: a folder with a record is complete
+        self._track(record)
         return record
+
+    def _track(self, record: Record) -> None:
+        images = pd.read_parquet(self.folder / "images.parquet")
+        self.tracking.log_record(record, images, self.folder / "grid.png")
+
+    def finish(self, failed: bool) -> None:
+        """Closes the trackers, and remembers that they have this folder's cell."""
+        self.tracking.finish(failed)
+        if not failed:
+            write_text(self.folder / TRACKED, "")
 
     def scene(self, table: pd.DataFrame, fitted: Fitted) -> Scene:
         """The finished run as measures see it.
@@ -216,9 +295,7 @@ class Cell:
 
     def _anonymize_part(self, fitted: Fitted, part: str, seed: int) -> RunFolder:
         """Photos of another part, anonymised as the test photos are; kept in the store, as attackers share them."""
-        names = ("recognition", "masking", "inpainting", "image_format")
-        fields = {name: self.plain[name] for name in names} | {"part": part, "seed": seed, "fit_seed": self.config.seed}
-        fields |= {"schema": SCHEMA, "data": self.data.digest(), "mask_ratio": self.mask_ratio}
+        fields = self._fields("masking", "inpainting", "image_format") | {"part": part, "seed": seed}
 
         def compute(folder: Path) -> None:
             anonymize(
@@ -233,7 +310,7 @@ class Cell:
                 control=False,
             )
 
-        return RunFolder(Store(self.config.store.root).fetch("anonymized", fields, compute)[0])
+        return RunFolder(Store(self.config.store.root).fetch("anonymized", fields, compute, resumable=True)[0])
 
     def clean_accuracy(self, fitted: Fitted) -> float:
         """Accuracy on the test photos as they are, printed with the checkpoint's path; for `fit_only`."""
@@ -257,6 +334,9 @@ class Cell:
         """
         values = []
         for name in self.config.objective:
+            if name not in record.metrics:
+                known = ", ".join(sorted(record.metrics))
+                raise ValueError(f"`objective` takes names of this run's metrics, {known}, but got {name}.")
             metric = record.metrics[name]
             if metric.value is None:
                 raise ValueError(f"`objective` {name} has no value in this run: {metric.reason}.")
@@ -291,7 +371,10 @@ class Cell:
 MEASURES = ("judge", "attacker", "utility")
 """Config groups of which any number may be chosen; each looks at the finished run."""
 
-OBJECTIVES = (
+PLACES = ("accelerator", "devices", "strategy", "inference_mode")
+"""Keys of the trainer that say where it computes, not what."""
+
+HEADLINES = (
     "accuracy",
     "accuracy_anonymized",
     "fool_rate",
@@ -300,7 +383,10 @@ OBJECTIVES = (
     "fool_rate_net",
     "worst_observer",
 )
-"""Metrics that a sweeper may optimise."""
+"""Metrics that every record has; all others have a slash in their name."""
+
+FIGURES = 1
+"""Version of what a cell's stages compute; it is part of every key. Raise it with a change that alters figures."""
 
 
 def check_keys(config: DictConfig) -> None:
@@ -317,9 +403,19 @@ def check_keys(config: DictConfig) -> None:
         raise ValueError(f"`seed` must be a whole number of at least 0, but got {config.seed!r}.")
     if config.batch_size < 1:
         raise ValueError(f"`batch_size` must be at least 1, but got {config.batch_size}.")
-    unknown = [name for name in config.objective if name not in OBJECTIVES]
-    if unknown or not config.objective:
-        raise ValueError(f"`objective` takes names out of {', '.join(OBJECTIVES)}, but got {list(config.objective)}.")
+    for name in config.objective or [None]:
+        group = str(name).partition("/")[0]
+        chosen = group not in MEASURES or len(config[group]) > 0
+        if not isinstance(name, str) or ("/" not in name and name not in HEADLINES) or not chosen:
+            raise ValueError(
+                f"`objective` takes {', '.join(HEADLINES)}, or metrics of a judge, attacker or utility measure that is "
+                f"chosen, such as judge/NAME/rank_1 with judge=[NAME], but got {list(config.objective)}."
+            )
+    if "strategy" in config.trainer and HydraConfig.get().mode == RunMode.MULTIRUN:
+        raise ValueError(
+            "`trainer=ddp` is for one large run; in a sweep every cell takes one device: use trainer=gpu with "
+            "hydra/launcher=joblib, submitit_slurm or ray."
+        )
     accelerator = config.trainer.get("accelerator")
     if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
         raise ValueError("`trainer=gpu` needs a CUDA device, and torch sees none; use trainer=cpu.")

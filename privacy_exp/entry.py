@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # forking loaders woul
 for chatty in ("pytorch_lightning.utilities.rank_zero", "lightning.pytorch.utilities.rank_zero"):
     logging.getLogger(chatty).setLevel(logging.WARNING)  # devices and tips on every fit; the record holds the device
 
+# a launcher's yaml has its plugin's name on purpose: then the plugin's schema checks its keys
+warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
+
 log = logging.getLogger(__name__)
 
 
@@ -44,12 +48,16 @@ def entry_point(config_name: str, run: Callable[[DictConfig], Any]) -> Callable[
     @functools.wraps(run)
     def job(config: DictConfig) -> Any:
         try:
+            _forget_error()
             return run(config)
         except (ValueError, OSError, InstantiationException) as error:
             if os.environ.get("HYDRA_FULL_ERROR") == "1":
                 raise
             _keep_traceback()
             raise UserError(_paragraph(error)) from error
+        except Exception:
+            _keep_traceback()
+            raise
 
     main: Callable[[], Any] = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)
     return main
@@ -63,10 +71,25 @@ def _paragraph(error: Exception) -> str:
 
 
 def _keep_traceback() -> None:
-    """The whole story goes into the run folder, so that a bug that looks like bad input can be found."""
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    if folder.is_dir() and os.access(folder, os.W_OK):
+    """The whole story goes into the run folder, for whoever looks why a cell failed."""
+    path = _error_file()
+    if path is not None:
         try:
-            (folder / "error.txt").write_text(traceback.format_exc())
+            path.write_text(traceback.format_exc())
         except OSError:
             log.debug("the trace could not be kept", exc_info=True)
+
+
+def _forget_error() -> None:
+    """A cell that is run again has not failed."""
+    path = _error_file()
+    if path is not None:
+        path.unlink(missing_ok=True)
+
+
+def _error_file() -> Path | None:
+    """`error.txt` in the run folder; None where nothing can be written, and for commands without a folder."""
+    config = HydraConfig.get()
+    folder = Path(config.runtime.output_dir)
+    known = config.output_subdir is not None and folder.is_dir() and os.access(folder, os.W_OK)
+    return folder / "error.txt" if known else None

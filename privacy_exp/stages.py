@@ -1,9 +1,8 @@
 """The stages of a run, shared by the entry points: fit, anonymise, score."""
 
 import logging
-import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,13 @@ from tqdm import tqdm
 
 from privacy_exp.data.base import FaceData
 from privacy_exp.inpainting.base import Inpainter
+from privacy_exp.inpainting.sanity import Counts
 from privacy_exp.masking.base import Masker
 from privacy_exp.masking.regions import face_region
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.fit import CHECKPOINT, fit_key, fit_recognizer, load_checkpoint, save_checkpoint
+from privacy_exp.store.batches import finished_batches, whole_batch
+from privacy_exp.store.links import share_file
 from privacy_exp.store.run_folder import RunFolder
 from privacy_exp.store.store import Store
 from privacy_exp.types import Faces, Landmarks, Masks
@@ -97,11 +99,11 @@ def fit(
 
 
 def keep_checkpoint(fitted: Fitted, folder: Path) -> None:
-    """Copies the checkpoint into the run folder, so that the folder is complete wherever it goes."""
+    """Puts the checkpoint into the run folder, so that the folder is complete wherever it goes."""
     source = fitted.checkpoint / CHECKPOINT if fitted.checkpoint.is_dir() else fitted.checkpoint
     target = folder / CHECKPOINT
     if source.resolve() != target.resolve():
-        shutil.copyfile(source, target)
+        share_file(source, target)
 
 
 def anonymize(
@@ -116,6 +118,9 @@ def anonymize(
     control: bool = True,
 ) -> Anonymized:
     """Masks and repaints faces batch by batch and saves original, mask, result and control.
+
+    A batch is saved whole or not at all. Batches that an earlier, interrupted run left in `folder` are not computed
+    again; see `privacy_exp.store.batches`.
 
     Args:
         batches: the faces.
@@ -132,35 +137,82 @@ def anonymize(
         SanityError: more than 1 % of the results are black or flat.
     """
     device = torch.device("cpu") if recognizer is None else next(recognizer.parameters()).device
-    rows: list[pd.DataFrame] = []
-    stage = Anonymized(pd.DataFrame())
+    done = {image_id for batch in finished_batches(folder.path) for image_id in batch.rows["image_id"]}
+    if done:
+        log.info("%d of %d images were painted before; going on with the rest", len(done), total)
     bar = tqdm(total=total, desc="anonymising", unit="img")
-    for cpu_faces in batches:
-        faces = to_device(cpu_faces, device)
+    for whole in batches:
+        faces = to_device(without(whole, done), device)
+        if faces.ids:
+            anonymize_batch(faces, recognizer, masker, inpainter, mask_ratio, seed, folder, control)
+        bar.update(len(whole.ids))
+    bar.close()
+    return summary(folder, inpainter)
+
+
+def anonymize_batch(
+    faces: Faces,
+    recognizer: Recognizer | None,
+    masker: Masker,
+    inpainter: Inpainter,
+    mask_ratio: float,
+    seed: int,
+    folder: RunFolder,
+    control: bool = True,
+) -> None:
+    """Masks and repaints one batch and saves it whole; see `anonymize` for the arguments."""
+    with whole_batch(folder, faces.ids) as (staging, batch):
+        counted = inpainter.sanity.counts
         started = time.perf_counter()
         masks = masker.mask(faces, recognizer, mask_ratio, seed)
         masked = time.perf_counter()
         results = inpainter(faces, masks, seed)
         painted = time.perf_counter()
-        stage.mask_s += masked - started
-        stage.inpaint_s += painted - masked
-        folder.save("original", faces.ids, faces.labels, faces.images)
-        folder.save("masks", faces.ids, faces.labels, masks)
-        folder.save("results", faces.ids, faces.labels, results)
+        batch.mask_s, batch.inpaint_s = masked - started, painted - masked
+        staging.save("original", faces.ids, faces.labels, faces.images)
+        staging.save("masks", faces.ids, faces.labels, masks)
+        staging.save("results", faces.ids, faces.labels, results)
         for draw in range(1, inpainter.num_draws):
-            further = RunFolder(folder.path / "draws" / str(draw), folder.image_format)
+            further = RunFolder(staging.path / "draws" / str(draw), folder.image_format)
             further.save("results", faces.ids, faces.labels, inpainter(faces, masks, seed, draw))
         if control:
             round_trip = torch.where(masks, inpainter.round_trip(faces, masks).clamp(0, 1), faces.images)
-            folder.save("control", faces.ids, faces.labels, round_trip)
-        rows.append(_shares(faces, masks, masker, inpainter, mask_ratio))
-        bar.update(len(faces.ids))
-    bar.close()
-    inpainter.sanity.check()
-    if not rows:
+            staging.save("control", faces.ids, faces.labels, round_trip)
+        batch.rows = _shares(faces, masks, masker, inpainter, mask_ratio)
+        batch.sanity = Counts(*(now - then for now, then in zip(inpainter.sanity.counts, counted, strict=True)))
+
+
+def summary(folder: RunFolder, inpainter: Inpainter) -> Anonymized:
+    """What all finished batches of a folder come to, those of earlier, interrupted runs included.
+
+    Raises:
+        SanityError: more than 1 % of the results are black or flat.
+        ValueError: no batch.
+    """
+    batches = finished_batches(folder.path)
+    if not batches:
         raise ValueError("there are no images to anonymise; check `data.split` and `data.max_test_images`.")
-    stage.shares = pd.concat(rows, ignore_index=True)
-    return stage
+    inpainter.sanity.counts = Counts(*(sum(column) for column in zip(*(b.sanity for b in batches), strict=True)))
+    inpainter.sanity.check()
+    return Anonymized(
+        shares=pd.concat([batch.rows for batch in batches], ignore_index=True),
+        mask_s=sum(batch.mask_s for batch in batches),
+        inpaint_s=sum(batch.inpaint_s for batch in batches),
+    )
+
+
+def without(faces: Faces, ids: Collection[str]) -> Faces:
+    """The faces whose ids are not among `ids`; the same object where none is."""
+    keep = [i for i, name in enumerate(faces.ids) if name not in ids]
+    if len(keep) == len(faces.ids):
+        return faces
+
+    def pick(value: Tensor | None) -> Tensor | None:
+        return None if value is None else value[keep]
+
+    attributes = None if faces.attributes is None else {k: v[keep] for k, v in faces.attributes.items()}
+    chosen = [faces.ids[i] for i in keep]
+    return Faces(chosen, faces.images[keep], pick(faces.labels), pick(faces.landmarks), attributes)
 
 
 def to_device(faces: Faces, device: torch.device) -> Faces:

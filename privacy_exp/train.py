@@ -3,11 +3,14 @@
 python -m privacy_exp.train [key=value ...]      and -m for a sweep; torch is imported inside, so that --help is quick
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from privacy_exp.entry import entry_point
+
+if TYPE_CHECKING:
+    from privacy_exp.cell import Cell
 
 
 def run(config: DictConfig) -> float | tuple[float, ...] | None:
@@ -24,28 +27,52 @@ def run(config: DictConfig) -> float | tuple[float, ...] | None:
     """
     from privacy_exp.cell import Cell
     from privacy_exp.dry_run import attack_cost, estimate
+    from privacy_exp.sweep.slots import slot, slots_of
 
-    cell = Cell(config)
-    if config.dry_run:
-        print(estimate(cell))
-        return None
-    if (line := attack_cost(cell)) is not None and not config.fit_only:
-        print(line, flush=True)
+    accelerator = config.trainer.get("accelerator")
+    with slot(slots_of(config.slots, accelerator), accelerator) as place:
+        cell = Cell(config, place)
+        if config.dry_run:
+            print(estimate(cell))
+            return None
+        if config.fit_only:
+            return fit_alone(cell)
+        if (line := attack_cost(cell)) is not None:
+            print(line, flush=True)
+        return compute(cell)
+
+
+def compute(cell: "Cell") -> float | tuple[float, ...]:
+    """Computes a cell, or takes it as it was computed before, and returns the objective."""
+    with cell.claim() as claim:
+        failed = True
+        try:
+            if claim.record is not None:
+                record = cell.take(claim)
+            else:
+                cell.start_tracking()
+                fitted = cell.fit()
+                anonymized = cell.anonymize(fitted)
+                record = cell.score(fitted, anonymized)
+            claim.keep()
+            cell.show(record)
+            objective = cell.objective(record)
+            failed = False
+        finally:
+            cell.finish(failed)
+    return objective
+
+
+def fit_alone(cell: "Cell") -> float:
+    """Fits the recogniser, keeps its checkpoint, and returns its clean accuracy."""
     failed = True
     try:
         cell.start_tracking()
-        fitted = cell.fit()
-        if config.fit_only:
-            result: Any = cell.clean_accuracy(fitted)
-        else:
-            anonymized = cell.anonymize(fitted)
-            record = cell.score(fitted, anonymized)
-            cell.show(record)
-            result = cell.objective(record)
+        accuracy = cell.clean_accuracy(cell.fit())
         failed = False
     finally:
         cell.tracking.finish(failed)
-    return result
+    return accuracy
 
 
 main = entry_point("train", run)

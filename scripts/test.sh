@@ -5,6 +5,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 extras=(dev)
 if [[ " $* " == *" --all "* ]]; then
   extras+=(browser) # the report's page
+  extras+=(joblib) # sweeps on one machine
+  extras+=(slurm) # submitit
+  extras+=(ray)
+  extras+=(optuna)
   bash scripts/setup_browser.sh
 fi
 bash scripts/setup.sh "${extras[@]}"

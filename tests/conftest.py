@@ -1,6 +1,7 @@
 """Shapes and types are checked in every call of the package while tests run (jaxtyping + beartype)."""
 
 import os
+import subprocess
 from pathlib import Path
 
 from jaxtyping import install_import_hook
@@ -40,6 +41,30 @@ def face_onnx() -> Path:
     return path
 
 
+@pytest.fixture
+def medium(tmp_path):
+    """Mounts a small file system: `medium("1m")` gives its folder, `medium.close()` makes it read-only."""
+
+    class Medium:
+        path = tmp_path / "medium"
+
+        def __call__(self, size: str) -> Path:
+            self.path.mkdir()
+            line = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", self.path]
+            done = subprocess.run(line, capture_output=True, text=True, check=False)
+            if done.returncode:
+                pytest.skip(f"mounting is not allowed here: {done.stderr.strip()}")
+            return self.path
+
+        def close(self) -> None:
+            subprocess.run(["mount", "-o", "remount,ro", self.path], check=True)
+
+    medium = Medium()
+    yield medium
+    if medium.path.is_mount():
+        subprocess.run(["umount", medium.path], check=True)
+
+
 @pytest.fixture(scope="session")
 def composed(tmp_path_factory):
     """Composes one cell of the main job, on few people; all tests share one store, so one fit."""
@@ -53,7 +78,7 @@ def composed(tmp_path_factory):
 
     def compose_cell(out: Path, *overrides: str):
         out.mkdir(parents=True, exist_ok=True)
-        few = ["recognition.module.max_epochs=5", "tracking=csv"]
+        few = ["recognition.module.max_epochs=5", "tracking=csv", "rerun=true"]
         if not any(o.startswith("data=") for o in overrides):
             few += ["data.identities=5", "data.photos_per_identity=10"]
         if not any(o.startswith("inpainting=") for o in overrides):

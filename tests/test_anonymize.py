@@ -7,6 +7,7 @@ from hydra import compose, initialize_config_dir
 from privacy_exp import anonymize
 from privacy_exp.data.drawing import draw
 from privacy_exp.entry import CONF
+from privacy_exp.inpainting.controls import MeanFill
 from privacy_exp.store.run_folder import RunFolder, to_pillow
 
 
@@ -56,3 +57,27 @@ def test_blind_methods_need_no_recogniser_and_others_say_so(crops, tmp_path):
     with pytest.raises(ValueError, match=r"recognition\.checkpoint"):
         run(crops, tmp_path / "guided", "masking=saliency")
     assert not (tmp_path / "guided").exists()
+
+
+def test_a_killed_run_goes_on_and_other_settings_begin_anew(crops, tmp_path, monkeypatch):
+    painted, repaint = [], MeanFill.repaint
+
+    def counting(self, faces, masks, generators):
+        if len(painted) == 1:
+            painted.append("killed")
+            raise KeyboardInterrupt
+        painted.extend(faces.ids)
+        return repaint(self, faces, masks, generators)
+
+    monkeypatch.setattr(MeanFill, "repaint", counting)
+    with pytest.raises(KeyboardInterrupt):
+        run(crops, tmp_path, "masking=center", "batch_size=1")
+    run(crops, tmp_path, "masking=center", "batch_size=1")
+    assert painted[0] not in painted[1:], "what was finished is not painted again"
+    assert len(painted) == 4
+    masks = {
+        p: p.read_bytes() for p, _ in run(crops, tmp_path, "masking=center", "mask_ratio=0.5").list("masks").values()
+    }
+    assert len(painted) == 7
+    run(crops, tmp_path, "masking=center")
+    assert all(path.read_bytes() != content for path, content in masks.items())

@@ -8,13 +8,14 @@ import pytest
 from hydra.errors import HydraException
 
 from privacy_exp.store import files
+from privacy_exp.store.running import LOCK
 
 
 def command(*arguments: str, cwd) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", *arguments], cwd=cwd, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("module", ["train", "evaluate", "anonymize", "train_inpainter"])
+@pytest.mark.parametrize("module", ["train", "evaluate", "anonymize", "train_inpainter", "status", "store.__main__"])
 def test_help_needs_no_torch(module, tmp_path):
     code = (
         f"import sys; sys.argv = ['x', '--help']\n"
@@ -45,6 +46,8 @@ def test_an_error_is_one_paragraph_with_exit_code_1_and_the_trace_is_kept(tmp_pa
         (["batch_size=0"], "batch_size"),
         (["objective=[accuracy,speed]"], r"objective.*fool_rate"),
         (["objective=[]"], "objective"),
+        (["objective=[judge/nobody/rank_1]"], r"objective.*judge=\[NAME\]"),
+        (["slots=0"], r"`slots` must be at least 1.*0"),
         (["masking.patch_size=0"], "patch_size"),
         (["masking.granularity=0"], "granularity"),
         (["masking.region=nose"], r"region.*frame.*face"),
@@ -91,4 +94,4 @@ def test_a_full_disk_names_the_file_and_the_way_out_and_leaves_nothing_half_writ
     with pytest.raises(OSError, match=r"could not write .*no space left there.*hydra\.run\.dir"):
         cell(tmp_path, "inpainting=mean_fill")
     assert not (tmp_path / "record.json").exists()
-    assert not [p for p in tmp_path.rglob(".*") if p.is_file()], "no temporary stays"
+    assert not [p for p in tmp_path.rglob(".*") if p.is_file() and p.name != LOCK], "no temporary stays"

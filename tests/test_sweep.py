@@ -1,5 +1,7 @@
 """A multirun as a user starts it: one fit, a complete folder a cell, a W&B run each, and failures that show."""
 
+import importlib.util
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,10 @@ import pandas as pd
 import pytest
 from reader import read_cells
 
+from privacy_exp.sweep.progress import cell_states
+from privacy_exp.tracking.offline import exit_code, offline_runs
+
+ROOT = Path(__file__).parents[1]
 FEW = [
     "data.identities=4",
     "data.photos_per_identity=10",
@@ -16,10 +22,16 @@ FEW = [
 ]
 
 
-def sweep(out: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+def start(out: Path, *overrides: str) -> subprocess.Popen[str]:
     places = [f"hydra.sweep.dir={out}", f"store.root={out.parent / 'store'}"]
     command = [sys.executable, "-m", "privacy_exp.train", "-m", *FEW, *places, *overrides]
-    return subprocess.run(command, cwd=out.parent, capture_output=True, text=True, check=False)
+    return subprocess.Popen(command, cwd=out.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def sweep(out: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    job = start(out, *overrides)
+    stdout, stderr = job.communicate()
+    return subprocess.CompletedProcess(job.args, job.returncode, stdout, stderr)
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +79,48 @@ def test_the_last_lines_say_what_was_found_and_where(swept):
     assert swept[1].stdout.rstrip().endswith("grid.png")
 
 
-def test_a_failing_cell_does_not_stop_the_others_and_the_exit_code_says_so(tmp_path):
-    done = sweep(tmp_path / "out", "mask_ratio=0.1,1.5,0.5", "inpainting=mean_fill", "tracking=csv")
+def test_a_failing_cell_does_not_stop_the_others_and_all_places_say_so(tmp_path):
+    """The cell fails while it paints: its face is smaller than the asked share."""
+    done = sweep(tmp_path / "out", "mask_ratio=0.1,0.9,0.2", "masking.region=face", "inpainting=mean_fill")
     assert done.returncode == 1
-    assert "`mask_ratio` must lie in [0, 1], but got 1.5" in done.stderr
-    assert [c["mask_ratio"] for c in read_cells(tmp_path / "out")] == [0.1, 0.5]
+    assert "largest possible" in done.stderr or "at most" in done.stderr, done.stderr[-1000:]
+    assert "Traceback" not in done.stderr
+    assert [c["mask_ratio"] for c in read_cells(tmp_path / "out")] == [0.1, 0.2]
+    states = cell_states(tmp_path / "out")
+    assert [(cell.overrides, cell.state) for cell in states] == [
+        ("mask_ratio=0.1", "done"),
+        ("mask_ratio=0.9", "failed"),
+        ("mask_ratio=0.2", "done"),
+    ]
+    assert "0.9" in states[1].note
+    ends = [exit_code(path) for number in range(3) for path in offline_runs(tmp_path / "out" / str(number))]
+    assert ends == [0, 1, 0]
+
+
+def test_a_sweep_killed_three_times_finds_what_an_undisturbed_one_finds(tmp_path):
+    """What scripts/kill_test.py does 20 times, with one sweep that is killed at three moments."""
+    spec = importlib.util.spec_from_file_location("kill_test", ROOT / "scripts" / "kill_test.py")
+    kill_test = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(kill_test)
+    duration = kill_test.finish(tmp_path / "undisturbed", "inpainting=mean_fill")
+    moments, kills, pictures = random.Random(0), 0, {}
+    for _ in range(3):
+        kills += kill_test.kill_after(tmp_path / "killed", moments.uniform(0.2, 0.8) * duration, "inpainting=mean_fill")
+        assert not kill_test.repainted(pictures)
+        pictures = kill_test.painted(tmp_path / "killed")
+    assert kills, "it was never at work when it should be killed"
+    kill_test.finish(tmp_path / "killed", "inpainting=mean_fill")
+    assert not kill_test.repainted(pictures)
+    assert not kill_test.differences(tmp_path / "undisturbed", tmp_path / "killed")
+
+
+def test_two_sweeps_at_once_on_one_store_compute_each_cell_once(tmp_path):
+    axes = ["mask_ratio=0.1,0.3", "inpainting=mean_fill", "tracking=csv"]
+    jobs = [start(tmp_path / name, *axes, f"store.root={tmp_path}/shared") for name in ("one", "two")]
+    for job in jobs:
+        _, errors = job.communicate()
+        assert job.returncode == 0, errors[-2000:]
+    one, two = (read_cells(tmp_path / name) for name in ("one", "two"))
+    for a, b in zip(one, two, strict=True):
+        assert a["timing"] == b["timing"], "the same record: the second sweep took it from the first"
+    assert [c["timing"]["fit_reused"] for c in one] == [False, True]

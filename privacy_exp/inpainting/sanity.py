@@ -1,5 +1,7 @@
 """Counts results that would pass for perfect privacy although something broke: black, flat, not a number."""
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -10,6 +12,14 @@ from privacy_exp.types import Faces, Images, Masks
 FLAT = 2 / 255
 # Fewer hidden pixels than this may well be of one colour.
 FEWEST_PIXELS = 16
+
+
+class Counts(NamedTuple):
+    """Results, and how many of them are black and flat."""
+
+    images: int = 0
+    black: int = 0
+    flat: int = 0
 
 
 class SanityError(RuntimeError):
@@ -30,6 +40,15 @@ class Sanity:
         self.images = 0
         self.black = 0
         self.flat = 0
+
+    @property
+    def counts(self) -> Counts:
+        """What has been counted so far."""
+        return Counts(self.images, self.black, self.flat)
+
+    @counts.setter
+    def counts(self, counts: Counts) -> None:
+        self.images, self.black, self.flat = counts
 
     def add(self, faces: Faces, masks: Masks, repainted: Images) -> None:
         """Count one batch.

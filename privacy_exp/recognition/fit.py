@@ -46,10 +46,12 @@ WITHOUT_EFFECT = (
     "enable_checkpointing",
     "enable_model_summary",
     "enable_progress_bar",
+    "inference_mode",
     "log_every_n_steps",
     "logger",
+    "strategy",
 )
-"""Keys of the trainer that a fit's weights do not depend on."""
+"""Keys of the trainer that a fit's weights do not depend on: a fit takes one device, whatever painting takes."""
 
 NOT_WORTH_A_WARNING = (
     ".*does not have many workers.*",  # how many load photos is the user's `data.num_workers`

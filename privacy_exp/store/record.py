@@ -1,7 +1,7 @@
 """`record.json` and `images.parquet`: what a run found, for programs to read."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,13 @@ SCHEMA = 1
 LIBRARIES = ("torch", "torchvision", "diffusers", "transformers", "pytorch-lightning", "facenet-pytorch", "numpy")
 
 
+@cache
+def installed_versions() -> dict[str, str]:
+    """Versions of this package, Python and the libraries that decide figures."""
+    names = {"privacy_exp": __version__, "python": python_version(), "platform": platform(terse=True)}
+    return names | {library: version(library) for library in LIBRARIES}
+
+
 @dataclass
 class Record:
     """One cell of a study: what was asked, what was found, how long it took.
@@ -33,10 +40,11 @@ class Record:
         n: test images.
         metrics: see PROTOCOL names: `accuracy`, `fool_rate`, ...
         observers: who took part in `worst_observer`, the strongest first.
-        timing: seconds a stage, and images a second; never among the metrics.
+        timing: seconds a stage, images a second, start and end (seconds since 1970), slot; never among the metrics.
         details: facts about the run that are not metrics, such as whether guidance was live.
         warnings: what a reader of the figures must know.
         device: what the networks ran on.
+        versions: of this package, Python and the libraries that decide figures.
     """
 
     key: str
@@ -47,10 +55,11 @@ class Record:
     n: int
     metrics: dict[str, Metric]
     observers: list[str]
-    timing: dict[str, float | bool]
+    timing: dict[str, float | bool | None]
     details: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     device: str = "cpu"
+    versions: dict[str, str] = field(default_factory=installed_versions)
 
     def as_dict(self) -> dict[str, Any]:
         """The record as plain values, in the order of the file."""
@@ -58,8 +67,18 @@ class Record:
         if "worst_observer" in metrics:
             metrics["worst_observer"] |= {"observers": self.observers}
         fields = {k: getattr(self, k) for k in ("key", "choices", "config", "mask_ratio", "seed", "n")}
-        rest = {"timing": self.timing, "versions": versions(), "device": self.device, "details": self.details}
+        rest = {"timing": self.timing, "versions": self.versions, "device": self.device, "details": self.details}
         return {"schema": SCHEMA, **fields, "metrics": metrics, **rest, "warnings": self.warnings}
+
+    @classmethod
+    def read(cls, folder: Path) -> "Record":
+        """The record of a finished run; see `read_record` for the errors."""
+        plain = read_record(folder)
+        observers = plain["metrics"].get("worst_observer", {}).get("observers", [])
+        names = {part.name for part in fields(Metric)}
+        metrics = {k: Metric(**{n: v for n, v in m.items() if n in names}) for k, m in plain["metrics"].items()}
+        kept = {part.name: plain[part.name] for part in fields(cls) if part.name in plain}
+        return cls(**kept | {"metrics": metrics, "observers": observers})
 
     def write(self, folder: Path) -> Path:
         """Writes `record.json` whole or not at all, and returns its path."""
@@ -98,13 +117,6 @@ def write_images(folder: Path, table: pd.DataFrame) -> Path:
     with atomic_file(path) as temporary:
         table.to_parquet(temporary, engine="pyarrow", index=False)
     return path
-
-
-@cache
-def versions() -> dict[str, str]:
-    """Versions of this package, Python and the libraries that decide figures."""
-    names = {"privacy_exp": __version__, "python": python_version(), "platform": platform(terse=True)}
-    return names | {library: version(library) for library in LIBRARIES}
 
 
 def _plain(metric: Metric) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import netrc
 import os
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,14 +33,15 @@ class CsvTracking:
         del name, group, config  # the run folder holds them already
         self.loggers = [CSVLogger(folder, name="", version="csv")]
 
-    def log_record(self, record: Record, picture: Path | None = None) -> None:
+    def log_record(self, record: Record, images: pd.DataFrame | None = None, picture: Path | None = None) -> None:
         """Logs every metric that has a value, with its interval.
 
         Args:
             record: of the finished run.
+            images: what was found of each image, a row an image; for a tracker that can show a table.
             picture: a grid of faces, masks and results; only a tracker that was told to upload pictures takes it.
         """
-        del picture
+        del images, picture
         figures: dict[str, float] = {}
         for name, metric in record.metrics.items():
             parts = {"": metric.value, "/low": metric.low, "/high": metric.high}
@@ -105,6 +107,8 @@ class WandbTracking(CsvTracking):
             group=group,
             job_type="train",
             tags=self.tags,
+            id=None if "WANDB_SWEEP_ID" in os.environ else secrets.token_hex(4),  # an id from outside would be shared
+            resume="never",
             config=dict(config),
             dir=folder,
             settings=settings,
@@ -112,11 +116,15 @@ class WandbTracking(CsvTracking):
         )
         self.loggers.append(WandbLogger(experiment=run, offline=self.mode == "offline"))
 
-    def log_record(self, record: Record, picture: Path | None = None) -> None:
-        """Logs the metrics, puts them into the run's summary, and the picture if uploads are on."""
-        super().log_record(record, picture)
+    def log_record(self, record: Record, images: pd.DataFrame | None = None, picture: Path | None = None) -> None:
+        """Logs the metrics, which W&B puts into the run's summary, the table, and the picture if uploads are on."""
+        super().log_record(record, images, picture)
         for logger in self.loggers:
-            if isinstance(logger, WandbLogger) and picture is not None and self.upload_images:
+            if not isinstance(logger, WandbLogger):
+                continue
+            if images is not None:
+                logger.log_table("test/images", dataframe=plain_table(images))
+            if picture is not None and self.upload_images:
                 logger.log_image("test/grid", [str(picture)])
 
     def finish(self, failed: bool) -> None:
@@ -124,6 +132,11 @@ class WandbTracking(CsvTracking):
         super().finish(failed)
         if wandb.run is not None:
             wandb.run.finish(exit_code=1 if failed else 0)
+
+
+def plain_table(images: pd.DataFrame) -> pd.DataFrame:
+    """The same table without pandas' own null, which W&B does not know: numbers and text, None where there is none."""
+    return images.astype(object).where(images.notna(), None)
 
 
 def has_key() -> bool:

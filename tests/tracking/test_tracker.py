@@ -2,37 +2,29 @@
 
 import csv
 import json
-import struct
+import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from PIL import Image
-from wandb.proto import wandb_internal_pb2 as pb
 
 from privacy_exp.evaluation.statistics import Metric
 from privacy_exp.store.record import Record
+from privacy_exp.tracking.offline import exit_code, offline_records, offline_runs
 from privacy_exp.tracking.tracker import CsvTracking, WandbTracking
 
+IMAGES = pd.DataFrame({"image_id": ["a", "b"], "prob": [0.25, 0.5], "rank": pd.array([1.5, None], dtype="Float64")})
 
-def offline_records(folder: Path) -> list:
-    """Records of the one offline run below `folder`: LevelDB's log format after 7 bytes."""
-    (path,) = folder.glob("wandb/offline-run-*/*.wandb")
-    content = path.read_bytes()
-    position, records, parts = 7, [], b""
-    while position + 7 <= len(content):
-        left = 32768 - position % 32768
-        if left < 7:
-            position += left
-            continue
-        _, length, kind = struct.unpack_from("<IHB", content, position)
-        parts += content[position + 7 : position + 7 + length]
-        position += 7 + length
-        if kind in (1, 4):  # a whole record, or the last part of one
-            record = pb.Record()
-            record.ParseFromString(parts)
-            records.append(record)
-            parts = b""
-    return records
+
+def records_of(folder: Path) -> list:
+    """Records of the one offline run below `folder`, once W&B's own process has written the last of them."""
+    (path,) = offline_runs(folder)
+    for _ in range(600):
+        if exit_code(path) is not None:
+            break
+        time.sleep(0.05)
+    return list(offline_records(path))
 
 
 def record(value: float) -> Record:
@@ -47,7 +39,7 @@ def logged(tracking, folder: Path, value: float, failed: bool = False, picture: 
     tracking.start(folder, name=f"run-{value}", group="a-sweep", config={"choices": {"masking": "saliency"}})
     try:
         if not failed:
-            tracking.log_record(record(value), picture)
+            tracking.log_record(record(value), IMAGES, picture)
     finally:
         tracking.finish(failed)
 
@@ -64,7 +56,7 @@ def test_each_run_is_its_own_with_group_config_and_figures(tracking, tmp_path):
         (tmp_path / name).mkdir()
         logged(tracking, tmp_path / name, value, picture=picture)
     for name, value in (("one", 0.25), ("two", 0.75)):
-        records = offline_records(tmp_path / name)
+        records = records_of(tmp_path / name)
         (run,) = [r.run for r in records if r.HasField("run")][:1]
         assert (run.project, run.run_group, run.job_type) == ("p", "a-sweep", "train")
         assert list(run.tags) == ["t"]
@@ -77,11 +69,32 @@ def test_each_run_is_its_own_with_group_config_and_figures(tracking, tmp_path):
         assert not any("worst_observer" in key for key in history), "a null is not logged as a number"
         assert not list((tmp_path / name).glob("wandb/**/*.png")), "no picture leaves without being asked"
         assert [r.exit.exit_code for r in records if r.HasField("exit")] == [0]
+        (table,) = (tmp_path / name).glob("wandb/**/media/table/test/images_*.json")
+        assert json.loads(table.read_text())["data"] == [["a", 0.25, 1.5], ["b", 0.5, None]]
+
+
+def test_an_id_from_outside_is_not_shared_by_the_cells_of_a_sweep(tracking, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_RUN_ID", "abc")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        logged(tracking, tmp_path / name, 0.5)
+    ids = {r.run.run_id for name in ("one", "two") for r in records_of(tmp_path / name) if r.HasField("run")}
+    assert len(ids) == 2
+    assert "abc" not in ids
+
+
+def test_a_killed_run_has_no_end(tracking, tmp_path):
+    logged(tracking, tmp_path, 0.5)
+    records_of(tmp_path)
+    (path,) = offline_runs(tmp_path)
+    assert exit_code(path) == 0
+    path.write_bytes(path.read_bytes()[:-100])
+    assert exit_code(path) is None
 
 
 def test_a_failed_run_says_so(tracking, tmp_path):
     logged(tracking, tmp_path, 0.5, failed=True)
-    assert [r.exit.exit_code for r in offline_records(tmp_path) if r.HasField("exit")] == [1]
+    assert [r.exit.exit_code for r in records_of(tmp_path) if r.HasField("exit")] == [1]
 
 
 def test_pictures_are_uploaded_only_when_asked(tmp_path):

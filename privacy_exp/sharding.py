@@ -1,0 +1,98 @@
+"""One large run over several devices: each paints its share of the images, and every image is painted once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from torch.utils.data import DataLoader
+
+from privacy_exp.data.base import FaceData
+from privacy_exp.inpainting.base import Inpainter
+from privacy_exp.masking.base import Masker
+from privacy_exp.recognition.checkpoint import load_checkpoint
+from privacy_exp.stages import Anonymized, anonymize_batch, summary
+from privacy_exp.store.batches import finished_batches
+from privacy_exp.store.run_folder import RunFolder
+from privacy_exp.types import Faces
+
+
+@dataclass
+class Share:
+    """What one process needs to paint its share; it travels there, and builds the large networks on arrival.
+
+    Attributes:
+        data: after `setup()`.
+        checkpoint: of the recogniser.
+        target_layer: that attribution looks at.
+        masker: decides what to hide.
+        inpainter: builds what repaints it.
+        mask_ratio: share of the frame to hide.
+        seed: of masks and noise.
+        folder: takes the pictures.
+    """
+
+    data: FaceData
+    checkpoint: Path
+    target_layer: str
+    masker: Masker
+    inpainter: Callable[[], Inpainter]
+    mask_ratio: float
+    seed: int
+    folder: RunFolder
+
+    def painter(self, device: torch.device) -> Callable[[Faces], None]:
+        """What paints a batch on this device."""
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # what `device: auto` of an inpainter means here
+        recognizer = load_checkpoint(self.checkpoint)
+        recognizer.choose_target_layer(self.target_layer)
+        recognizer.to(device)
+        inpainter = self.inpainter()
+        inpainter.fit(self.data.batches("train"))
+
+        def paint(faces: Faces) -> None:
+            anonymize_batch(faces, recognizer, self.masker, inpainter, self.mask_ratio, self.seed, self.folder)
+
+        return paint
+
+
+class Painting(LightningModule):
+    """Lightning's view of a share: its predict loop hands each process other images, none twice."""
+
+    def __init__(self, share: Share) -> None:
+        super().__init__()
+        self.share = share
+
+    def on_predict_start(self) -> None:
+        """Builds the networks on this process's device."""
+        self.paint = self.share.painter(self.device)
+
+    def predict_step(self, batch: Faces, batch_idx: int) -> None:
+        """Paints one batch; its pictures are on disk afterwards, so that nothing travels back."""
+        del batch_idx
+        self.paint(batch)
+
+
+def anonymize_sharded(
+    share: Share, trainer: Callable[..., Trainer], batch_size: int, counting: Inpainter
+) -> Anonymized:
+    """As `stages.anonymize`, over all devices of a trainer.
+
+    Args:
+        share: what every process needs.
+        trainer: builds the Lightning trainer: its accelerator, devices and strategy.
+        batch_size: images of a process at a time.
+        counting: this process's inpainter, which judges the results' sanity at the end.
+
+    Raises:
+        SanityError: more than 1 % of the results are black or flat.
+    """
+    done = {image_id for batch in finished_batches(share.folder.path) for image_id in batch.rows["image_id"]}
+    photos: Any = [photo for photo in share.data.photos["test"] if photo.id not in done]
+    if photos:
+        loader = DataLoader(photos, batch_size, collate_fn=share.data.faces)
+        trainer(logger=False).predict(Painting(share), loader, return_predictions=False)
+    return summary(share.folder, counting)

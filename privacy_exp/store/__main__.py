@@ -1,0 +1,46 @@
+"""Lists what the store holds, by kind, and prunes it.
+
+python -m privacy_exp.store [prune.days=30] [prune.max_gb=20] [prune.kind=cell] [dry_run=true]
+"""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from privacy_exp.entry import entry_point
+
+
+def run(config: DictConfig) -> None:
+    """Prints sizes and ages by kind, and removes what `prune` asks for.
+
+    Args:
+        config: composed from conf/store.yaml.
+
+    Raises:
+        ValueError: a number that makes no sense.
+        FileNotFoundError: there is no store.
+    """
+    from privacy_exp.store.pruning import items, remove, to_prune
+    from privacy_exp.store.table import store_table
+
+    root = Path(config.store.root).expanduser()
+    if not root.is_dir():
+        raise FileNotFoundError(f"`store.root` {root} is no folder: nothing has been stored there yet.")
+    found = items(root)
+    print(store_table(root, found))
+    asked = config.prune
+    if asked.days is None and asked.max_gb is None and asked.kind is None:
+        return
+    chosen = to_prune(found, asked.kind, asked.days, asked.max_gb)
+    for item in chosen:
+        done = "would go" if config.dry_run else "removed" if remove(item) else "in use, kept"
+        print(f"{done}: {item.kind} {item.folder.name}, {item.size / 1e6:.1f} MB, unused for {item.days:.1f} days")
+    verb = "would be freed" if config.dry_run else "freed"
+    gone = [item for item in chosen if config.dry_run or not item.folder.exists()]
+    print(f"{sum(item.size for item in gone) / 1e6:.1f} MB {verb} in {len(gone)} entries")
+
+
+main = entry_point("store", run)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""What lies in a store, and what may go: by age since the last use, or by size with the longest unused first."""
+
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from privacy_exp.store.entry import LABEL
+
+DAY = 86_400  # seconds
+
+
+@dataclass(frozen=True)
+class Item:
+    """A folder of the store.
+
+    Attributes:
+        kind: "recognizer", "cell" and so on; "damaged" for what was set aside, "partial" for what a killed job left.
+        folder: where it lies.
+        size: bytes that vanish with it: files that a run folder shares with it (hard links) count nothing.
+        used: time of its last use, in seconds since 1970.
+        seconds: that computing it took, where that is known.
+    """
+
+    kind: str
+    folder: Path
+    size: int
+    used: float
+    seconds: float | None
+
+    @property
+    def days(self) -> float:
+        """Since the last use."""
+        return (time.time() - self.used) / DAY
+
+
+def items(root: Path) -> list[Item]:
+    """Everything in a store, the longest unused first."""
+    found = []
+    for folder in root.glob("*/*"):
+        if folder.is_dir():
+            kind = "partial" if folder.name.startswith(".") else folder.parent.name
+            found.append(Item(kind, folder, _size(folder), folder.stat().st_mtime, _seconds(folder)))
+    return sorted(found, key=lambda item: item.used)
+
+
+def to_prune(
+    found: Sequence[Item], kind: str | None = None, days: float | None = None, max_gb: float | None = None
+) -> list[Item]:
+    """The items that a pruning would remove.
+
+    Args:
+        found: all items, the longest unused first.
+        kind: only of this kind.
+        days: all that were last used longer ago.
+        max_gb: the longest unused, until the rest of the store has at most so many gigabytes (1e9 bytes).
+
+    Raises:
+        ValueError: neither `days` nor `max_gb` is given, or one is negative.
+    """
+    if days is None and max_gb is None:
+        raise ValueError("pruning needs a measure: prune.days=30 or prune.max_gb=20.")
+    for name, value in (("days", days), ("max_gb", max_gb)):
+        if value is not None and value < 0:
+            raise ValueError(f"`prune.{name}` must be at least 0, but got {value}.")
+    kinds = sorted({item.kind for item in found})
+    if kind is not None and kind not in kinds:
+        raise ValueError(
+            f"`prune.kind` must be one of {', '.join(kinds) or 'nothing: the store is empty'}, got {kind}."
+        )
+    candidates = [item for item in found if kind in (None, item.kind)]
+    chosen = [item for item in candidates if days is not None and item.days > days]
+    if max_gb is not None:
+        left = sum(item.size for item in found if item not in chosen)
+        for item in candidates:
+            if left <= max_gb * 1e9:
+                break
+            if item not in chosen:
+                chosen.append(item)
+                left -= item.size
+    return chosen
+
+
+def remove(item: Item) -> bool:
+    """Deletes an item unless a job holds it; returns whether it is gone."""
+    name = item.folder.name.removeprefix(".").removesuffix(".part")
+    try:
+        with FileLock(item.folder.with_name(f"{name}.lock"), timeout=0):
+            shutil.rmtree(item.folder)
+    except Timeout:
+        return False
+    return True
+
+
+def _size(folder: Path) -> int:
+    stats = [path.stat() for path in folder.rglob("*") if path.is_file()]
+    return sum(stat.st_size for stat in stats if stat.st_nlink == 1)
+
+
+def _seconds(folder: Path) -> float | None:
+    try:
+        return float(json.loads((folder / LABEL).read_text())["seconds"])
+    except (OSError, ValueError, KeyError):
+        return None

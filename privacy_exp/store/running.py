@@ -1,0 +1,65 @@
+"""Who works in a run folder: a lock that lives as long as its process, and the cell that the folder is for."""
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from privacy_exp.store.files import write_text
+
+log = logging.getLogger(__name__)
+
+LOCK = ".running.lock"
+CELL = "cell.json"
+"""What the folder is for: the cell's key, how many images, when it was started."""
+
+PATIENCE = 1.0  # seconds before waiting is worth a word; a look at the lock (see `is_running`) holds it for a moment
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[None]:
+    """Holds a run folder while its cell is computed; waits while another process does.
+
+    Such a process may be the orphan of a killed sweep that finishes its cell, or the same command started twice.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        log.info("waiting for another process that works in %s", folder)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_running(folder: Path) -> bool:
+    """Whether a live process works in the folder."""
+    if not (folder / LOCK).is_file():
+        return False
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def write_cell(folder: Path, key: str, images: int) -> None:
+    """Says which cell the folder is for."""
+    write_text(folder / CELL, json.dumps({"key": key, "images": images, "started": time.time()}) + "\n")
+
+
+def read_cell(folder: Path) -> dict[str, Any] | None:
+    """What `write_cell` wrote: `key, images, started`; None where no run was started."""
+    try:
+        cell: dict[str, Any] = json.loads((folder / CELL).read_text())
+    except FileNotFoundError:
+        return None
+    return cell

@@ -1,0 +1,1 @@
+"""Many cells: which there are, how far they have come, and how they share a machine."""

@@ -1,0 +1,47 @@
+"""Uploads the offline W&B runs below a folder that came to their end, each once.
+
+usage: python scripts/wandb_sync.py FOLDER [--dry-run] [--unfinished]
+
+A killed cell leaves a run without an end; started again it logs into a new one, so the old one stays here unless
+--unfinished asks for it. Needs a key (`wandb login`).
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from privacy_exp.tracking.offline import exit_code, offline_runs
+
+ENDS = {0: "finished", 1: "failed", None: "unfinished"}
+
+
+def main() -> int:
+    """Prints a line a run; returns 1 where an upload failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be uploaded")
+    parser.add_argument("--unfinished", action="store_true", help="upload what killed cells have left, too")
+    arguments = parser.parse_args()
+    runs = offline_runs(arguments.folder)
+    if not runs:
+        sys.exit(f"error: there is no offline run below {arguments.folder}; tracking=wandb writes them.")
+    failures = 0
+    for path in runs:
+        code = exit_code(path)
+        if path.with_name(f"{path.name}.synced").exists():
+            word = "uploaded before"
+        elif code is None and not arguments.unfinished:
+            word = "left here"
+        elif arguments.dry_run:
+            word = "would be uploaded"
+        else:
+            done = subprocess.run([sys.executable, "-m", "wandb", "sync", str(path.parent)], check=False)
+            word = "uploaded" if done.returncode == 0 else "FAILED to upload"
+            failures += done.returncode != 0
+        print(f"{word}: {path.parent} ({ENDS.get(code, 'failed')})")
+    return int(failures > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,221 @@
+"""A cell that was computed before, whole or in part, is not computed again."""
+
+import errno
+import json
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from reader import read_cells
+
+from privacy_exp.inpainting.controls import MeanFill
+from privacy_exp.store import files
+from privacy_exp.store.running import running
+
+SMALL = (
+    "recognition.net._target_=recognition.small.Small",
+    *(f"~recognition.net.{key}" for key in ("image_size", "dropout", "legacy_scaling")),
+)
+CHEAP = (*SMALL, "inpainting=mean_fill", "rerun=false", "batch_size=4")
+UNLIKE = {"timing", "config", "device"}
+
+
+@pytest.fixture(scope="module")
+def cheap(cell, tmp_path_factory):
+    """Runs a cell whose recogniser is at hand, in a store of its own."""
+    fitted = tmp_path_factory.mktemp("fitted")
+    cell(fitted, *SMALL, "fit_only=true", "recognition.module.max_epochs=1")
+
+    def run(out: Path, store: Path, *overrides: str):
+        return cell(out, *CHEAP, f"recognition.checkpoint={fitted}", f"store.root={store}", *overrides)
+
+    return run
+
+
+def science(folder: Path) -> dict:
+    """The record without what may differ between equal runs."""
+    (record,) = read_cells(folder)
+    return {name: value for name, value in record.items() if name not in UNLIKE}
+
+
+def pictures(folder: Path) -> dict[str, bytes]:
+    kinds = ("original", "masks", "results", "control")
+    return {f"{kind}/{path.name}": path.read_bytes() for kind in kinds for path in (folder / kind).iterdir()}
+
+
+@pytest.fixture
+def painted(monkeypatch) -> list[str]:
+    """Ids of the images that are painted while a test runs; `limit` images in, the process dies as if it was killed."""
+
+    class Painted(list):
+        limit = 10**9
+
+    ids, original = Painted(), MeanFill.repaint
+
+    def repaint(self, faces, masks, generators):
+        if len(ids) >= ids.limit:
+            raise KeyboardInterrupt
+        ids.extend(faces.ids)
+        return original(self, faces, masks, generators)
+
+    monkeypatch.setattr(MeanFill, "repaint", repaint)
+    return ids
+
+
+def test_a_finished_cell_is_taken_whole_and_says_so(cheap, tmp_path, painted, caplog):
+    store = tmp_path / "store"
+    first = cheap(tmp_path / "one", store)
+    count = len(painted)
+    with caplog.at_level(logging.INFO):
+        again = cheap(tmp_path / "two", store, "batch_size=7", "data.num_workers=0")
+    assert len(painted) == count == 10
+    assert "finished before: taken from" in caplog.text
+    assert again == first
+    assert science(tmp_path / "two") == science(tmp_path / "one")
+    assert pictures(tmp_path / "two") == pictures(tmp_path / "one")
+    for name in ("images.parquet", "manifest.csv", "recognizer.ckpt", "grid.png"):
+        assert (tmp_path / "two" / name).samefile(tmp_path / "one" / name), name
+    assert "test/fool_rate" in (tmp_path / "two" / "csv" / "metrics.csv").read_text()
+    assert not (tmp_path / "two" / ".batches").exists()
+
+    cheap(tmp_path / "three", store, "rerun=true")
+    assert len(painted) == 20, "rerun=true computes"
+    cheap(tmp_path / "four", store, "mask_ratio=0.3")
+    assert len(painted) == 30, "another ratio is another cell"
+
+
+def test_the_same_folder_again_computes_and_logs_nothing(cheap, tmp_path, painted):
+    cheap(tmp_path / "one", tmp_path / "store")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*") if path.is_file()}
+    cheap(tmp_path / "one", tmp_path / "store")
+    assert len(painted) == 10
+    changed = {p.name for p, t in before.items() if p.stat().st_mtime_ns != t}
+    assert {name for name in changed if not name.endswith(".lock")} <= {"cell.json", ".tracked"}, changed
+
+
+@pytest.mark.parametrize("where", ["same folder", "another folder"])
+def test_a_killed_cell_goes_on_with_the_next_batch(cheap, tmp_path, painted, where):
+    cheap(tmp_path / "undisturbed", tmp_path / "store1")
+    painted.clear()
+    painted.limit = 8
+    with pytest.raises(KeyboardInterrupt):
+        cheap(tmp_path / "killed", tmp_path / "store2")
+    assert len(painted) == 8
+    done = {p: p.stat().st_mtime_ns for p in (tmp_path / "killed").rglob("*.jpg")}
+    assert len(done) == 4 * 8
+    painted.limit = 10**9
+    out = tmp_path / ("killed" if where == "same folder" else "later")
+    cheap(out, tmp_path / "store2")
+    assert len(painted) == len(set(painted)) == 10, "no picture is painted twice"
+    assert {p: p.stat().st_mtime_ns for p in done} == done, "finished pictures stay as they are"
+    assert science(out) == science(tmp_path / "undisturbed")
+    assert pictures(out) == pictures(tmp_path / "undisturbed")
+    assert (out / "images.parquet").read_bytes() == (tmp_path / "undisturbed" / "images.parquet").read_bytes()
+
+
+def test_a_batch_that_was_complete_but_not_yet_moved_counts(cheap, tmp_path, painted, monkeypatch):
+    """Killed between the batch's own rename and the moves of its files."""
+    from privacy_exp.store import batches
+
+    store = tmp_path / "store"
+    moves, move = [], batches._move
+
+    def die(ready, folder):
+        moves.append(ready)
+        if len(moves) == 2:
+            raise KeyboardInterrupt
+        move(ready, folder)
+
+    monkeypatch.setattr(batches, "_move", die)
+    with pytest.raises(KeyboardInterrupt):
+        cheap(tmp_path / "one", store)
+    monkeypatch.setattr(batches, "_move", move)
+    assert len(list((tmp_path / "one").glob(".*.ready"))) == 1
+    cheap(tmp_path / "one", store)
+    assert len(painted) == len(set(painted)) == 10
+    (record,) = read_cells(tmp_path / "one")
+    assert record["n"] == 10
+
+
+def test_a_full_disk_stops_a_cell_and_with_room_it_goes_on(cheap, tmp_path, painted, monkeypatch):
+    real, writes = files.tempfile.mkstemp, []
+
+    def full(*args, **kwargs):
+        writes.append(kwargs)
+        if len(writes) > 45:  # in the third batch
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.tempfile, "mkstemp", full)
+        with pytest.raises(OSError, match=r"could not write .*no space left there.*hydra\.run\.dir"):
+            cheap(tmp_path / "one", tmp_path / "store")
+    assert not list((tmp_path / "one").glob(".*.part")), "nothing half-written stays"
+    saved = [path.name.partition("-")[0] for path in (tmp_path / "one" / "results").iterdir()]
+    assert len(saved) == 8
+    cheap(tmp_path / "one", tmp_path / "store")
+    assert [painted.count(image_id) for image_id in saved] == [1] * 8, "what was saved is not painted again"
+    assert len(list((tmp_path / "one" / "results").iterdir())) == 10
+
+
+def test_a_read_only_store_gives_what_it_has_and_takes_nothing(cheap, tmp_path, painted, medium):
+    store = medium("64m")
+    cheap(tmp_path / "one", store)
+    medium.close()
+    cheap(tmp_path / "two", store)
+    assert len(painted) == 10
+    assert science(tmp_path / "two") == science(tmp_path / "one")
+    cheap(tmp_path / "three", store, "mask_ratio=0.5")
+    assert len(painted) == 20
+    (record,) = read_cells(tmp_path / "three")
+    assert record["mask_ratio"] == 0.5
+
+
+def test_a_damaged_finished_cell_is_computed_again(cheap, tmp_path, painted):
+    cheap(tmp_path / "one", tmp_path / "store")
+    (entry,) = (path for path in (tmp_path / "store" / "cell").iterdir() if path.is_dir())
+    victim = min((entry / "results").iterdir())
+    victim.unlink()  # its own link: the run folder keeps the picture
+    victim.write_bytes(b"damaged")
+    cheap(tmp_path / "two", tmp_path / "store")
+    assert len(painted) == 20
+    assert pictures(tmp_path / "two") == pictures(tmp_path / "one")
+    cheap(tmp_path / "three", tmp_path / "store")
+    assert len(painted) == 20
+
+
+def test_a_folder_of_another_cell_is_refused(cheap, tmp_path):
+    store = tmp_path / "store"
+    cheap(tmp_path / "one", store)
+    with pytest.raises(ValueError, match=r"holds another cell.*hydra\.run\.dir=DIR"):
+        cheap(tmp_path / "one", store, "mask_ratio=0.3")
+    assert json.loads((tmp_path / "one" / "record.json").read_text())["mask_ratio"] == 0.25
+
+
+def test_a_folder_in_which_somebody_works_is_waited_for(tmp_path, caplog, monkeypatch):
+    """Such as the orphan of a killed sweep that finishes its cell."""
+    monkeypatch.setattr("privacy_exp.store.running.PATIENCE", 0.1)
+    with ThreadPoolExecutor() as pool, caplog.at_level(logging.INFO):
+        with running(tmp_path / "one"):
+            later = pool.submit(enter, tmp_path / "one")
+            while "waiting for another process" not in caplog.text:
+                time.sleep(0.01)
+            assert not later.done()
+        assert later.result(10)
+
+
+def enter(folder: Path) -> bool:
+    with running(folder):
+        return True
+
+
+def test_two_fits_from_one_seed_in_empty_stores_give_equal_weights(cell, tmp_path):
+    from privacy_exp.recognition.fit import load_checkpoint
+
+    for name in ("one", "two"):
+        fit = ("fit_only=true", "recognition.module.max_epochs=1", f"store.root={tmp_path}/{name}-store")
+        cell(tmp_path / name, *fit)
+    one, two = (load_checkpoint(tmp_path / name).state_dict() for name in ("one", "two"))
+    assert all(value.equal(two[name]) for name, value in one.items())
