@@ -104,6 +104,7 @@ class Chart:
             for kind in FORMATS:
                 with atomic_file(folder / f"{self.name}{suffix}.{kind}") as temporary:
                     figure.savefig(temporary, format=kind, dpi=200, metadata=UNDATED[kind])
+                figure.set_layout_engine("none")  # what the first file laid out holds for the others
 
 
 def _handles(look: Mapping[str, Look]) -> list[Line2D]:

@@ -1,6 +1,7 @@
 """The page as a reader meets it: opened from the disk, network off, by mouse and by keyboard."""
 
 import json
+import os
 import time
 
 import pytest
@@ -195,23 +196,42 @@ def test_it_prints_without_its_controls(page):
     assert len(page.pdf()) > 20_000
 
 
-def test_500_cells_are_built_and_sorted_in_time(open_page, tmp_path):
+def large(folder):
+    """500 cells of 40 photos each."""
     methods, ratios = tuple(f"method_{number:02d}" for number in range(20)), (0.1, 0.2, 0.3, 0.4, 0.5)
-    sample = Sample(methods, ratios, (1.0, 2.0, 3.0, 5.0, 7.5), people=20, photos=2, pictures=False)
-    sweep = make_sweep(tmp_path / "large", sample)
+    return make_sweep(folder, Sample(methods, ratios, (1.0, 2.0, 3.0, 5.0, 7.5), people=20, photos=2, pictures=False))
+
+
+def test_500_rows_are_sorted_at_once(open_page, tmp_path, monkeypatch):
+    monkeypatch.setattr("privacy_exp.report.build.charts", lambda *_: [])  # rows are what is sorted
+    monkeypatch.setattr("privacy_exp.report.build.compare", lambda *_: [])
+    build([large(tmp_path / "large")], tmp_path / "out", Options(pictures=False))
+    page = open_page(tmp_path / "out")
+    assert page.locator(".results tbody tr").count() == 500
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Performance.enable", {"timeDomain": "threadTicks"})  # of the page alone: others may have the machine
+    parts = ("ScriptDuration", "LayoutDuration", "RecalcStyleDuration")
+
+    def spent() -> float:
+        return sum(m["value"] for m in devtools.send("Performance.getMetrics")["metrics"] if m["name"] in parts)
+
+    took = []
+    for _ in range(4):
+        before = spent()
+        page.evaluate("""() => {
+          const buttons = [...document.querySelectorAll('.results thead button')];
+          buttons.find(b => b.textContent.startsWith('fool')).click();
+          document.body.getBoundingClientRect(); // the new order is laid out, too
+        }""")
+        took.append(spent() - before)
+    assert min(took) < 0.2
+    page.locator(".whole").click()
+    assert page.locator(".results tbody tr:visible").count() == 500
+
+
+@pytest.mark.skipif("LARGE_REPORT" not in os.environ, reason="takes a minute of one core: set LARGE_REPORT=1")
+def test_500_cells_are_built_in_time(tmp_path):
+    sweep = large(tmp_path / "large")
     started = time.process_time()  # of this process alone: others may have the machine
     build([sweep], tmp_path / "out", Options())
     assert time.process_time() - started < 60
-    page = open_page(tmp_path / "out")
-    assert page.locator(".results tbody tr").count() == 500
-    took = page.evaluate("""() => {
-      const buttons = [...document.querySelectorAll('.results thead button')];
-      const button = buttons.find(b => b.textContent.startsWith('fool'));
-      return [1, 2, 3, 4, 5].map(() => {
-        const started = performance.now();
-        button.click();
-        document.body.getBoundingClientRect(); // the new order is laid out, too
-        return performance.now() - started;
-      });
-    }""")
-    assert min(took) < 200

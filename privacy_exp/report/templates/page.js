@@ -66,7 +66,18 @@ function setUpTable(section, data) {
       return up ? order : -order;
     });
     body.append(...keyed.map(([, row]) => row));
+    fold();
   }));
+
+  // A long table is laid out in part until it is asked for whole: sorting stays quick.
+  const whole = section.querySelector(".whole");
+  const fold = () => {
+    const visible = [...body.rows].filter(row => !row.hidden);
+    visible.forEach((row, i) => row.classList.toggle("late", i >= 100 && !whole.dataset.asked));
+    whole.hidden = visible.length <= 100 || Boolean(whole.dataset.asked);
+    whole.textContent = `Show all ${visible.length} rows`;
+  };
+  whole.addEventListener("click", () => { whole.dataset.asked = "yes"; fold(); });
 
   const marks = all(".charts [data-cell]", section), lines = all(".charts svg [data-method]:not([data-cell])", section);
   const chips = all(".legend button", section), select = form.querySelector('select[data-axis="masking"]');
@@ -74,6 +85,7 @@ function setUpTable(section, data) {
     const wanted = asked(form);
     const shown = new Set([...data.cells.keys()].filter(i => fits(data.cells[i], wanted) && !(gate?.checked && data.cells[i].below_gate)));
     rows.forEach(row => { row.hidden = !shown.has(Number(row.dataset.cell)); });
+    fold();
     form.querySelector(".count").textContent = `${shown.size} of ${rows.length} rows`;
     const methods = new Set([...shown].map(i => data.cells[i].axes.masking));
     marks.forEach(mark => mark.classList.toggle("off", !shown.has(Number(mark.dataset.cell))));
@@ -89,6 +101,7 @@ function setUpTable(section, data) {
     apply();
   }));
 
+  fold();
   body.addEventListener("click", event => {
     const button = event.target.closest("button");
     if (!button) return;
