@@ -9,6 +9,8 @@ if [[ " $* " == *" --all "* ]]; then
   extras+=(slurm) # submitit
   extras+=(ray)
   extras+=(optuna)
+  extras+=(dlib) # the judge
+  extras+=(fidelity) # Inception of kid and fid
   bash scripts/setup_browser.sh
 fi
 bash scripts/setup.sh "${extras[@]}"
