@@ -36,7 +36,7 @@ from privacy_exp.store.record import SCHEMA, Record, installed_versions, write_i
 from privacy_exp.store.resume import TRACKED, Claim, claimed
 from privacy_exp.store.run_folder import FORMATS, RunFolder
 from privacy_exp.store.store import Store
-from privacy_exp.swept import refuse_inert_axis
+from privacy_exp.swept import refuse_inert_axis, swept_keys
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +86,11 @@ class Cell:
         for measure in self.measures.values():
             measure.check(self.data)
         self._tell_skipped()
+        if not self.masker.has_budget and "mask_ratio" in swept_keys():
+            raise ValueError(
+                f"`mask_ratio` cannot be swept with masking={self.choices['masking']}, which decides itself how much "
+                "it hides: all cells would be one. Sweep it without that method, and run the method once beside."
+            )
         if not self.masker.has_budget:
             self._warn(f"`mask_ratio` is ignored: masking={self.choices['masking']} decides itself how much it hides.")
 
@@ -176,6 +181,7 @@ class Cell:
     def anonymize(self, fitted: Fitted) -> Anonymized:
         """Masks and repaints the test photos into the run folder, on all devices of the trainer."""
         self.inpainter.fit(self.data.batches("train"))
+        self.masker.fit(self.data.batches("train"), fitted.recognizer)
         if self.sharded:
             return self._anonymize_sharded(fitted)
         with self._noting():
@@ -188,6 +194,7 @@ class Cell:
                 self.mask_ratio or 0.0,
                 int(self.config.seed),
                 RunFolder(self.folder, self.config.image_format),
+                store=Store(self.config.store.root),
             )
 
     def _anonymize_sharded(self, fitted: Fitted) -> Anonymized:
@@ -308,6 +315,7 @@ class Cell:
                 seed,
                 RunFolder(folder, self.config.image_format),
                 control=False,
+                store=Store(self.config.store.root),
             )
 
         return RunFolder(Store(self.config.store.root).fetch("anonymized", fields, compute, resumable=True)[0])

@@ -77,6 +77,7 @@ def _painting(cell: Cell) -> tuple[float, float]:
     recognizer = cell.net["net"](num_classes=len(data.identities), template=data.template()).to(cell.device).eval()
     faces = data.faces(data.photos["test"][:SAMPLE])
     cell.inpainter.fit(data.batches("train"))
+    cell.masker.fit(data.batches("train"), recognizer)
     with tempfile.TemporaryDirectory() as name:
         started = time.perf_counter()
         folder = RunFolder(name, config.image_format)

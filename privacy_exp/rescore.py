@@ -14,6 +14,7 @@ from privacy_exp.data.base import FaceData
 from privacy_exp.evaluation.by_attribute import ATTRIBUTE
 from privacy_exp.evaluation.evaluate import Evaluation, evaluate
 from privacy_exp.evaluation.measure import Measure, Scene
+from privacy_exp.evaluation.minimal import NOTED
 from privacy_exp.evaluation.score import score_folder
 from privacy_exp.recognition.fit import CHECKPOINT, checkpoint_identities, load_checkpoint
 from privacy_exp.report.table import metric_table
@@ -154,13 +155,13 @@ def read_label_map(path: Path, identities: list[str]) -> dict[int, int]:
 
 
 def _with_the_runs_own(table: pd.DataFrame, written: Path) -> pd.DataFrame:
-    """Shares and attributes, which only the run itself could know, from its own table; none in a folder made elsewhere.
+    """Shares, attributes and notes on masks, which only the run itself could know, from its own table.
 
-    The shares are null there.
+    In a folder made elsewhere the shares are null, and of the rest there is none.
     """
     names = ["share_asked", "share_hidden_face", "share_hidden_latent"]
     if not written.is_file():
         return table.assign(**{name: pd.array([None] * len(table), dtype="Float64") for name in names})
     own = pd.read_parquet(written)
-    names += [name for name in own.columns if name.startswith(ATTRIBUTE)]
+    names += [name for name in own.columns if name.startswith((ATTRIBUTE, NOTED))]
     return table.merge(own[["image_id", *names]], on="image_id", how="left")

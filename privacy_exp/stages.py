@@ -23,6 +23,7 @@ from privacy_exp.recognition.fit import CHECKPOINT, fit_key, fit_recognizer, loa
 from privacy_exp.store.batches import finished_batches, whole_batch
 from privacy_exp.store.links import share_file
 from privacy_exp.store.run_folder import RunFolder
+from privacy_exp.store.scores import StoredScores, stored_scores
 from privacy_exp.store.store import Store
 from privacy_exp.types import Faces, Landmarks, Masks
 
@@ -116,6 +117,7 @@ def anonymize(
     seed: int,
     folder: RunFolder,
     control: bool = True,
+    store: Store | None = None,
 ) -> Anonymized:
     """Masks and repaints faces batch by batch and saves original, mask, result and control.
 
@@ -132,11 +134,13 @@ def anonymize(
         seed: of masks and noise.
         folder: takes the pictures.
         control: whether to save the same mask filled by one encode and decode.
+        store: keeps the scores of guided methods, so that other budgets and inpainters need not compute them again.
 
     Raises:
         SanityError: more than 1 % of the results are black or flat.
     """
     device = torch.device("cpu") if recognizer is None else next(recognizer.parameters()).device
+    scores = None if store is None else stored_scores(store, masker, recognizer, seed)
     done = {image_id for batch in finished_batches(folder.path) for image_id in batch.rows["image_id"]}
     if done:
         log.info("%d of %d images were painted before; going on with the rest", len(done), total)
@@ -144,7 +148,7 @@ def anonymize(
     for whole in batches:
         faces = to_device(without(whole, done), device)
         if faces.ids:
-            anonymize_batch(faces, recognizer, masker, inpainter, mask_ratio, seed, folder, control)
+            anonymize_batch(faces, recognizer, masker, inpainter, mask_ratio, seed, folder, control, scores)
         bar.update(len(whole.ids))
     bar.close()
     return summary(folder, inpainter)
@@ -159,14 +163,17 @@ def anonymize_batch(
     seed: int,
     folder: RunFolder,
     control: bool = True,
+    scores: StoredScores | None = None,
 ) -> None:
-    """Masks and repaints one batch and saves it whole; see `anonymize` for the arguments."""
+    """Masks and repaints one batch and saves it whole; see `anonymize` for the arguments, and `stored_scores`."""
     with whole_batch(folder, faces.ids) as (staging, batch):
         counted = inpainter.sanity.counts
         started = time.perf_counter()
-        masks = masker.mask(faces, recognizer, mask_ratio, seed)
+        known = None if scores is None else scores(faces)
+        masks = masker.mask(faces, recognizer, mask_ratio, seed, known)
+        faces = masker.frame(faces)
         masked = time.perf_counter()
-        results = inpainter(faces, masks, seed)
+        results = masker.finish(inpainter(faces, masks, seed))
         painted = time.perf_counter()
         batch.mask_s, batch.inpaint_s = masked - started, painted - masked
         staging.save("original", faces.ids, faces.labels, faces.images)
@@ -174,7 +181,7 @@ def anonymize_batch(
         staging.save("results", faces.ids, faces.labels, results)
         for draw in range(1, inpainter.num_draws):
             further = RunFolder(staging.path / "draws" / str(draw), folder.image_format)
-            further.save("results", faces.ids, faces.labels, inpainter(faces, masks, seed, draw))
+            further.save("results", faces.ids, faces.labels, masker.finish(inpainter(faces, masks, seed, draw)))
         if control:
             round_trip = torch.where(masks, inpainter.round_trip(faces, masks).clamp(0, 1), faces.images)
             staging.save("control", faces.ids, faces.labels, round_trip)
@@ -232,6 +239,7 @@ def _shares(faces: Faces, masks: Masks, masker: Masker, inpainter: Inpainter, ma
             "share_asked": pd.array([mask_ratio if masker.has_budget else None] * len(faces.ids), dtype="Float64"),
             "share_hidden_face": pd.array(share_of_face(masks, faces.landmarks), dtype="Float64"),
             "share_hidden_latent": inpainter.latent_share(masks).cpu().double().numpy(),
+            **masker.facts,
         }
     )
 

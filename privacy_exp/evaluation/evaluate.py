@@ -9,6 +9,7 @@ import pandas as pd
 
 from privacy_exp.evaluation.by_attribute import ATTRIBUTE, rates_by_attribute
 from privacy_exp.evaluation.measure import Measure, Scene, Sighting, worst_observer
+from privacy_exp.evaluation.minimal import minimal_metrics
 from privacy_exp.evaluation.privacy import privacy_metrics, sighting
 from privacy_exp.evaluation.statistics import Metric
 
@@ -45,7 +46,8 @@ def evaluate(scene: Scene, measures: Mapping[str, Measure], floor: float) -> Eva
     """
     named = "pred" in scene.table
     scene = replace(scene, table=with_attributes(scene))
-    found = Evaluation(scene.table, privacy_metrics(scene.table, floor) if named else {}, [])
+    metrics = privacy_metrics(scene.table, floor) | minimal_metrics(scene.table) if named else {}
+    found = Evaluation(scene.table, metrics, [])
     sightings = [sighting(scene.table, len(scene.identities), floor)] if named else []
     for name, measure in measures.items():
         findings = measure.measure(scene, name)

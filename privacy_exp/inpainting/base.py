@@ -22,12 +22,14 @@ class Inpainter(ABC):
         guidance: what the prompt does, for the record: "live", "inert" (both prompts say the same) or "off".
         heeds_guidance: False where prompt and negative prompt say the same, so that no guidance scale changes anything.
         num_draws: how many pictures of each face a run paints, draws 0 .. num_draws - 1.
+        keep_pixels: whether kept pixels come back as they are; a latent model's own differ a little.
     """
 
     expects_detail: ClassVar[bool] = False
     guidance: str = "off"
     heeds_guidance: bool = True
     num_draws: int = 1
+    keep_pixels: bool = True
 
     @cached_property
     def sanity(self) -> Sanity:
@@ -75,6 +77,8 @@ class Inpainter(ABC):
     def __call__(self, faces: Faces, masks: Masks, seed: int, draw: int = 0) -> Images:
         """The faces with their hidden pixels repainted, in [0, 1]; kept pixels are the original's, bit for bit.
 
+        With `keep_pixels` false the whole picture is the repainted one, as the original study took it.
+
         Args:
             faces: the originals.
             masks: True = hidden, at the faces' size.
@@ -93,4 +97,4 @@ class Inpainter(ABC):
         generators = [generator(seed, image_id, "inpaint", str(draw)) for image_id in faces.ids]
         repainted = self.repaint(faces, masks, generators).to(faces.images).clamp(0, 1)
         self.sanity.add(faces, masks, repainted)
-        return torch.where(masks, repainted, faces.images)
+        return torch.where(masks, repainted, faces.images) if self.keep_pixels else repainted

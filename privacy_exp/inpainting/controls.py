@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from privacy_exp.inpainting.base import Inpainter
+from privacy_exp.masking.filling import mean_of_kept
 from privacy_exp.types import Faces, Images, Masks
 
 
@@ -43,10 +44,7 @@ class MeanFill(Inpainter):
     def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
         """Pictures of one colour each."""
         del generators
-        kept = (~masks).to(faces.images)
-        count = kept.sum(dim=(2, 3), keepdim=True)
-        mean = (faces.images * kept).sum(dim=(2, 3), keepdim=True) / count.clamp(min=1)
-        return torch.where(count > 0, mean, 0.5).expand_as(faces.images)
+        return mean_of_kept(faces.images, masks).expand_as(faces.images)
 
 
 @final

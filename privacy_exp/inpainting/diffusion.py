@@ -43,6 +43,8 @@ class DiffusionInpainter(Inpainter):
         num_draws: pictures of each face.
         batch_size: images at a time; halved, with a warning, where memory runs out.
         seamless: spread the step at the mask's edge over the hidden region; see `blend.seamless`.
+        keep_pixels: put kept pixels back as they are; false takes the checkpoint's whole picture, as the original study
+            did.
 
     Attributes:
         guidance: "live"; "inert" where prompt and negative prompt say the same, so that every scale gives the same
@@ -70,6 +72,7 @@ class DiffusionInpainter(Inpainter):
         num_draws: int = 1,
         batch_size: int = 8,
         seamless: bool = False,
+        keep_pixels: bool = True,
     ) -> None:
         start, stop = _interval(guidance_interval)
         for name, value, least in (
@@ -103,6 +106,7 @@ class DiffusionInpainter(Inpainter):
         self.seamless = seamless
         self.fills_batches = False
         self._halves = SharedHalves(pipe.unet)
+        self.keep_pixels = keep_pixels
         self._texts: dict[str, Text] = {}
         distilled = (
             pipe.unet.config.time_cond_proj_dim is not None

@@ -1,10 +1,12 @@
 """Class activation maps by pytorch-grad-cam, laid back onto the photo."""
 
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.base_cam import BaseCAM
 from torch import Generator, Tensor, nn
 
@@ -31,6 +33,8 @@ class ActivationMap(Masker):
     cam: ClassVar[type[BaseCAM]]
     """The class of pytorch-grad-cam that weights the feature map."""
 
+    draws = False
+
     def __init__(self, target: str = "logit", granularity: int = 8, region: str = "frame") -> None:
         super().__init__(granularity, region)
         self.target = check_target(target, ("logit", "similarity"))
@@ -46,11 +50,40 @@ class ActivationMap(Masker):
         targets = [_Score(int(label)) for label in labels]
         height, width = faces.images.shape[-2:]
         with explaining(recognizer, faces.images) as images, torch.enable_grad():
-            inputs = recognizer.prepare(images).detach().requires_grad_(True)
-            network = _Head(recognizer, self.target)
-            with type(self).cam(model=network, target_layers=[recognizer.target_layer]) as library:
-                maps = torch.from_numpy(library(input_tensor=inputs, targets=targets))
+            network, inputs = _Head(recognizer, self.target), recognizer.prepare(images)
+            maps = feature_maps(network, recognizer.target_layer, inputs, targets, self.library)
         return recognizer.locate(maps[:, None].to(faces.images.device), height, width)
+
+    def library(self, network: nn.Module, layer: nn.Module) -> BaseCAM:
+        """The library's object that weights the feature map of `layer`."""
+        return type(self).cam(model=network, target_layers=[layer])
+
+
+def feature_maps(
+    network: nn.Module,
+    layer: nn.Module,
+    inputs: Float[Tensor, "n 3 s s"],
+    targets: Sequence[Callable[[Tensor], Tensor]],
+    library: Callable[[nn.Module, nn.Module], BaseCAM] = lambda network, layer: GradCAM(network, [layer]),
+) -> Float[Tensor, "n s s"]:
+    """pytorch-grad-cam's maps in [0, 1], one an input, at the input's size.
+
+    The gradient is needed from the network's end back to `layer` and no further: there the graph begins, which saves
+    the larger part of the backward pass.
+
+    Args:
+        network: gives an output an input.
+        layer: whose feature map is weighted.
+        inputs: what the network takes.
+        targets: from an input's output to the figure that is explained.
+        library: makes the object that weights the map.
+    """
+    start = layer.register_forward_hook(lambda module, inputs, output: output.detach().requires_grad_(True))
+    try:
+        with library(network, layer) as cam:
+            return torch.from_numpy(cam(input_tensor=inputs.detach(), targets=list(targets)))
+    finally:
+        start.remove()
 
 
 class _Score:

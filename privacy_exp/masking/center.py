@@ -16,6 +16,7 @@ class Center(Masker):
     """
 
     blind = True
+    draws = False
 
     def __init__(self, granularity: int = 8, region: str = "frame") -> None:
         super().__init__(granularity, region)

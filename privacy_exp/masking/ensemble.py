@@ -24,6 +24,7 @@ class Ensemble(Masker):
         if len(members) < 2 or lone:
             raise ValueError(f"`members` must be at least two methods that rank pixels, but got {', '.join(members)}.")
         self.members = dict(members)
+        self.draws = any(member.draws for member in members.values())
 
     def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:
         """Mean rank in [0, 1)."""

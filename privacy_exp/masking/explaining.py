@@ -9,6 +9,22 @@ from privacy_exp.types import Images
 
 
 @contextmanager
+def evaluating(recognizer: nn.Module) -> Iterator[None]:
+    """The recogniser in evaluation mode; on leaving, each of its modules is in the mode that it came in.
+
+    Args:
+        recognizer: any network.
+    """
+    modes = {module: module.training for module in recognizer.modules()}
+    recognizer.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training  # not .train(): it would recurse, and frozen parts override it
+
+
+@contextmanager
 def explaining(recognizer: nn.Module, images: Images) -> Iterator[Images]:
     """A copy of the images that takes gradients, and a recogniser in evaluation mode that takes none.
 
@@ -19,16 +35,13 @@ def explaining(recognizer: nn.Module, images: Images) -> Iterator[Images]:
         recognizer: any network; may be frozen.
         images: RGB in [0, 1]; left untouched.
     """
-    modes = {module: module.training for module in recognizer.modules()}
     flags = [(p, p.requires_grad, p.grad) for p in recognizer.parameters()]
-    recognizer.eval()
     for parameter, _, _ in flags:
         parameter.requires_grad_(False)
     try:
-        yield images.detach().clone().requires_grad_(True)
+        with evaluating(recognizer):
+            yield images.detach().clone().requires_grad_(True)
     finally:
-        for module, training in modes.items():
-            module.training = training  # not .train(): it would recurse, and frozen parts override it
         for parameter, requires_grad, grad in flags:
             parameter.requires_grad_(requires_grad)
             parameter.grad = grad

@@ -18,6 +18,7 @@ class FaceOval(Masker):
     """
 
     blind = True
+    draws = False
 
     def __init__(self, aspect: float, granularity: int = 8, region: str = "frame") -> None:
         super().__init__(granularity, region)

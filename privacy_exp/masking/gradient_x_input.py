@@ -20,6 +20,8 @@ class GradientXInput(Masker):
     Reference: Shrikumar et al., Not Just a Black Box, 2016.
     """
 
+    draws = False
+
     def __init__(self, target: str = "logit", granularity: int = 8, region: str = "frame") -> None:
         super().__init__(granularity, region)
         self.target = check_target(target)

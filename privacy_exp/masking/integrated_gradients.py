@@ -23,6 +23,8 @@ class IntegratedGradients(Masker):
     Reference: Sundararajan, Taly, Yan, Axiomatic Attribution for Deep Networks, 2017.
     """
 
+    draws = False
+
     def __init__(
         self, steps: int, baseline: float, target: str = "logit", granularity: int = 8, region: str = "frame"
     ) -> None:

@@ -1,6 +1,7 @@
 """A step at a time, asking again after each."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Generator, nn
@@ -27,6 +28,10 @@ class Iterative(Masker):
         if not base.has_budget:
             raise ValueError(f"`base` must rank pixels, but {type(base).__name__} decides its own area.")
         self.base, self.steps = base, steps
+
+    def scoring_keys(self) -> dict[str, Any]:
+        """See `Masker`; the steps hide whole blocks, so here their size decides the scores too."""
+        return {**super().scoring_keys(), "granularity": self.granularity}
 
     def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:
         """Minus the number of the step in which a pixel goes; within a step the base's ranking decides."""

@@ -24,6 +24,7 @@ class Landmarks(Masker):
     """
 
     blind = True
+    draws = False
 
     def __init__(self, order: Sequence[str], radius: float, granularity: int = 8, region: str = "frame") -> None:
         super().__init__(granularity, region)

@@ -12,6 +12,7 @@ class Nothing(Masker):
 
     has_budget = False
     blind = True
+    draws = False
 
     def __init__(self) -> None:
         super().__init__(granularity=1, region="frame")
@@ -21,7 +22,9 @@ class Nothing(Masker):
         del recognizer, generators
         return torch.zeros_like(faces.images[:, :1])
 
-    def mask(self, faces: Faces, recognizer: nn.Module | None, mask_ratio: float, seed: int) -> Masks:
+    def mask(
+        self, faces: Faces, recognizer: nn.Module | None, mask_ratio: float, seed: int, scores: Scores | None = None
+    ) -> Masks:
         """False everywhere; `mask_ratio` is ignored."""
-        del recognizer, mask_ratio, seed
+        del recognizer, mask_ratio, seed, scores
         return torch.zeros_like(faces.images[:, :1], dtype=torch.bool)

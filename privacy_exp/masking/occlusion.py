@@ -22,6 +22,8 @@ class Occlusion(Masker):
     Reference: Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, 2014.
     """
 
+    draws = False
+
     def __init__(
         self, patch_size: int, stride: int, batch_size: int, granularity: int = 8, region: str = "frame"
     ) -> None:

@@ -20,6 +20,8 @@ class Saliency(Masker):
     Reference: Simonyan, Vedaldi, Zisserman, Deep Inside Convolutional Networks, 2014.
     """
 
+    draws = False
+
     def __init__(self, target: str = "loss", granularity: int = 8, region: str = "frame") -> None:
         super().__init__(granularity, region)
         self.target = check_target(target)

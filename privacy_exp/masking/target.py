@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from privacy_exp.masking.explaining import evaluating
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.types import Images, Labels
 
@@ -59,9 +60,7 @@ def embedding_change(
     """
     if not isinstance(recognizer, Recognizer):
         raise TypeError(f"`recognizer` must be a Recognizer with embeddings, but got {type(recognizer).__name__}.")
-    modes = {module: module.training for module in recognizer.modules()}
-    recognizer.eval()
-    try:
+    with evaluating(recognizer):
         rows = []
         for image, masks in zip(images, hidden, strict=True):  # image by image: nothing depends on the rest of a batch
             clean = recognizer.embed(image[None])
@@ -71,6 +70,3 @@ def embedding_change(
             ]
             rows.append(1 - torch.cat(similarities))
         return torch.stack(rows)
-    finally:
-        for module, training in modes.items():
-            module.training = training

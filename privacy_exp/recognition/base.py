@@ -1,6 +1,8 @@
 """What every recogniser offers: logits over identities, unit embeddings, and a layer for attribution."""
 
 import difflib
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 from privacy_exp.recognition.alignment import inside, warp
 from privacy_exp.types import Embeddings, Images, Labels, Logits, Scores
 
-FREEZE = ("none", "early", "trunk")
+FREEZE = ("none", "early", "trunk", "weights")
 
 
 class Recognizer(nn.Module, ABC):
@@ -29,7 +31,9 @@ class Recognizer(nn.Module, ABC):
         num_classes: k, the number of identities.
         image_size: side of the square the trunk sees, in pixels.
         freeze: "trunk" trains the head alone and leaves the trunk as it is, BatchNorm statistics included; "early"
-            opens the trunk's last stage too: what follows its last map larger than 4×4; "none" trains everything.
+            opens the trunk's last stage too: what follows its last map larger than 4×4; "weights" keeps the trunk's
+            weights, but lets its BatchNorm statistics move and its dropout drop, as the original study did; "none"
+            trains everything.
         config: plain constructor arguments that build this recogniser again; checkpoints store them.
     """
 
@@ -64,6 +68,8 @@ class Recognizer(nn.Module, ABC):
         for part in self._frozen:
             part.requires_grad_(False)
             part.eval()
+        if freeze == "weights":
+            trunk.requires_grad_(False)
 
     @abstractmethod
     def prepare(self, images: Images) -> Float[Tensor, "n 3 s s"]:
@@ -125,6 +131,17 @@ class Recognizer(nn.Module, ABC):
         if self.prototypes is None:
             raise RuntimeError("`identity_means` are known after the fit; fit the recogniser or load a checkpoint.")
         return self.prototypes
+
+    def fingerprint(self) -> str:
+        """Hash of all that decides what it answers and how it is explained: kind, arguments, weights, target layer."""
+        plain = {name: value for name, value in self.config.items() if not isinstance(value, Tensor)}
+        total = hashlib.sha256(json.dumps([type(self).__qualname__, plain, self.target_layer_name]).encode())
+        given = {name: value for name, value in self.config.items() if isinstance(value, Tensor)}
+        for name, value in {**self.state_dict(), **given, "prototypes": self.prototypes}.items():
+            total.update(name.encode())
+            if value is not None:
+                total.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return total.hexdigest()
 
     @property
     def target_layer(self) -> nn.Module:

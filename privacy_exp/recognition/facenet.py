@@ -19,6 +19,7 @@ WEIGHTS = {
 }
 RELEASE = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/"
 FEATURES = 512
+HEADS = ("linear", "relu_linear")
 SMALLEST = 75
 
 
@@ -33,6 +34,8 @@ class FaceNet(Recognizer):
         image_size: side of the square the trunk sees, in pixels; at least 75. The published weights want 160.
         dropout: share of pooled features dropped in training; without effect on a frozen trunk.
         freeze: see `Recognizer`.
+        last_bn: whether the trunk ends with its BatchNorm; the original study took it out.
+        head: "linear", or "relu_linear", which the original study put on top: a ReLU before the linear layer.
         legacy_scaling: feed [0, 1] pixels to a standardisation that expects 0-255, as the original study did: every
             image is then squeezed into [-0.996, -0.988].
         template: taken as every recogniser does and ignored: the network needs no alignment.
@@ -46,6 +49,8 @@ class FaceNet(Recognizer):
         image_size: int = 160,
         dropout: float = 0.2,
         freeze: str = "none",
+        last_bn: bool = True,
+        head: str = "linear",
         legacy_scaling: bool = False,
         template: Float[Tensor, "5 2"] | None = None,
     ) -> None:
@@ -54,17 +59,25 @@ class FaceNet(Recognizer):
             raise ValueError(f"`image_size` must be at least {SMALLEST} pixels for FaceNet, but got {image_size}.")
         if not 0 <= dropout < 1:
             raise ValueError(f"`dropout` must lie in [0, 1), but got {dropout}.")
+        if head not in HEADS:
+            raise ValueError(f"`head` must be one of {', '.join(HEADS)}, but got {head!r}.")
         trunk = InceptionResnetV1(dropout_prob=dropout)
         # Its forward then ends at the last BatchNorm: unit length is for `embed`, the head wants features as they are.
         trunk.classify = True
         trunk.logits = nn.Identity()
+        if not last_bn:
+            trunk.last_bn = nn.Identity()
+        linear = nn.Linear(FEATURES, num_classes)
+        top = linear if head == "linear" else nn.Sequential(nn.ReLU(), linear)
         config = {
             "image_size": image_size,
             "dropout": dropout,
             "freeze": freeze,
+            "last_bn": last_bn,
+            "head": head,
             "legacy_scaling": legacy_scaling,
         }
-        super().__init__(trunk, nn.Linear(FEATURES, num_classes), num_classes, image_size, freeze, config)
+        super().__init__(trunk, top, num_classes, image_size, freeze, config)
         self.legacy_scaling = legacy_scaling
         self.to(memory_format=torch.channels_last)
 
@@ -83,7 +96,8 @@ class FaceNet(Recognizer):
         """
         net = cls(num_classes, **kwargs)
         state = published_weights(pretrained)
-        net.trunk.load_state_dict({name: value for name, value in state.items() if not name.startswith("logits.")})
+        wanted = net.trunk.state_dict()  # neither the classifier nor a BatchNorm that was taken out
+        net.trunk.load_state_dict({name: value for name, value in state.items() if name in wanted})
         return net
 
     def prepare(self, images: Images) -> Float[Tensor, "n 3 s s"]:

@@ -111,7 +111,7 @@ def fit_recognizer(
         if init_from is not None:
             load_trunk(recognizer, init_from)
         task = module(recognizer)
-        has_val = len(data.photos["val"]) > 0
+        has_val = len(data.photos[task.validate_on]) > 0
         if not has_val:
             task.patience = None
         runner = trainer(
@@ -119,7 +119,8 @@ def fit_recognizer(
             logger=list(loggers) if loggers else False,
             default_root_dir=os.fspath(out_dir),
         )
-        runner.fit(task, data.train_dataloader(), data.val_dataloader() if has_val else None)
+        validation = data.val_dataloader() if task.validate_on == "val" else data.train_dataloader()
+        runner.fit(task, data.train_dataloader(), validation if has_val else None)
         if runner.interrupted:
             raise KeyboardInterrupt
         recognizer.to(runner.strategy.root_device).eval()

@@ -1,5 +1,6 @@
 """How a recogniser is trained: loss, optimiser, schedule, augmentation, early stopping, curves."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -13,24 +14,29 @@ from torchmetrics.classification import MulticlassAccuracy
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.types import Faces, Images, Logits
 
-OPTIMIZERS = ("adamw", "sgd")
+OPTIMIZERS = ("adamw", "sgd", "adam")
+KEEP = ("best", "last")
+VALIDATE_ON = ("val", "train")
 
 
 class RecognitionModule(LightningModule):
-    """Fits a recogniser to labelled faces with cross-entropy and a one-cycle learning rate.
+    """Fits a recogniser to labelled faces with cross-entropy and a one-cycle learning rate, or with milestones.
 
     Logs `train/loss, train/accuracy, val/loss, val/accuracy` once an epoch. After the fit the recogniser holds the
-    weights of its best epoch by validation accuracy (the later of equals).
+    weights of its best epoch by validation accuracy (the later of equals), unless `keep` says otherwise.
 
     Args:
         recognizer: what to fit, in place.
         max_epochs: the schedule's length; early stopping may end it sooner.
-        lr: the peak of the one-cycle schedule.
+        lr: the peak of the one-cycle schedule, or the start where there are `milestones`.
         weight_decay: of weights; biases, normalisation and single directions are left out.
-        optimizer: "adamw" or "sgd" (Nesterov, momentum 0.9).
+        optimizer: "adamw", "sgd" (Nesterov, momentum 0.9), or "adam", whose weight decay is part of the gradient.
         label_smoothing: share of the target spread over all identities.
         augment: mirror half of the photos and shift each by up to an eighth of its side.
         patience: epochs without a better validation accuracy before the fit stops; None never stops early.
+        milestones: epochs after which the learning rate falls to a tenth; None runs the one-cycle schedule.
+        keep: "best" epoch by validation accuracy, or the "last".
+        validate_on: "val" photos, or "train", the original study's slip: its curve shows photos that were learnt.
     """
 
     def __init__(
@@ -43,12 +49,19 @@ class RecognitionModule(LightningModule):
         label_smoothing: float = 0.0,
         augment: bool = True,
         patience: int | None = None,
+        milestones: Sequence[int] | None = None,
+        keep: str = "best",
+        validate_on: str = "val",
     ) -> None:
         super().__init__()
         if max_epochs < 1:
             raise ValueError(f"`max_epochs` must be at least 1, but got {max_epochs}.")
         if optimizer not in OPTIMIZERS:
             raise ValueError(f"`optimizer` must be one of {', '.join(OPTIMIZERS)}, but got {optimizer!r}.")
+        if keep not in KEEP:
+            raise ValueError(f"`keep` must be one of {', '.join(KEEP)}, but got {keep!r}.")
+        if validate_on not in VALIDATE_ON:
+            raise ValueError(f"`validate_on` must be one of {', '.join(VALIDATE_ON)}, but got {validate_on!r}.")
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"`label_smoothing` must lie in [0, 1), but got {label_smoothing}.")
         if lr <= 0:
@@ -65,7 +78,9 @@ class RecognitionModule(LightningModule):
         self.patience = patience
         self.train_accuracy = MulticlassAccuracy(recognizer.num_classes, average="micro")
         self.val_accuracy = MulticlassAccuracy(recognizer.num_classes, average="micro")
-        self.keep_best = KeepBest()
+        self.milestones = None if milestones is None else list(milestones)
+        self.validate_on = validate_on
+        self.keep_best = KeepBest(restore=keep == "best")
         self._features: dict[str, Tensor] = {}
 
     def training_step(self, faces: Faces, batch_idx: int) -> Tensor:
@@ -110,7 +125,7 @@ class RecognitionModule(LightningModule):
         return torch.stack([self._features[name].to(faces.images.device) for name in faces.ids])
 
     def configure_optimizers(self) -> Any:
-        """The optimiser, and a one-cycle schedule over all steps."""
+        """The optimiser, and a one-cycle schedule over all steps or milestones in epochs."""
         weights = [p for p in self.recognizer.parameters() if p.requires_grad and p.ndim > 1]
         rest = [p for p in self.recognizer.parameters() if p.requires_grad and p.ndim <= 1]
         groups = [{"params": weights, "weight_decay": self.weight_decay}, {"params": rest, "weight_decay": 0.0}]
@@ -118,8 +133,12 @@ class RecognitionModule(LightningModule):
         optimizer: torch.optim.Optimizer
         if self.optimizer_name == "adamw":
             optimizer = torch.optim.AdamW(groups, lr=self.lr, fused=True)
+        elif self.optimizer_name == "adam":
+            optimizer = torch.optim.Adam(groups, lr=self.lr, fused=True)
         else:
             optimizer = torch.optim.SGD(groups, lr=self.lr, momentum=0.9, nesterov=True)
+        if self.milestones is not None:
+            return [optimizer], [torch.optim.lr_scheduler.MultiStepLR(optimizer, self.milestones)]
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=max(steps, 1))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -135,11 +154,15 @@ class RecognitionModule(LightningModule):
 class KeepBest(Callback):
     """Puts the weights of the best epoch back at the end of the fit, in memory: no file of Lightning's own format.
 
+    Args:
+        restore: false notes the best accuracy, but leaves the last weights.
+
     Attributes:
         best: the highest validation accuracy, or None before the first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, restore: bool = True) -> None:
+        self.restore = restore
         self.best: float | None = None
         self._state: dict[str, Tensor] = {}
 
@@ -149,6 +172,8 @@ class KeepBest(Callback):
         if trainer.sanity_checking or accuracy is None or (self.best is not None and float(accuracy) < self.best):
             return
         self.best = float(accuracy)
+        if not self.restore:
+            return
         recognizer = cast(nn.Module, pl_module.recognizer)
         self._state = {name: value.detach().clone() for name, value in recognizer.state_dict().items()}
 

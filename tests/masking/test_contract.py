@@ -8,11 +8,12 @@ from torch import nn
 
 from privacy_exp.entry import CONF
 from privacy_exp.recognition.base import Recognizer, cover
+from privacy_exp.store.keys import content_key
 from privacy_exp.types import Faces
 
 METHODS = sorted(path.stem for path in (CONF / "masking").glob("*.yaml"))
-OWN_AREA = [name for name in METHODS if name in ("everything", "nothing")]
-BUDGET = [name for name in METHODS if name not in OWN_AREA]
+SIZES = [(96, 96), (112, 112), (160, 160), (218, 178)]
+RATIOS = (0, 0.01, 0.1, 0.25, 0.5, 0.9, 1)
 
 
 class Small(Recognizer):
@@ -37,22 +38,66 @@ def faces(n: int, size: tuple[int, int] = (64, 64)) -> Faces:
     return Faces([f"face{i}" for i in range(n)], images, torch.arange(n) % 5, landmarks, None)
 
 
+SMALLER = ("target_layer='0'", "patch_size=4", "size=64", "crop=48")
+"""What the original study's methods take for its own network and frame."""
+
+
 def masker(name: str, *overrides: str):
     text = (CONF / "masking" / f"{name}.yaml").read_text()
+    overrides = [*SMALLER, *overrides] if name.startswith("original") else overrides
     overrides = [o for o in overrides if f"\n{o.split('=')[0]}:" in text]  # some methods fix their own block or area
-    with initialize_config_dir(str(CONF / "masking"), version_base="1.3"):
-        return instantiate(compose(name, overrides=list(overrides)))
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        method = instantiate(compose(f"masking/{name}", overrides=[f"masking.{o}" for o in overrides]).masking)
+    method.fit([faces(5)], Small().eval())
+    return method
+
+
+OWN_AREA = [name for name in METHODS if not masker(name).has_budget]
+BUDGET = [name for name in METHODS if name not in OWN_AREA]
 
 
 @pytest.mark.parametrize("method", BUDGET)
-@pytest.mark.parametrize("granularity", [1, 8])
-@pytest.mark.parametrize("size", [(64, 64), (109, 89)])
-def test_exact_share(method, size, granularity):
-    m = masker(method, f"granularity={granularity}")
-    for ratio in (0, 0.1, 0.5, 1):
-        masks = m.mask(faces(2, size), Small().eval(), ratio, seed=0)
-        assert masks.dtype == torch.bool
-        assert masks.flatten(1).sum(1).tolist() == [round(ratio * size[0] * size[1])] * 2
+def test_exact_share(method):
+    net = Small().eval()
+    blocks = [masker(method, f"granularity={granularity}") for granularity in (1, 8, 16)]
+    for size in SIZES:
+        batch = faces(1, size)
+        scores = blocks[0].rank(batch, net, seed=0)  # once: a budget comes after scoring
+        for m in blocks:
+            for ratio in RATIOS:
+                mask = m.mask(batch, net, ratio, 0, scores)
+                assert mask.dtype == torch.bool
+                assert int(mask.sum()) == round(ratio * size[0] * size[1]), (size, m.granularity, ratio)
+
+
+@pytest.mark.parametrize("method", BUDGET)
+def test_given_scores_give_the_same_mask_and_more_hides_all_that_less_does(method):
+    m, net, batch = masker(method), Small().eval(), faces(2)
+    scores = m.rank(batch, net, seed=3)
+    little, much = (m.mask(batch, net, ratio, 3, scores) for ratio in (0.25, 0.6))
+    assert little.equal(m.mask(batch, net, 0.25, 3))
+    assert not (little & ~much).any()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_scores_follow_the_seed_exactly_where_the_method_says_that_it_draws(method):
+    m, net, batch = masker(method), Small().eval(), faces(2)
+    m.mask(batch, net, 0.25, seed=0)
+    if not m.draws:
+        assert m.rank(batch, net, seed=0).equal(m.rank(batch, net, seed=1)), "set draws = True (or leave it out)"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_scores_are_filed_under(method):
+    keys = content_key(masker(method).scoring_keys())
+    assert content_key(masker(method).scoring_keys()) == keys
+    if method != "iterative":  # hides whole blocks while it scores
+        assert content_key(masker(method, "granularity=16").scoring_keys()) == keys
+    assert content_key(masker(method, "region=face").scoring_keys()) == keys
+    for change in ("target=similarity", "patch_size=2", "samples=3", "steps=3", "radius=0.3", "aspect=1.1"):
+        name = change.split("=")[0]
+        if f"\n{name}:" in (CONF / "masking" / f"{method}.yaml").read_text():
+            assert content_key(masker(method, change).scoring_keys()) != keys, change
 
 
 @pytest.mark.parametrize("method", BUDGET)
@@ -137,6 +182,5 @@ def test_guided_methods_without_a_recogniser_say_so():
 
 def test_methods_with_their_own_area_ignore_the_ratio():
     for name in OWN_AREA:
-        m = masker(name)
-        assert not m.has_budget
-        assert m.mask(faces(2), None, 0.1, seed=0).equal(m.mask(faces(2), None, 0.9, seed=0))
+        m, net = masker(name), Small().eval()
+        assert m.mask(faces(2), net, 0.1, seed=0).equal(m.mask(faces(2), net, 0.9, seed=0))

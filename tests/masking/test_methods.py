@@ -2,11 +2,14 @@
 
 import torch
 import torch.nn.functional as F
+from pytorch_grad_cam import ScoreCAM as Library
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
 from privacy_exp.masking.grad_cam import GradCAM
 from privacy_exp.masking.random_patches import RandomPatches
 from privacy_exp.masking.saliency import Saliency
+from privacy_exp.masking.score_cam import ScoreCAM
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.seeds import generator
 from privacy_exp.types import Faces
@@ -78,3 +81,25 @@ def test_random_patches_are_constant_inside_and_uniform_over_the_frame():
     assert torch.equal(blocks, blocks[:, :, :1, :, :1].expand_as(blocks))
     assert len(scores[0].unique()) == 16
     assert not scores[0].equal(scores[1])
+
+
+def test_score_cam_over_all_channels_is_the_librarys(capfd):
+    net, faces = ConvLinear(16, 3).eval(), batch(16)
+    net.choose_target_layer("0")
+    ours = ScoreCAM(channels=6, batch_size=4).score(faces, net, [])
+    targets = [ClassifierOutputTarget(int(label)) for label in faces.labels]
+    with torch.no_grad(), Library(model=net, target_layers=[net.trunk[0]]) as library:
+        theirs = torch.from_numpy(library(input_tensor=faces.images, targets=targets))[:, None]
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+    few = ScoreCAM(channels=2, batch_size=4).score(faces, net, [])
+    assert not torch.allclose(few, ours), "channels left out matter here"
+
+
+def test_grad_cam_differentiates_no_further_than_its_layer(monkeypatch):
+    """The layer's own input takes no gradient: the backward pass ends there."""
+    net, faces = ConvLinear(16, 3).eval(), batch(16)
+    net.choose_target_layer("0")
+    seen = []
+    net.trunk[0].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].requires_grad))
+    GradCAM().score(faces, net, [])
+    assert seen == [False]

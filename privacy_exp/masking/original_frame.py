@@ -1,0 +1,63 @@
+"""What the original study's three methods share: a frame of their own, an area of their own, quirks as named keys."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from privacy_exp.masking.base import Masker
+from privacy_exp.recognition.base import cover, cover_frame
+from privacy_exp.types import Faces, Landmarks, Masks, Scores
+
+
+class OriginalMethod(Masker):
+    """Masks at the size at which the study painted; how much they hide is up to the method.
+
+    `score` gives 1 where a pixel is hidden and 0 elsewhere, at that size.
+
+    Args:
+        crop: side of the centre crop that is painted, in pixels, after the short side was resized to it; None paints
+            the whole frame, squashed into a square.
+        size: side of the painted square, in pixels.
+        stretch: stretch each picture to its own minimum and maximum before it is painted and saved.
+    """
+
+    has_budget = False
+
+    def __init__(self, crop: int | None, size: int, stretch: bool) -> None:
+        super().__init__(granularity=1, region="frame")
+        for name, value in (("crop", crop), ("size", size)):
+            if value is not None and value < 8:
+                raise ValueError(f"`{name}` must be at least 8 pixels, but got {value}.")
+        self.crop, self.size, self.stretch = crop, size, stretch
+
+    def mask(
+        self, faces: Faces, recognizer: nn.Module | None, mask_ratio: float, seed: int, scores: Scores | None = None
+    ) -> Masks:
+        """What `score` says, at the size of `frame`; `mask_ratio` is ignored."""
+        del mask_ratio
+        return (self.rank(faces, recognizer, seed) if scores is None else scores) > 0.5
+
+    def frame(self, faces: Faces) -> Faces:
+        """The square that is painted and saved."""
+        images = cropped = self.cropped(faces)
+        if images.shape[2:] != (self.size, self.size):
+            images = F.interpolate(images, (self.size, self.size), mode="bilinear", antialias=True, align_corners=False)
+        if self.stretch:
+            low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
+            images = (images - low) / (high - low).clamp(min=1e-6)
+        points = faces.landmarks
+        if points is not None:
+            points = self._points(points, (faces.images.shape[2], faces.images.shape[3]))
+            ratio = points.new_tensor([self.size / cropped.shape[3], self.size / cropped.shape[2]])
+            points = (points + 0.5) * ratio - 0.5
+        return faces._replace(images=images, landmarks=points)
+
+    def cropped(self, faces: Faces) -> torch.Tensor:
+        """The centre crop at its own size, or the frames as they are."""
+        return faces.images if self.crop is None else cover(faces.images, self.crop)
+
+    def _points(self, points: Landmarks, size: tuple[int, int]) -> Landmarks:
+        if self.crop is None:
+            return points
+        matrix = cover_frame(*size, self.crop).to(points)
+        return points @ matrix[:, :2].mT + matrix[:, 2]

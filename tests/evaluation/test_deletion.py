@@ -1,0 +1,143 @@
+"""Deletion curves against sums by hand, and the command on few people."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import open_dict
+from sklearn.metrics import auc
+from torch import nn
+
+from privacy_exp import deletion
+from privacy_exp.entry import CONF
+from privacy_exp.evaluation.deletion import Deletion, area, curves, delete
+from privacy_exp.masking.center import Center
+from privacy_exp.masking.random_patches import RandomPatches
+from privacy_exp.recognition.base import Recognizer
+from privacy_exp.types import Faces
+
+
+class SeesTheMiddle(Recognizer):
+    """Person 1 while the four middle pixels are white."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Conv2d(3, 1, 1), nn.Identity(), 2, 16, "none", {})
+
+    def prepare(self, images):
+        return images
+
+    def forward(self, images):
+        white = images[:, :, 7:9, 7:9].mean((1, 2, 3))
+        return torch.stack([0.9 - white, white - 0.9], 1) * 20
+
+
+def faces() -> Faces:
+    images = torch.zeros(2, 3, 16, 16)
+    images[:, :, 7:9, 7:9] = 1
+    return Faces(["a", "b"], images, torch.tensor([1, 1]))
+
+
+def test_the_middle_first_loses_the_middle_at_once_and_random_later():
+    shares = [0.1, 0.5, 0.9]
+    found = {}
+    for name, masker in (("center", Center(granularity=2)), ("random", RandomPatches(2, granularity=2))):
+        found[name] = delete(
+            [faces()], SeesTheMiddle(), masker, shares, [0, 1, 2], lambda s, m=masker: lambda f: m.rank(f, None, s)
+        )
+    assert found["center"].known.all()
+    assert not found["center"].right.any()
+    assert found["random"].right[:, 0].mean() > 0.3
+    assert set(np.round(found["random"].right.flatten() * 3, 6)) <= {0, 1, 2, 3}, "means over three seeds"
+    assert (area(found["center"].prob, shares) < area(found["random"].prob, shares)).all()
+
+
+def test_the_area_is_the_trapezoids():
+    shares = [0.05, 0.1, 0.4, 0.9]
+    prob = np.array([[0.9, 0.5, 0.4, 0.1]])
+    assert area(prob, shares)[0] == pytest.approx(auc(shares, prob[0]) / 0.85)
+
+
+def test_curves_test_against_random_and_say_why_not():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(25), 4)
+    noise = rng.uniform(0, 0.1, (100, 3))
+    known, right = np.ones(100, bool), np.ones((100, 3))
+    found = {
+        "random": Deletion(labels, known, 0.5 + noise, right),
+        "better": Deletion(labels, known, 0.3 + rng.uniform(0, 0.1, (100, 3)), right),
+        "same": Deletion(labels, known, 0.5 + rng.uniform(0, 0.1, (100, 3)), right),
+    }
+    rows = {row["method"]: row for row in curves(found, [0.1, 0.5, 0.9], "random")}
+    assert rows["random"]["p_vs_random"] is None
+    assert rows["better"]["p_vs_random"] < 0.01
+    assert rows["better"]["auc_minus_random"] < 0
+    assert rows["same"]["p_vs_random"] > 0.05
+    assert rows["same"]["p_reason"] is None
+    assert rows["better"]["fool_rate"] == [0, 0, 0]
+    few = {name: Deletion(d.labels[:40], d.known[:40], d.prob[:40], d.right[:40]) for name, d in found.items()}
+    row = curves(few, [0.1, 0.5, 0.9], "random")[1]
+    assert row["p_vs_random"] is None
+    assert "20 people" in row["p_reason"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    store = tmp_path_factory.mktemp("store")
+
+    def call(out, *overrides: str):
+        out.mkdir(parents=True, exist_ok=True)
+        few = ["data.identities=3", "data.photos_per_identity=6", "recognition.module.max_epochs=1", "shares=[0.2,0.8]"]
+        paths = [f"store.root={store}", f"hydra.run.dir={out}", f"hydra.runtime.output_dir={out}"]
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            config = compose("deletion", overrides=[*few, *paths, *overrides], return_hydra_config=True)
+            HydraConfig.instance().set_config(config)
+            with open_dict(config):
+                del config["hydra"]
+            return deletion.run(config)
+
+    return call
+
+
+def test_the_command_writes_what_it_prints(run, tmp_path, capsys):
+    path = run(tmp_path, "methods=[center,saliency]", "region=face")
+    content, printed = json.loads(path.read_text()), capsys.readouterr().out
+    assert [c["method"] for c in content["curves"]] == ["random_patches", "center", "saliency"]
+    assert content["region"] == "face"
+    for curve in content["curves"]:
+        assert len(curve["shares"]) == len(curve["prob"]) == len(curve["fool_rate"]) == 2
+        assert curve["p_reason"], "3 people are too few"
+        assert f"{curve['auc']['value']:.3f}" in printed
+    rows = list(csv.DictReader((tmp_path / "deletion.csv").open()))
+    assert len(rows) == 6
+    assert float(rows[3]["prob"]) == content["curves"][1]["prob"][1]
+    assert (tmp_path / "deletion.png").stat().st_size > 10_000
+
+
+def test_all_methods_with_a_budget_take_part(run):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        names = set(deletion.build_methods(compose("deletion")))
+    stems = {path.stem for path in (CONF / "masking").glob("*.yaml")}
+    assert stems - names == {"everything", "nothing", "minimal"} | {s for s in stems if s.startswith("original_")}
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("methods=[nobody]", "nobody"),
+        ("methods=[nothing]", "decides its own area"),
+        ("against=everything", "decides its own area"),
+        ("shares=[0.5]", "`shares`"),
+        ("shares=[0.5,0.2]", "`shares`"),
+        ("shares=[0.5,1.2]", "`shares`"),
+        ("mask_seeds=[]", "`mask_seeds`"),
+        ("region=nose", "`region`"),
+    ],
+)
+def test_bad_input_is_told_before_anything_is_fitted(run, tmp_path, override, words):
+    with pytest.raises(Exception, match=words):
+        run(tmp_path, override)
+    assert not list(tmp_path.iterdir())
