@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from reader import read_cells
+
+ROOT = Path(__file__).parents[1]
 
 OFFLINE = """
 import socket, sys

@@ -92,8 +92,8 @@ def test_the_slider_by_keyboard_and_by_mouse(page):
     viewer.locator("input").focus()
     page.keyboard.press("ArrowRight")
     assert viewer.evaluate("v => v.style.getPropertyValue('--at')") == "51%"
+    viewer.locator("input").hover()  # scrolls it into view and waits until it stands still
     box = viewer.bounding_box()
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.95, box["y"] + box["height"] / 2)
     page.mouse.up()
@@ -120,7 +120,7 @@ def test_pictures_beside_the_page_are_loaded_when_they_are_wanted(page, report):
     form = page.locator(".gallery .filters")
     form.locator("[data-axis=masking]").select_option("saliency")
     form.locator("[data-axis=mask_ratio]").select_option("0.1")
-    for _ in range(4):
+    while page.locator(".further").is_visible():
         page.locator(".further").click()
     page.locator(".face").last.scroll_into_view_if_needed()
     page.wait_for_load_state("load")
