@@ -55,7 +55,7 @@ def entry_point(config_name: str, run: Callable[[DictConfig], Any]) -> Callable[
                 raise
             _keep_traceback()
             raise UserError(_paragraph(error)) from error
-        except Exception:
+        except Exception:  # a bug: its trace goes into the run folder, where `status` finds it, and it is raised on
             _keep_traceback()
             raise
 

@@ -7,6 +7,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
 from privacy_exp.masking.grad_cam import GradCAM
+from privacy_exp.masking.integrated_gradients import IntegratedGradients
 from privacy_exp.masking.random_patches import RandomPatches
 from privacy_exp.masking.saliency import Saliency
 from privacy_exp.masking.score_cam import ScoreCAM
@@ -24,6 +25,13 @@ class Linear(Recognizer):
 
     def prepare(self, images):
         return images
+
+
+class Curved(Linear):
+    """Logits bend along the way from a baseline."""
+
+    def forward(self, images):
+        return torch.tanh(super().forward(images))
 
 
 class ConvLinear(Recognizer):
@@ -51,6 +59,26 @@ def test_saliency_is_the_closed_form_on_a_linear_model():
     gradient = (probabilities - F.one_hot(faces.labels, 3)) @ weight  # of cross-entropy, by hand
     expected = gradient.view(-1, 3, 8, 8).abs().amax(1, keepdim=True)
     torch.testing.assert_close(scores, expected)
+
+
+def test_integrated_gradients_are_the_closed_form_on_a_linear_model():
+    net, faces = Linear(8, 3).eval(), batch(8)
+    method = IntegratedGradients(steps=4, baseline=0.5)
+    expected = (faces.images - 0.5) * net.head.weight[faces.labels].view(-1, 3, 8, 8)
+    torch.testing.assert_close(method.attribute(faces, net), expected, atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(method.score(faces, net, []), expected.sum(1, keepdim=True).abs(), atol=1e-6, rtol=1e-4)
+
+
+def test_integrated_gradients_are_complete():
+    net, faces = Curved(8, 3).eval(), batch(8)
+    found = IntegratedGradients(steps=16, baseline=0.5).attribute(faces, net).sum((1, 2, 3))
+    with torch.no_grad():
+        grey = torch.full_like(faces.images, 0.5)
+        rise = (net(faces.images) - net(grey)).gather(1, faces.labels[:, None])[:, 0]
+        straight = torch.autograd.functional.jvp(net, grey, faces.images - grey)[1]
+    assert ((found - rise).abs() <= 0.01 * rise.abs()).all()
+    one_step = straight.gather(1, faces.labels[:, None])[:, 0]
+    assert ((one_step - rise).abs() > 0.01 * rise.abs()).any(), "a model this straight would prove nothing"
 
 
 def test_grad_cam_equals_a_calculation_from_scratch():

@@ -114,9 +114,9 @@ def test_faces_are_filtered_by_method_ratio_and_outcome(page):
 
 
 def test_pictures_beside_the_page_are_loaded_when_they_are_wanted(page, report):
-    wanted = []
-    page.on("request", lambda request: wanted.append(request.url))
-    assert not [url for url in wanted if "sprites" in url]
+    wanted = """() => [...document.querySelectorAll('.tile')]
+      .filter(t => getComputedStyle(t).backgroundImage.includes('sprites/')).length"""
+    assert page.evaluate(wanted) == 0, "what is shown first lies in the page itself"
     form = page.locator(".gallery .filters")
     form.locator("[data-axis=masking]").select_option("saliency")
     form.locator("[data-axis=mask_ratio]").select_option("0.1")
@@ -126,6 +126,7 @@ def test_pictures_beside_the_page_are_loaded_when_they_are_wanted(page, report):
     page.wait_for_load_state("load")
     shown = page.locator(".face").last.locator(".tile").first.evaluate("t => getComputedStyle(t).backgroundImage")
     assert "sprites/" in shown
+    assert page.evaluate(wanted) > 0
     assert list((report / "sprites").iterdir())
 
 
