@@ -1,6 +1,5 @@
 """The same study under every launcher gives the same records, and no two cells ever share a slot."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -9,6 +8,7 @@ from itertools import combinations
 
 import pandas as pd
 import pytest
+from extras import installed
 from reader import read_cells
 
 LAUNCHERS = {
@@ -59,7 +59,7 @@ def reference(study):
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_every_launcher_finds_the_same_and_shares_no_slot(study, reference, launcher):
     package, extra, overrides = LAUNCHERS[launcher]
-    if importlib.util.find_spec(f"hydra_plugins.{package}") is None:
+    if not installed(f"hydra_plugins.{package}"):
         pytest.skip(f"needs the extra: pip install .[{extra}]")
     sweep = study(launcher, *overrides)
     ours, theirs = read_cells(sweep), read_cells(reference)

@@ -1,6 +1,5 @@
 """A search by Optuna, and W&B's sweep file: their keys are ours."""
 
-import importlib.util
 import itertools
 import os
 import subprocess
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from extras import installed
 from hydra import compose, initialize_config_dir
 from reader import read_cells
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_a_search_with_two_objectives_repeats_itself_from_the_store(cell, tmp_path):
-    if importlib.util.find_spec("hydra_plugins.hydra_optuna_sweeper") is None:
+    if not installed("hydra_plugins.hydra_optuna_sweeper"):
         pytest.skip("needs the extra: pip install .[optuna]")
     fitted = tmp_path / "fitted"
     cell(fitted, "fit_only=true", "recognition.module.max_epochs=1")

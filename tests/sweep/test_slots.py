@@ -1,6 +1,5 @@
 """Slots of one machine: never shared, free again when their process is killed."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -8,6 +7,7 @@ import time
 
 import pytest
 import torch
+from extras import installed
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
@@ -93,7 +93,7 @@ def test_a_slot_takes_its_share_of_the_cores_and_gives_it_back(tmp_path, monkeyp
 def test_slots_follow_the_launcher_unless_said_otherwise(monkeypatch, overrides, gpus, slots):
     launcher = next((o.partition("=")[2] for o in overrides if o.startswith("hydra/launcher=")), None)
     package = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit", "ray": "ray"}
-    if launcher and importlib.util.find_spec(f"hydra_plugins.hydra_{package[launcher]}_launcher") is None:
+    if launcher and not installed(f"hydra_plugins.hydra_{package[launcher]}_launcher"):
         pytest.skip(f"needs the extra for hydra/launcher={launcher}")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     with initialize_config_dir(str(CONF), version_base="1.3"):

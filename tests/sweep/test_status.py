@@ -1,11 +1,11 @@
 """What `python -m privacy_exp.status` says of a sweep, from folders written by hand."""
 
-import importlib.util
 import json
 import subprocess
 import sys
 
 import pytest
+from extras import installed
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
@@ -106,6 +106,6 @@ def test_the_plan_lists_what_hydra_will_run(study):
 
 
 def test_a_search_decides_its_cells_on_the_way():
-    if importlib.util.find_spec("hydra_plugins.hydra_optuna_sweeper") is None:
+    if not installed("hydra_plugins.hydra_optuna_sweeper"):
         pytest.skip("needs the extra: pip install .[optuna]")
     assert plan_of("hydra/sweeper=optuna") is None
