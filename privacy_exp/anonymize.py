@@ -24,7 +24,7 @@ def run(config: DictConfig) -> None:
     """
     from hydra.utils import instantiate
 
-    from privacy_exp.cell import check_keys, plain_config
+    from privacy_exp.configuration import check_keys, plain_config
     from privacy_exp.recognition.checkpoint import checkpoint_file
     from privacy_exp.recognition.fit import load_checkpoint
     from privacy_exp.stages import anonymize

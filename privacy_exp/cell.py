@@ -14,8 +14,9 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from privacy_exp.configuration import MEASURES, check_keys, plain_config
 from privacy_exp.data.base import FaceData
 from privacy_exp.data.identity_split import write_manifest
 from privacy_exp.entry import PACKAGE
@@ -34,11 +35,17 @@ from privacy_exp.store.files import write_text
 from privacy_exp.store.keys import content_key, file_digest, scientific
 from privacy_exp.store.record import SCHEMA, Record, installed_versions, write_images
 from privacy_exp.store.resume import TRACKED, Claim, claimed
-from privacy_exp.store.run_folder import FORMATS, RunFolder
+from privacy_exp.store.run_folder import RunFolder
 from privacy_exp.store.store import Store
 from privacy_exp.swept import refuse_inert_axis, swept_keys
 
 log = logging.getLogger(__name__)
+
+PLACES = ("accelerator", "devices", "strategy", "inference_mode")
+"""Keys of the trainer that say where it computes, not what."""
+
+FIGURES = 1
+"""Version of what a cell's stages compute; it is part of every key. Raise it with a change that alters figures."""
 
 
 class Cell:
@@ -374,71 +381,3 @@ class Cell:
     def _warn(self, message: str) -> None:
         log.warning(message)
         self.warnings.append(message)
-
-
-MEASURES = ("judge", "attacker", "utility")
-"""Config groups of which any number may be chosen; each looks at the finished run."""
-
-PLACES = ("accelerator", "devices", "strategy", "inference_mode")
-"""Keys of the trainer that say where it computes, not what."""
-
-HEADLINES = (
-    "accuracy",
-    "accuracy_anonymized",
-    "fool_rate",
-    "fool_rate_at_5",
-    "control_fool_rate",
-    "fool_rate_net",
-    "worst_observer",
-)
-"""Metrics that every record has; all others have a slash in their name."""
-
-FIGURES = 1
-"""Version of what a cell's stages compute; it is part of every key. Raise it with a change that alters figures."""
-
-
-def check_keys(config: DictConfig) -> None:
-    """Checks the top-level keys once, at the boundary.
-
-    Raises:
-        ValueError: names the key, what is allowed and what came.
-    """
-    if isinstance(config.mask_ratio, str) or not 0 <= config.mask_ratio <= 1:
-        raise ValueError(f"`mask_ratio` must lie in [0, 1], but got {config.mask_ratio}.")
-    if config.image_format not in FORMATS:
-        raise ValueError(f"`image_format` must be one of {sorted(FORMATS)}, but got {config.image_format!r}.")
-    if not isinstance(config.seed, int) or config.seed < 0:
-        raise ValueError(f"`seed` must be a whole number of at least 0, but got {config.seed!r}.")
-    if config.batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1, but got {config.batch_size}.")
-    for name in config.objective or [None]:
-        group = str(name).partition("/")[0]
-        chosen = group not in MEASURES or len(config[group]) > 0
-        if not isinstance(name, str) or ("/" not in name and name not in HEADLINES) or not chosen:
-            raise ValueError(
-                f"`objective` takes {', '.join(HEADLINES)}, or metrics of a judge, attacker or utility measure that is "
-                f"chosen, such as judge/NAME/rank_1 with judge=[NAME], but got {list(config.objective)}."
-            )
-    if "strategy" in config.trainer and HydraConfig.get().mode == RunMode.MULTIRUN:
-        raise ValueError(
-            "`trainer=ddp` is for one large run; in a sweep every cell takes one device: use trainer=gpu with "
-            "hydra/launcher=joblib, submitit_slurm or ray."
-        )
-    accelerator = config.trainer.get("accelerator")
-    if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
-        raise ValueError("`trainer=gpu` needs a CUDA device, and torch sees none; use trainer=cpu.")
-
-
-def plain_config(config: DictConfig) -> dict[str, Any]:
-    """The resolved configuration as plain values.
-
-    Raises:
-        ValueError: a key that still has to be given (`???`), by its name.
-    """
-    missing = OmegaConf.missing_keys(config)
-    if missing:
-        names = ", ".join(sorted(missing))
-        raise ValueError(f"{names} must be given: add {sorted(missing)[0]}=VALUE to the command line.")
-    plain = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(plain, dict)  # noqa: S101  a DictConfig always gives a dict
-    return {str(key): value for key, value in plain.items()}

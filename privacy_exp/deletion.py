@@ -31,7 +31,7 @@ def run(config: DictConfig) -> Path:
     from hydra.utils import instantiate
     from tqdm import tqdm
 
-    from privacy_exp.cell import plain_config
+    from privacy_exp.configuration import plain_config
     from privacy_exp.evaluation.deletion import curves, delete
     from privacy_exp.report.deletion import write_deletion
     from privacy_exp.stages import fit, to_device

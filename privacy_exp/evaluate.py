@@ -27,7 +27,7 @@ def run(config: DictConfig) -> dict[str, float | None]:
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
-    from privacy_exp.cell import MEASURES
+    from privacy_exp.configuration import MEASURES
     from privacy_exp.pairs import mode, score_pairs
     from privacy_exp.rescore import rescore
     from privacy_exp.store.record import read_record

@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
 
-from privacy_exp.cell import plain_config
+from privacy_exp.configuration import plain_config
 from privacy_exp.entry import CONF
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.stages import fit

@@ -37,6 +37,16 @@ def test_an_error_is_one_paragraph_with_exit_code_1_and_the_trace_is_kept(tmp_pa
 
 
 @pytest.mark.parametrize(
+    "arguments", [("evaluate", "run=none"), ("status", "sweep=none"), ("compare", "a=none", "b=no")]
+)
+def test_a_command_that_only_reads_leaves_nothing_where_it_is_called(arguments, tmp_path):
+    done = command(f"privacy_exp.{arguments[0]}", *arguments[1:], cwd=tmp_path)
+    assert done.returncode == 1
+    assert "none" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
     ("overrides", "words"),
     [
         (["mask_ratio=-0.1"], "mask_ratio"),

@@ -11,7 +11,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from privacy_exp.cell import MEASURES
+from privacy_exp.configuration import MEASURES
 from privacy_exp.entry import CONF
 
 FILES = [(group, path) for group in MEASURES for path in sorted((CONF / group).glob("*.yaml"))]

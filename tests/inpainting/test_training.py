@@ -66,6 +66,11 @@ def test_two_trainings_of_50_steps_from_one_seed_give_equal_weights(tmp_path: Pa
     assert {name.split("/")[0] for name in first} == {"vae", "unet", "text_encoder"}
 
 
+def test_a_time_shift_of_nothing_is_refused(tmp_path: Path, trained: Path) -> None:
+    with pytest.raises(ValueError, match=r"time_shift.*above 0.*0"):
+        train(tmp_path, f"init_from='{trained}'", "unet.time_shift=0", "stages=[unet]")
+
+
 def test_another_seed_gives_other_weights(tmp_path: Path, trained: Path) -> None:
     first, second = weights(trained), weights(train(tmp_path, "seed=1"))
     assert float((first["unet/conv_in.weight"] - second["unet/conv_in.weight"]).abs().mean()) > 2e-2

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from privacy_exp.inpainting.captions import phrases, sample_caption, tokenizer
+from privacy_exp.inpainting.denoiser_training import shifted
 from privacy_exp.inpainting.mask_sampling import KINDS, face_box, sample_masks
 from privacy_exp.inpainting.prompts import SUBJECT, words
 from privacy_exp.seeds import generator
@@ -59,3 +60,21 @@ def test_captions_say_only_what_is_true_and_are_sometimes_empty() -> None:
     assert "smiling" in captions
     for caption in captions:
         assert {part for part in caption.split(", ") if part} <= {SUBJECT, *said}
+
+
+def test_phrases_of_the_inner_face_are_said_sooner() -> None:
+    said = phrases(FACE | {"Black_Hair": True, "Young": True, "Bangs": False})
+    captions = [sample_caption(said, 0.0, generator(i, "c")).split(", ") for i in range(600)]
+    count = {phrase: sum(phrase in caption for caption in captions) for phrase in said}
+    assert count["no eyeglasses"] > 1.3 * count["black hair"]
+    assert count["smiling"] > 1.3 * count["man"]
+
+
+def test_shifted_times_lie_towards_noise_and_stay_steps_of_the_scheduler() -> None:
+    steps = torch.arange(1000)
+    assert torch.equal(shifted(steps, 1000, 1.0), steps)
+    moved = shifted(steps, 1000, 3.0)
+    assert moved[499] == 749  # half of the way becomes 3 / (1 + 3)
+    assert (moved >= steps).all()
+    assert (moved[0], moved[-1]) == (1, 999)
+    assert (moved.diff() >= 0).all()
