@@ -10,6 +10,7 @@ input       an epoch of the fit against the same steps on one cached batch
 memory      peak memory and time at 100 and at 1,000 images
 masking     what the masking methods cost
 judging     what judges and attackers cost
+report      a report of 500 cells
 scripts     demo.sh and test.sh
 
 Candidates that are compared take turns in one process, so that a load from elsewhere meets all alike; the load is
@@ -33,7 +34,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-SECTIONS = ("commands", "generation", "quality", "grid", "input", "memory", "masking", "judging", "scripts")
+SECTIONS = ("commands", "generation", "quality", "grid", "input", "memory", "masking", "judging", "report", "scripts")
 COLUMNS = ("what", "median", "min", "max", "unit", "rounds", "promised", "")
 
 

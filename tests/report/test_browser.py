@@ -1,8 +1,6 @@
 """The page as a reader meets it: opened from the disk, network off, by mouse and by keyboard."""
 
 import json
-import os
-import time
 
 import pytest
 
@@ -228,11 +226,3 @@ def test_500_rows_are_sorted_at_once(open_page, tmp_path, monkeypatch):
     assert min(took) < 0.2
     page.locator(".whole").click()
     assert page.locator(".results tbody tr:visible").count() == 500
-
-
-@pytest.mark.skipif("LARGE_REPORT" not in os.environ, reason="takes a minute of one core: set LARGE_REPORT=1")
-def test_500_cells_are_built_in_time(tmp_path):
-    sweep = large(tmp_path / "large")
-    started = time.process_time()  # of this process alone: others may have the machine
-    build([sweep], tmp_path / "out", Options())
-    assert time.process_time() - started < 60

@@ -16,7 +16,7 @@ from privacy_exp.data.base import celeba_template
 from privacy_exp.evaluation.detection import detect_faces
 from privacy_exp.evaluation.measure import Scene
 from privacy_exp.store.run_folder import RunFolder
-from privacy_exp.types import Embeddings, Images, Landmarks
+from privacy_exp.types import Images, Landmarks
 
 Array = np.ndarray
 
@@ -59,14 +59,6 @@ class Embedder(ABC):
     @abstractmethod
     def features(self, crops: Tensor) -> Float[Tensor, "n d"]:
         """The network's output for prepared crops, of any length."""
-
-    def embed(self, images: Images) -> Embeddings:
-        """Unit embeddings of pictures, each aligned by its own detection, else by the template; after `fit`.
-
-        Args:
-            images: RGB in [0, 1]; rows of NaN come back where embedding fails.
-        """
-        return torch.from_numpy(embed_batches(self, [images]).vectors).to(images.device)
 
 
 @dataclass(frozen=True)

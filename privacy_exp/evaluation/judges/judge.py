@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 
 from privacy_exp.evaluation.frechet import frechet_metric
 from privacy_exp.evaluation.identification import identify, rank_metrics
-from privacy_exp.evaluation.judges.embedder import Embedded, Embedder
+from privacy_exp.evaluation.judges.embedder import Embedded, Embedder, embed_batches
 from privacy_exp.evaluation.judges.viewer import Viewer
 from privacy_exp.evaluation.measure import Findings, Measure, Scene, Sighting
 from privacy_exp.evaluation.statistics import Metric, bootstrap_mean, clustered_rate
@@ -121,8 +122,13 @@ class Judge(Measure):
         self.viewer.embedder.fit(scene)
 
     def embed(self, images: Images) -> Embeddings:
-        """Unit embeddings, for attackers that look through a judge; see `Embedder.embed`."""
-        return self.viewer.embedder.embed(images)
+        """Unit embeddings, for attackers that look through a judge, aligned as this judge aligns; after `fit`.
+
+        Args:
+            images: RGB in [0, 1]; rows of NaN come back where embedding fails.
+        """
+        seen = embed_batches(self.viewer.embedder, [images], self.viewer.detect)
+        return torch.from_numpy(seen.vectors).to(images.device)
 
     def _check(self, clean: Embedded, ids: list[str], name: str) -> None:
         bad = [i for i, failed in zip(ids, clean.failed, strict=True) if failed]

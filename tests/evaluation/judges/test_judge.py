@@ -179,3 +179,21 @@ def test_frechet_distance_in_closed_form():
     assert frechet_distance(a, b) == pytest.approx(5 + 3 * (2 - 1) ** 2)
     few = rng.normal(size=(5, 40))
     assert frechet_distance(few, few[::-1]) == pytest.approx(0, abs=1e-9), "fewer pictures than features"
+
+
+def test_who_looks_through_a_judge_aligns_as_it_does(scene, monkeypatch):
+    class Aligned(Colour):
+        aligns = True
+
+    def never(*_):
+        raise AssertionError("`detect=false` looks for no face")
+
+    monkeypatch.setattr("privacy_exp.evaluation.judges.embedder.detect_faces", never)
+    images = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    blind, looking = Judge(Aligned(), detect=False), Judge(Aligned())
+    run = scene(lambda levels: levels)
+    for judge in (blind, looking):
+        judge.fit(run)
+    torch.testing.assert_close(blind.embed(images).norm(dim=1), torch.ones(3))
+    with pytest.raises(AssertionError, match="looks for no face"):
+        looking.embed(images)
