@@ -1,11 +1,11 @@
-"""Five rotated splits in which every face is a probe once: which mask protects real faces, at equal area.
+"""Which mask protects, at equal area: methods × areas, pooled over folds, each held against random patches.
 
-usage: python scripts/study_real_faces.py out=DIR [key=value ...]   e.g. inpainting.checkpoint=DIR
-       python scripts/study_real_faces.py out=DIR table=true        prints the table of a finished sweep again
+usage: python scripts/study_masks.py out=DIR [experiment=drawn_faces] [key=value ...]
+       python scripts/study_masks.py out=DIR experiment=real_faces inpainting=diffusers inpainting.checkpoint=DIR
+       python scripts/study_masks.py out=DIR table=true        prints the tables of a finished sweep again
 
-Runs `privacy_exp.train experiment=real_faces` with the given keys, pools the folds of each method and area, and
-compares each method with random patches at the same area: identities are the sample, sign-flip permutations decide,
-Holm over all comparisons.
+Runs `privacy_exp.train experiment=…` with the given keys. Folds (`data.split_fold`) of one method and area are pooled,
+so that every face is a probe once. Identities are the sample, sign-flip permutations decide, Holm over all comparisons.
 """
 
 import subprocess
@@ -142,7 +142,9 @@ def report(out: Path) -> str:
     if not judges:
         raise ValueError(f"the runs in {out} had no judge; run the study with judge=[dlib] or another.")
     tables = {cell: pooled(paths) for cell, paths in cells.items()}
-    text = [f"{len(next(iter(cells.values())))} folds, inpainting {first['choices']['inpainting']}"]
+    folded = len(next(iter(cells.values())))
+    parts = (f"{part}={first['choices'][part]}" for part in ("data", "recognition", "inpainting"))
+    text = [f"{', '.join(parts)}; {folded} fold{'s' * (folded > 1)}"]
     for judge in judges:
         excluded = gate(next(iter(cells.values())), judge)
         title = f"## {judge}" + (f" ({excluded}: takes no part in worst_observer)" if excluded else "")
@@ -157,10 +159,10 @@ def main() -> int:
         print(__doc__)
         return 2
     out = Path(given.pop("out")).resolve()
-    code = 0
+    code, study = 0, given.pop("experiment", "drawn_faces")
     if given.pop("table", "false") != "true":
         keys = [f"{key}={value}" for key, value in given.items()]
-        command = [sys.executable, "-m", "privacy_exp.train", "experiment=real_faces", f"hydra.sweep.dir={out}", *keys]
+        command = [sys.executable, "-m", "privacy_exp.train", f"experiment={study}", f"hydra.sweep.dir={out}", *keys]
         code = subprocess.run(command, check=False).returncode
     text = report(out)
     (out / "table.md").write_text(text)
