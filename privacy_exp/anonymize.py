@@ -3,18 +3,22 @@
 python -m privacy_exp.anonymize data=folder data.root=DIR recognition.checkpoint=RUN out=DIR
 """
 
+import logging
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from privacy_exp.entry import entry_point
 
+log = logging.getLogger(__name__)
+
 
 def run(config: DictConfig) -> None:
     """Writes original, mask and result of every photo into `out`.
 
-    Without `recognition.checkpoint` only methods that need no recogniser work. Photos without identities are explained
-    by what the recogniser predicts, and their class id in the file names is "unknown".
+    Without `recognition.checkpoint` only methods that need no recogniser work. Photos without identities, or of people
+    whom the recogniser does not know, are explained by what it predicts, and their class id in the file names is
+    "unknown".
 
     Args:
         config: composed from conf/anonymize.yaml.
@@ -25,7 +29,7 @@ def run(config: DictConfig) -> None:
     from hydra.utils import instantiate
 
     from privacy_exp.configuration import check_keys, plain_config
-    from privacy_exp.recognition.checkpoint import checkpoint_file
+    from privacy_exp.recognition.checkpoint import checkpoint_file, checkpoint_identities
     from privacy_exp.recognition.fit import load_checkpoint
     from privacy_exp.stages import anonymize
     from privacy_exp.store.batches import forget_batches
@@ -37,9 +41,18 @@ def run(config: DictConfig) -> None:
     plain = plain_config(config)
     masker, inpainter, data = (instantiate(config[part]) for part in ("masking", "inpainting", "data"))
     data.setup()
-    recognizer = None
+    for line in data.skipped:
+        log.warning("left out: %s", line)
+    if data.skipped:
+        log.warning("%d left out in all; data.labelled=false takes every photo that can be read", len(data.skipped))
+    ratio: float | None = config.mask_ratio
+    if not masker.has_budget:
+        ratio = None
+        log.warning("`mask_ratio` is ignored: masking=%s decides itself how much it hides.", type(masker).__name__)
+    recognizer, known = None, False
     if config.recognition.checkpoint is not None:
         recognizer = load_checkpoint(config.recognition.checkpoint)
+        known = checkpoint_identities(config.recognition.checkpoint) == data.identities
         recognizer.choose_target_layer(config.recognition.target_layer)
         recognizer.to("cuda" if plain["trainer"]["accelerator"] in ("gpu", "cuda") else "cpu")
     elif not masker.blind:
@@ -48,9 +61,11 @@ def run(config: DictConfig) -> None:
         )
     photos = [photo for part in ("train", "val", "test") for photo in data.photos[part]]
     size = config.batch_size
+    batches = (data.faces(photos[i : i + size]) for i in range(0, len(photos), size))
     out = Path(config.out)
     checkpoint = config.recognition.checkpoint
-    parts = {name: plain[name] for name in ("masking", "inpainting", "mask_ratio", "seed", "image_format")}
+    parts = {name: plain[name] for name in ("masking", "inpainting", "seed", "image_format")}
+    parts |= {"mask_ratio": ratio, "target_layer": config.recognition.target_layer}
     parts["recognizer"] = None if checkpoint is None else str(checkpoint_file(checkpoint))
     key = content_key({"data": data.digest(), "parts": scientific(parts)})
     with running(out):
@@ -58,12 +73,12 @@ def run(config: DictConfig) -> None:
             forget_batches(out)  # of other settings; with the same ones a killed run goes on
         write_cell(out, key, len(photos))
         anonymize(
-            (data.faces(photos[i : i + size]) for i in range(0, len(photos), size)),
+            (batch if known else batch._replace(labels=None) for batch in batches),
             len(photos),
             recognizer,
             masker,
             inpainter,
-            config.mask_ratio,
+            ratio or 0.0,
             config.seed,
             RunFolder(out, config.image_format),
             control=False,

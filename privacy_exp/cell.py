@@ -14,7 +14,9 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
+from jaxtyping import Float
 from omegaconf import DictConfig
+from torch import Tensor
 
 from privacy_exp.configuration import MEASURES, check_keys, plain_config
 from privacy_exp.data.base import FaceData
@@ -38,6 +40,7 @@ from privacy_exp.store.resume import TRACKED, Claim, claimed
 from privacy_exp.store.run_folder import RunFolder
 from privacy_exp.store.store import Store
 from privacy_exp.swept import refuse_inert_axis, swept_keys
+from privacy_exp.types import Faces
 
 log = logging.getLogger(__name__)
 
@@ -292,9 +295,16 @@ class Cell:
             device=self.device,
             data=self.data,
             config=self.plain,
+            template=self._template(),
             anonymize=lambda part, seed: self._anonymize_part(fitted, part, seed),
             fit=self._fit_again,
         )
+
+    def _template(self) -> Float[Tensor, "5 2"] | None:
+        """Where faces lie on the frames that the masking method cuts; None where it leaves the data's frames."""
+        one = torch.zeros(1, 3, *self.data.image_size)
+        frame = self.masker.frame(Faces([""], one, None, self.data.template()[None]))
+        return None if frame.images is one or frame.landmarks is None else frame.landmarks[0]
 
     def _fit_again(self, data: FaceData, freeze: str | None) -> Recognizer:
         """Another recogniser, fitted to other pictures as this cell's own was to the originals; see `Scene.fit`."""

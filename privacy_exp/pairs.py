@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from privacy_exp.data.folder import Folder
 from privacy_exp.data.photo import BadDataError, safe_id
-from privacy_exp.evaluation.evaluate import evaluate
+from privacy_exp.evaluation.evaluate import Evaluation, evaluate
 from privacy_exp.evaluation.measure import Measure, Scene
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.rescore import write_evaluation
+from privacy_exp.store.keys import content_key
+from privacy_exp.store.record import Record
 from privacy_exp.store.run_folder import RunFolder
 from privacy_exp.store.store import Store
 from privacy_exp.types import Images
@@ -58,7 +60,7 @@ def score_pairs(
     Args:
         originals: one sub-folder a person, or any folder of pictures.
         anonymized: the same relative names; suffixes may differ.
-        out: takes `original`, `results`, `evaluation.json` and `evaluation.parquet`.
+        out: takes `original`, `results`, `evaluation.json`, `evaluation.parquet`, a `record.json` and `grid.png`.
         measures: judges and the like, by group and name.
         store: keeps what they compute.
         identities: csv with the columns `image, identity`, the image relative to `originals`. Without it the sub-folder
@@ -98,7 +100,32 @@ def score_pairs(
             "are null, and people who occur twice raise the thresholds."
         )
     write_evaluation(target, found, {"originals": str(originals), "anonymized": str(anonymized)})
+    _record(target, found, before.digest(), Path(anonymized), measures, device)
     return {name: metric.value for name, metric in found.metrics.items()}
+
+
+def _record(
+    target: Path, found: Evaluation, digest: str, anonymized: Path, measures: Mapping[str, Measure], device: str
+) -> None:
+    """A record like a run's, so that a report shows pairs over the same originals in one table."""
+    groups: dict[str, list[str]] = {}
+    for name in measures:
+        group, _, stem = name.partition("/")
+        groups.setdefault(group, []).append(stem)
+    Record(
+        key=content_key({"pairs": digest, "anonymized": str(anonymized.resolve())}),
+        choices={"data": "pairs", "masking": anonymized.name, **groups},
+        config={},
+        mask_ratio=None,
+        seed=0,
+        n=len(found.table),
+        metrics=found.metrics,
+        observers=found.observers,
+        timing={},
+        details={"data_digest": digest, **found.details},
+        warnings=found.warnings,
+        device=device,
+    ).write(target)
 
 
 def _pictures(root: str | Path, image_size: Sequence[int] | None) -> Folder:

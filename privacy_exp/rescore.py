@@ -17,6 +17,7 @@ from privacy_exp.evaluation.measure import Measure, Scene
 from privacy_exp.evaluation.minimal import NOTED
 from privacy_exp.evaluation.score import score_folder
 from privacy_exp.recognition.fit import CHECKPOINT, checkpoint_identities, load_checkpoint
+from privacy_exp.report.grid import write_grid
 from privacy_exp.report.table import metric_table
 from privacy_exp.store.files import atomic_file, write_text
 from privacy_exp.store.record import read_record
@@ -72,6 +73,8 @@ def rescore(
     table = _with_the_runs_own(table, path / "images.parquet")
     if data is not None:
         _check_same_data(path, data, table, identities)
+    recorded = dict(config or {})
+    recorded["evaluation"] = {**recorded.get("evaluation", {}), "floor": floor}  # one floor for all observers
     scene = Scene(
         folder=RunFolder(path),
         table=table,
@@ -81,7 +84,7 @@ def rescore(
         seed=int((config or {}).get("seed", 0)),
         device=torch.device(device),
         data=data,
-        config=dict(config or {}),
+        config=recorded,
     )
     found = evaluate(scene, measures or {}, floor)
     write_evaluation(path, found, {"checkpoint": str(source)})
@@ -102,10 +105,11 @@ def write_evaluation(path: Path, found: Evaluation, facts: Mapping[str, Any]) ->
     content = {**facts, "n": len(found.table), "observers": found.observers, "metrics": metrics}
     content |= {"details": found.details, "warnings": found.warnings}
     write_text(path / "evaluation.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
-    print(metric_table(f"{path.name} · {len(found.table)} images", found.metrics, found.observers))
+    print(metric_table(f"{path.name} · {len(found.table)} images", found.metrics, found.observers, "evaluation.json"))
     for message in found.warnings:
         print(f"warning: {message}")
     print(f"files    {path / 'evaluation.json'}")
+    print(f"pictures {write_grid(RunFolder(path), path / 'grid.png')}")
 
 
 def _check_same_data(path: Path, data: FaceData, table: pd.DataFrame, identities: list[str]) -> None:

@@ -15,8 +15,8 @@ GUIDANCE = ("inpainting.guidance_scale", "inpainting.guidance_interval")
 def swept_keys() -> list[str]:
     """Keys that the sweep this job belongs to gives several values; empty outside a sweep.
 
-    A job is told its own values alone; what was asked for stands in the `multirun.yaml` that Hydra writes before the
-    first job, on the command line or in `hydra.sweeper.params`. The command line wins, as it does in Hydra.
+    A job is told its own values alone; what was asked for stands in the `multirun.yaml` that `WritePlan` writes before
+    the first job, on the command line or in `hydra.sweeper.params`. The command line wins, as it does in Hydra.
     """
     hydra = HydraConfig.get()
     plan = Path(hydra.sweep.dir) / "multirun.yaml"

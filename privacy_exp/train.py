@@ -26,7 +26,7 @@ def run(config: DictConfig) -> float | tuple[float, ...] | None:
         ValueError: input that cannot be used; the message names it and the way out.
     """
     from privacy_exp.cell import Cell
-    from privacy_exp.dry_run import attack_cost, estimate
+    from privacy_exp.dry_run import estimate
     from privacy_exp.sweep.slots import slot, slots_of
 
     accelerator = config.trainer.get("accelerator")
@@ -37,19 +37,21 @@ def run(config: DictConfig) -> float | tuple[float, ...] | None:
             return None
         if config.fit_only:
             return fit_alone(cell)
-        if (line := attack_cost(cell)) is not None:
-            print(line, flush=True)
         return compute(cell)
 
 
 def compute(cell: "Cell") -> float | tuple[float, ...]:
     """Computes a cell, or takes it as it was computed before, and returns the objective."""
+    from privacy_exp.dry_run import attack_cost
+
     with cell.claim() as claim:
         failed = True
         try:
             if claim.record is not None:
                 record = cell.take(claim)
             else:
+                if (line := attack_cost(cell)) is not None:
+                    print(line, flush=True)
                 cell.start_tracking()
                 fitted = cell.fit()
                 anonymized = cell.anonymize(fitted)

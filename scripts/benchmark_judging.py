@@ -28,8 +28,9 @@ def embedding(rounds: int) -> list[Line]:
         return []
     images = torch.rand(PHOTOS, 3, 218, 178, generator=torch.Generator().manual_seed(0))
     embedder = OnnxEmbedder(path)
-    embedder.face_points = celeba_template(218, 178)
-    crops = embedder.prepare(images, embedder.face_points.expand(PHOTOS, 5, 2)).numpy()
+    points = celeba_template(218, 178)
+    embedder.face_points = {(218, 178): points}
+    crops = embedder.prepare(images, points.expand(PHOTOS, 5, 2)).numpy()
     times = in_turns(
         {
             "bare": lambda: [embedder.session.run(None, {embedder.input: part}) for part in np.split(crops, 2)],

@@ -30,6 +30,8 @@ GROUPS = re.compile("(judge|attacker)/")
 WHOLE = ["masking=everything", "inpainting=blur"]
 """The whole frame is blurred."""
 
+JUDGE = "independent"
+
 ATTACKERS = "[gallery,parrot,mask_aware,parrot_open,several_photos,purification]"
 
 
@@ -113,14 +115,20 @@ def weakest_that_fools(out: Path) -> float | None:
 
 def nothing_done(out: Path, overrides: list[str]) -> list[Check]:
     """Whoever looks at the originals themselves is not fooled."""
-    train("inpainting=identity", *overrides, f"hydra.run.dir={out / 'identity'}")
-    rate = value(record(out / "identity"), "fool_rate")
-    return [Check("identity fools nobody", f"{rate:.2f}", "0", rate == 0)]
+    train("inpainting=identity", f"judge=[{JUDGE}]", *overrides, f"hydra.run.dir={out / 'identity'}")
+    found = record(out / "identity")
+    rate = value(found, "fool_rate")
+    tar, clean = (found["metrics"][f"judge/{JUDGE}/{name}_1e-2"] for name in ("tar_cross", "clean_tar"))
+    same = tar["value"] is not None and tar["value"] == clean["value"]
+    return [
+        Check("identity fools nobody", f"{rate:.2f}", "0", rate == 0),
+        Check("identity leaves the judge's TAR", shown(tar), f"clean TAR {shown(clean)}", same),
+    ]
 
 
 def nothing_left(out: Path, overrides: list[str]) -> list[Check]:
     """Black frames: chance lies in the interval of every observer's accuracy or rank 1."""
-    black = ["masking=everything", "inpainting=blackout", f"attacker={ATTACKERS}"]
+    black = ["masking=everything", "inpainting=blackout", f"attacker={ATTACKERS}", f"judge=[{JUDGE}]"]
     train(*black, *overrides, f"hydra.run.dir={out / 'black'}")
     found = record(out / "black")
     checks = []
@@ -129,7 +137,8 @@ def nothing_left(out: Path, overrides: list[str]) -> list[Check]:
         if name != "accuracy_anonymized" and not (GROUPS.match(observer) and figure in ("accuracy", "rank_1")):
             continue
         if metric["value"] is None:
-            checks.append(Check(f"black: {name}", f"– ({metric['reason']})", "null with its reason", True))
+            few = observer.startswith("attacker/several_photos")  # an identity may have fewer than it takes
+            checks.append(Check(f"black: {name}", shown(metric), "null only for too few photos", few))
             continue
         chance = chance_of(observer or "c", found)
         at_chance = metric["low"] - 1e-9 <= chance <= metric["high"] + 1e-9
@@ -161,7 +170,9 @@ def value(found: dict[str, Any], name: str) -> float:
 
 
 def shown(metric: dict[str, Any]) -> str:
-    """Value and interval."""
+    """Value and interval, or why there is none."""
+    if metric["value"] is None:
+        return f"– ({metric['reason']})"
     return f"{metric['value']:.3f} ({metric['low']:.3f}–{metric['high']:.3f})"
 
 

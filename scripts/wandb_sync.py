@@ -29,7 +29,7 @@ def main() -> int:
     failures = 0
     for path in runs:
         code = exit_code(path)
-        if path.with_name(f"{path.name}.synced").exists():
+        if marked(path):
             word = "uploaded before"
         elif code is None and not arguments.unfinished:
             word = "left here"
@@ -37,10 +37,17 @@ def main() -> int:
             word = "would be uploaded"
         else:
             done = subprocess.run([sys.executable, "-m", "wandb", "sync", str(path.parent)], check=False)
-            word = "uploaded" if done.returncode == 0 else "FAILED to upload"
-            failures += done.returncode != 0
+            # its exit code is 0 after an error of the server, too; the mark stands where all has arrived
+            sent = done.returncode == 0 and marked(path)
+            word = "uploaded" if sent else "FAILED to upload"
+            failures += not sent
         print(f"{word}: {path.parent} ({ENDS.get(code, 'failed')})")
     return int(failures > 0)
+
+
+def marked(path: Path) -> bool:
+    """Whether W&B has noted that a run was uploaded."""
+    return path.with_name(f"{path.name}.synced").exists()
 
 
 if __name__ == "__main__":

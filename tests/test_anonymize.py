@@ -27,8 +27,8 @@ def fitted(cell, tmp_path_factory):
     return out
 
 
-def run(crops, out, *overrides):
-    given = [f"data.root={crops}", "data.labelled=false", f"out={out}", "inpainting=mean_fill"]
+def run(crops, out, *overrides, labelled=False):
+    given = [f"data.root={crops}", f"out={out}", "inpainting=mean_fill", *([] if labelled else ["data.labelled=false"])]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         anonymize.run(compose("anonymize", overrides=[*given, *overrides]))
     return RunFolder(out)
@@ -81,3 +81,19 @@ def test_a_killed_run_goes_on_and_other_settings_begin_anew(crops, tmp_path, mon
     assert len(painted) == 7
     run(crops, tmp_path, "masking=center")
     assert all(path.read_bytes() != content for path, content in masks.items())
+
+
+def test_people_whom_the_recogniser_does_not_know_are_explained_by_its_prediction(fitted, tmp_path, caplog):
+    for person, photos in (("anna", 5), ("bob", 5), ("cleo", 2)):
+        for k in range(photos):
+            pixels = torch.from_numpy(draw(0, 40 + ord(person[0]), k, 64).image).permute(2, 0, 1).float() / 255
+            (tmp_path / "own" / person).mkdir(parents=True, exist_ok=True)
+            to_pillow(pixels).save(tmp_path / "own" / person / f"{k}.png")
+    given = ("masking=saliency", f"recognition.checkpoint={fitted}", "image_format=png")
+    named = run(tmp_path / "own", tmp_path / "named", *given, labelled=True)
+    blind = run(tmp_path / "own", tmp_path / "blind", *given)
+    assert "cleo" in caplog.text, "whom the run leaves out is said"
+    assert "data.labelled=false" in caplog.text
+    for image_id, (path, label) in named.list("masks").items():
+        assert label is None
+        assert path.read_bytes() == blind.list("masks")[image_id][0].read_bytes()

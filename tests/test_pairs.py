@@ -11,6 +11,8 @@ from privacy_exp import evaluate
 from privacy_exp.entry import CONF
 from privacy_exp.evaluation.judges.judge import Judge
 from privacy_exp.pairs import score_pairs
+from privacy_exp.report.collect import collect
+from privacy_exp.report.sections import sections
 from privacy_exp.store.store import Store
 from tests.evaluation.judges.test_judge import PHOTOS, Colour, colours
 
@@ -45,6 +47,30 @@ def test_sub_folders_say_who_it_is(pairs):
     written = json.loads((pairs / "out" / "evaluation.json").read_text())
     assert written["details"]["judge/colour"]["anonymized"]["not_embedded"] == 48
     assert len(list((pairs / "out" / "results").iterdir())) == 96
+    assert (pairs / "out" / "grid.png").is_file()
+
+
+def test_pairs_over_the_same_originals_stand_in_one_table(pairs):
+    measures = {"judge/colour": Judge(Colour(), fars=[0.01])}
+    for name in ("after", "before"):
+        out = pairs / "scored" / name
+        score_pairs(pairs / "before", pairs / name, out, measures, Store(pairs / "store"))
+    (section,) = sections(collect([pairs / "scored"]).cells)
+    assert [cell.method for cell in section.cells] == ["after", "before"]
+    assert "judge/colour/rank_1" in section.metrics
+
+
+def test_names_of_which_one_begins_another_keep_their_people(tmp_path):
+    levels = colours()[:: PHOTOS // 2]
+    names = [f"{i // 2}" + (" (2)" if i % 2 else "") for i in range(len(levels))]
+    for folder in ("before", "after"):
+        for name, value in zip(names, levels, strict=True):
+            path = tmp_path / folder / f"{name}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(np.broadcast_to(value.round(), (8, 8, 3)).astype(np.uint8)).save(path)
+    rows = "".join(f"{name}.png,p{i * (PHOTOS // 2) // PHOTOS}\n" for i, name in enumerate(names))
+    (tmp_path / "who.csv").write_text("image,identity\n" + rows)
+    assert score(tmp_path, identities=tmp_path / "who.csv")["judge/colour/rank_1"] == 1
 
 
 def test_a_table_says_who_it_is(tmp_path):

@@ -219,3 +219,16 @@ def test_two_fits_from_one_seed_in_empty_stores_give_equal_weights(cell, tmp_pat
         cell(tmp_path / name, *fit)
     one, two = (load_checkpoint(tmp_path / name).state_dict() for name in ("one", "two"))
     assert all(value.equal(two[name]) for name, value in one.items())
+
+
+def test_what_else_lies_in_a_run_folder_stays_there(cheap, tmp_path):
+    checkout = tmp_path / "a"
+    checkout.mkdir()
+    (checkout / "README.md").write_text("mine")
+    cheap(checkout, tmp_path / "store")
+    other = tmp_path / "b"
+    other.mkdir()
+    (other / "README.md").write_text("another's")
+    cheap(other, tmp_path / "store")
+    assert (other / "record.json").is_file()
+    assert (other / "README.md").read_text() == "another's"

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from privacy_exp.entry import CONF
 from privacy_exp.inpainting.compiling import share_compiled
 from privacy_exp.inpainting.controls import MeanFill
+from privacy_exp.sweep.plan import WritePlan
 from privacy_exp.swept import refuse_inert_axis, swept_keys
 
 
@@ -82,3 +83,14 @@ def test_compiled_code_is_kept_in_the_store_unless_told_otherwise(
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
     share_compiled(tmp_path)
     assert cache_dir() == str(tmp_path / "compiled")
+
+
+def test_every_sweeper_leaves_what_was_asked_for(tmp_path: Path) -> None:
+    """Hydra's Optuna sweeper writes no `multirun.yaml` of its own; the plan's callback does."""
+    job_of_a_sweep(tmp_path, {}, [])
+    (tmp_path / "multirun.yaml").unlink()
+    sweeper = {"_target_": "another.Sweeper", "n_trials": 3}
+    overrides = {"task": ["inpainting.guidance_scale=interval(1.0,7.5)"]}
+    hydra = {"sweep": {"dir": str(tmp_path)}, "sweeper": sweeper, "overrides": overrides}
+    WritePlan().on_multirun_start(OmegaConf.create({"hydra": hydra}))
+    assert swept_keys() == ["inpainting.guidance_scale"]

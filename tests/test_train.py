@@ -103,6 +103,11 @@ def test_doing_nothing_fools_nobody(cell, tmp_path):
     assert record["metrics"]["accuracy_anonymized"]["value"] == record["metrics"]["accuracy"]["value"]
 
 
+def test_a_dry_run_of_a_method_that_needs_identity_means(cell, tmp_path, capsys):
+    assert cell(tmp_path, "dry_run=true", "masking=grad_cam", "masking.target=similarity") is None
+    assert "images" in capsys.readouterr().out
+
+
 def test_a_dry_run_measures_and_writes_nothing(cell, tmp_path, capsys):
     assert cell(tmp_path, "dry_run=true", "inpainting=mean_fill") is None
     printed = capsys.readouterr().out

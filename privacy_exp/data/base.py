@@ -303,13 +303,17 @@ class FaceData(LightningDataModule, ABC):
             return torch.tensor(points).double().mean(dim=0).float()
         return celeba_template(*self.image_size)
 
-    def digest(self) -> str:
-        """Hash of the split, the labels, landmarks, attributes, the photos' content and size; independent of paths."""
+    def digest(self, parts: Sequence[str] = PARTS) -> str:
+        """Hash of the split, the labels, landmarks, attributes, the photos' content and size; independent of paths.
+
+        Args:
+            parts: that count.
+        """
         self.setup()
         first = next(photo for part in PARTS for photo in self.photos[part])
         names = sorted(first.attributes or ())
         total = hashlib.sha256(json.dumps([self.identities, self.image_size, names]).encode())
-        for part in PARTS:
+        for part in parts:
             for p in self.photos[part]:
                 known = None if p.attributes is None else [int(p.attributes[name]) for name in names]
                 row = (part, p.id, p.identity, self._examined[p.id].content, p.landmarks, known)

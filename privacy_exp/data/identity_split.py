@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from privacy_exp.data.photo import BadDataError, Photo
+from privacy_exp.store.files import atomic_file
 
 PARTS = ("train", "val", "test")
 COLUMNS = ("image_id", "identity", "label", "part", "group")
@@ -190,15 +190,13 @@ def write_manifest(path: str | Path, photos: Mapping[str, Sequence[Photo]], iden
     """Writes the split as a csv table (image_id, identity, label, part, group) that `read_manifest` reads back."""
     path = Path(path)
     labels = {identity: label for label, identity in enumerate(identities)}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(COLUMNS)
         for part in PARTS:
             for p in photos.get(part, ()):
                 label = "" if p.identity is None else labels[p.identity]
                 table.writerow([p.id, p.identity or "", label, part, p.group or ""])
-    temporary.replace(path)
 
 
 def read_manifest(path: str | Path, photos: Iterable[Photo]) -> Split:

@@ -1,5 +1,6 @@
 """Rates by attribute value: does it protect some people less?"""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,9 @@ from privacy_exp.evaluation.statistics import Metric, clustered_rate
 ATTRIBUTE = "attribute/"
 """Prefix of the table's columns that hold attributes of the photo, named as in the data."""
 
+RATES = re.compile(r"recognised/|judge/.*/tar_cross_|utility/detected$")
+"""Columns of the table that hold a rate, besides c's own."""
+
 FEWEST_IMAGES = 5
 """An attribute is shown only if both of its values have so many images."""
 
@@ -21,7 +25,11 @@ def rates_by_attribute(table: pd.DataFrame, strongest: Sighting | None, floor: f
     - by/Male=1/accuracy: c's on the originals of photos with the attribute; Male=0 of those without;
     - by/Male=1/fool_rate: recognised before, not after, among those recognised before;
     - by/Male=1/worst_observer_accuracy: rank 1 of the strongest observer on the results; None where its probes are
-      other photos.
+      other photos;
+    - by/Male=1/recognised/<observer>, by/Male=1/judge/<name>/tar_cross_…, by/Male=1/utility/detected: means of what the
+      table holds of each photo.
+
+    c's own are left out where the table has no `pred`.
 
     Args:
         table: a row an image with `identity, label, pred, pred_anonymized` and `attribute/<Name>` columns.
@@ -29,22 +37,33 @@ def rates_by_attribute(table: pd.DataFrame, strongest: Sighting | None, floor: f
         floor: clean accuracy over all photos; below it c's fool rates are flagged "below_gate".
     """
     people = table["identity"].to_numpy(str)
-    right, right_anonymized = ((table[column] == table["label"]).to_numpy() for column in ("pred", "pred_anonymized"))
-    flag = "below_gate" if len(table) and float(right.mean()) < floor else None
-    metrics = {}
+    metrics: dict[str, Metric] = {}
     for column in table.columns[table.columns.str.startswith(ATTRIBUTE)]:
         present = table[column].to_numpy(bool)
         if min(present.sum(), (~present).sum()) < FEWEST_IMAGES:
             continue
         for value in (0, 1):
             which = present == bool(value)
-            known = which & right
-            fooled = clustered_rate(~right_anonymized[known], people[known], "nothing was recognised on the originals")
             name = f"by/{column.removeprefix(ATTRIBUTE)}={value}"
-            metrics[f"{name}/accuracy"] = clustered_rate(right[which], people[which])
-            metrics[f"{name}/fool_rate"] = replace(fooled, reason=fooled.reason or flag)
+            if "pred" in table:
+                metrics |= {f"{name}/{key}": metric for key, metric in _of_c(table, people, which, floor).items()}
             metrics[f"{name}/worst_observer_accuracy"] = _of_strongest(strongest, people, which)
+            for rate in filter(RATES.match, table.columns):
+                hits = table[rate].to_numpy(np.float64)
+                rows = which & np.isfinite(hits)
+                metrics[f"{name}/{rate}"] = clustered_rate(hits[rows], people[rows])
     return metrics
+
+
+def _of_c(table: pd.DataFrame, people: np.ndarray, which: np.ndarray, floor: float) -> dict[str, Metric]:
+    right, right_anonymized = ((table[column] == table["label"]).to_numpy() for column in ("pred", "pred_anonymized"))
+    flag = "below_gate" if len(table) and float(right.mean()) < floor else None
+    known = which & right
+    fooled = clustered_rate(~right_anonymized[known], people[known], "nothing was recognised on the originals")
+    return {
+        "accuracy": clustered_rate(right[which], people[which]),
+        "fool_rate": replace(fooled, reason=fooled.reason or flag),
+    }
 
 
 def _of_strongest(strongest: Sighting | None, people: np.ndarray, which: np.ndarray) -> Metric:

@@ -60,8 +60,7 @@ def evaluate(scene: Scene, measures: Mapping[str, Measure], floor: float) -> Eva
     found.details["observers"] = {s.name: {"chance": s.chance, "excluded": s.excluded} for s in sightings}
     found.table = found.table.assign(**observer_columns(sightings, scene.table))
     strongest = next((s for s in sightings if found.observers and s.name == found.observers[0]), None)
-    if named:
-        found.metrics |= rates_by_attribute(found.table, strongest, floor)
+    found.metrics |= rates_by_attribute(found.table, strongest, floor)
     return found
 
 

@@ -33,6 +33,8 @@ class Scene:
         device: what networks run on.
         data: after `setup()`; None for a folder made elsewhere.
         config: the run's configuration as plain values; empty for a folder made elsewhere.
+        template: where a face lies on the run's pictures, five points in pixels, where its masking method cuts frames
+            of its own; None where they are the data's frames.
         anonymize: masks and repaints all photos of "train" or "val" as the run did the test photos, with a seed of the
             caller's, and returns their folder (kept in the store); None for a folder made elsewhere.
         fit: a recogniser fitted as c was, from the same initial weights with the same budget, to other pictures (kept
@@ -49,6 +51,7 @@ class Scene:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     data: FaceData | None = None
     config: dict[str, Any] = field(default_factory=dict)
+    template: Float[torch.Tensor, "5 2"] | None = None
     anonymize: Callable[[str, int], RunFolder] | None = None
     fit: Callable[[FaceData, str | None], Recognizer] | None = None
 
@@ -166,6 +169,8 @@ def worst_observer(sightings: Sequence[Sighting], draws: int = 2000, seed: int =
     if not able:
         excluded = sorted({s.excluded for s in sightings if s.excluded})
         reason = f"{', '.join(excluded) or 'at chance on the originals'}: no observer passed its gate"
+        if not sightings:
+            reason = "nobody was asked: choose a judge"
         return Metric(None, None, None, max((len(s.clean) for s in sightings), default=0), reason), []
     values = [float(kept_share(_columns(s).sum(axis=1), s.chance)) for s in able]
     people = np.unique(np.concatenate([s.identity for s in able]))

@@ -54,28 +54,19 @@ def clustered_rate(
     return Metric(rate, low, high, n)
 
 
-def pooled_rate(
-    hits: Sequence[Bool[Array, " n"] | Float[Array, " n"]],
-    clusters: Sequence[Shaped[Array, " n"]],
-    empty: str = "no images",
-) -> Metric:
-    """Share of hits over several seeds of one cell; identities stay the sample, so repeats alone narrow nothing.
-
-    Args:
-        hits: of each seed, one an image.
-        clusters: identity of each image, of each seed.
-        empty: the reason to state where there are no images.
-    """
-    return clustered_rate(np.concatenate(hits), np.concatenate(clusters), empty)
-
-
 def design_effect(hits: Bool[Array, " n"] | Float[Array, " n"], clusters: Shaped[Array, " n"]) -> float:
-    """How many times larger the clustered variance of a rate is than the binomial one; at least 1."""
+    """How many times larger the clustered variance of a rate is than the binomial one; at least 1.
+
+    At a rate of exactly 0 or 1 both are 0: nothing then says how alike the photos of a person are, and they count as
+    one, n / G.
+    """
     n, rate = len(hits), float(np.mean(hits))
     binomial = rate * (1 - rate) / n
     names, index = np.unique(clusters, return_inverse=True)
-    if binomial == 0 or len(names) < 2:
+    if len(names) < 2:
         return 1.0
+    if binomial == 0:
+        return n / len(names)
     sums = np.bincount(index, weights=hits - rate)
     clustered = len(names) / (len(names) - 1) * float(np.sum(sums**2)) / n**2
     return max(1.0, clustered / binomial)

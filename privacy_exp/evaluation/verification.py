@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Float, Int, Shaped
 
 from privacy_exp.evaluation.statistics import Metric, design_effect, wilson
 
@@ -174,14 +174,3 @@ def equal_error_rate(embeddings: Float[Array, "n d"], identities: Shaped[Array, 
     false_rejects = np.arange(len(genuine)) / len(genuine)
     closest = int(np.argmin(np.abs(false_accepts - false_rejects)))
     return float(false_accepts[closest] + false_rejects[closest]) / 2
-
-
-def matches(similarity: Float[Array, " n"], threshold: Threshold) -> Bool[Array, " n"]:
-    """Which similarities are accepted; a face that could not be embedded (NaN) matches nobody.
-
-    Raises:
-        ValueError: there is no threshold.
-    """
-    if threshold.value is None:
-        raise ValueError(f"`threshold` at FAR {threshold.far:g} is not known: {threshold.reason}.")
-    return similarity >= threshold.value

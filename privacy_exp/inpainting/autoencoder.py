@@ -1,11 +1,12 @@
 """One encode and decode without sampling: what the autoencoder alone does to a face."""
 
+import warnings
 from collections.abc import Sequence
 from typing import final
 
 import torch
 from diffusers import AutoencoderKL
-from torch import Generator
+from torch import Generator, Tensor
 
 from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.inpainting.frame import enlarge, put_back, whole
@@ -19,7 +20,8 @@ from privacy_exp.types import Faces, Images, Masks
 def encode_decode(vae: AutoencoderKL, images: Images, batch_size: int) -> Images:
     """The pictures through the autoencoder, at the mode of its posterior.
 
-    In single precision where the autoencoder overflows in half, as diffusers does.
+    In single precision where the autoencoder may overflow in half (`force_upcast`). Halves the batch where memory runs
+    out.
 
     Args:
         vae: the autoencoder.
@@ -29,13 +31,26 @@ def encode_decode(vae: AutoencoderKL, images: Images, batch_size: int) -> Images
     widened = vae.dtype == torch.float16 and vae.config.force_upcast
     if widened:
         vae.float()
-    pieces = [
-        vae.decode(vae.encode((2 * part - 1).to(vae.device, vae.dtype)).latent_dist.mode()).sample
-        for part in images.split(batch_size)
-    ]
-    if widened:
-        vae.half()
+    try:
+        pieces = _through(vae, images, batch_size)
+    finally:
+        if widened:
+            vae.half()
     return (torch.cat(pieces).to(images) / 2 + 0.5).clamp(0, 1)
+
+
+def _through(vae: AutoencoderKL, images: Images, batch_size: int) -> list[Tensor]:
+    while True:
+        try:
+            return [
+                vae.decode(vae.encode((2 * part - 1).to(vae.device, vae.dtype)).latent_dist.mode()).sample
+                for part in images.split(batch_size)
+            ]
+        except torch.OutOfMemoryError:
+            if batch_size == 1:
+                raise
+            batch_size //= 2
+            warnings.warn(f"Out of memory in the autoencoder: going on with {batch_size} at a time.", stacklevel=3)
 
 
 @final

@@ -95,6 +95,7 @@ class Inpainter(ABC):
                 f"`masks` must have the shape {(count, 1, height, width)} of the faces, but got {tuple(masks.shape)}."
             )
         generators = [generator(seed, image_id, "inpaint", str(draw)) for image_id in faces.ids]
-        repainted = self.repaint(faces, masks, generators).to(faces.images).clamp(0, 1)
+        repainted = self.repaint(faces, masks, generators).to(faces.images)
         self.sanity.add(faces, masks, repainted)
+        repainted = repainted.clamp(0, 1)
         return torch.where(masks, repainted, faces.images) if self.keep_pixels else repainted

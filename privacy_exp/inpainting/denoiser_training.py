@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from diffusers import StableDiffusionInpaintPipeline
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 from torch.nn import functional
 
 from privacy_exp.inpainting.captions import sample_caption
@@ -30,7 +30,6 @@ class DenoiserTraining(StepTraining):
             what a hidden region is to show (glasses, a smile) is decided at high noise, which Min-SNR hardly counts.
         time_shift: above 1, high noise is trained more often than low: share s of the way to pure noise becomes
             k s / (1 + (k - 1) s), as in Stable Diffusion 3.
-        unet: the network to train in place of `pipe.unet`, such as one with LoRA layers.
         recipe: keywords of `StepTraining`.
     """
 
@@ -44,7 +43,6 @@ class DenoiserTraining(StepTraining):
         caption_dropout: float,
         snr_gamma: float | None,
         time_shift: float,
-        unet: nn.Module | None = None,
         **recipe: Any,
     ) -> None:
         if train not in ("all", "text"):
@@ -52,7 +50,7 @@ class DenoiserTraining(StepTraining):
         if train == "text":
             for name, weight in pipe.unet.named_parameters():
                 weight.requires_grad_(".attn2." in name or (".transformer_blocks." in name and ".norm2." in name))
-        networks = {"unet": (unet or pipe.unet).to(memory_format=torch.channels_last)}
+        networks = {"unet": pipe.unet.to(memory_format=torch.channels_last)}
         if train_text:
             networks["text_encoder"] = pipe.text_encoder
         super().__init__(networks, faces, "unet", **recipe)

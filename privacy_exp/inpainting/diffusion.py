@@ -91,6 +91,11 @@ class DiffusionInpainter(Inpainter):
             )
         if crop not in ("none", "face"):
             raise ValueError(f"`crop` must be none or face, but got {crop}.")
+        if seamless and not keep_pixels:
+            raise ValueError(
+                "`keep_pixels: false` takes the picture as it was painted, but `seamless` puts the kept pixels back: "
+                "set inpainting.seamless=false too."
+            )
         self.pipe = pipe
         self.size = native(native_size, pipe.unet.config.sample_size * pipe.vae_scale_factor, pipe.vae_scale_factor)
         self.prompt = prompt
@@ -111,6 +116,11 @@ class DiffusionInpainter(Inpainter):
         distilled = (
             pipe.unet.config.time_cond_proj_dim is not None
         )  # the scale is an input of the network, prompt or not
+        if distilled and (start, stop) != (0.0, 1.0):
+            raise ValueError(
+                "`guidance_interval` needs guidance by two passes, which a distilled checkpoint does not do; leave it "
+                f"at [0, 1], but got {list(guidance_interval)}."
+            )
         self.heeds_guidance = distilled or bool(fields(prompt)) or self._text(prompt).steers()
         self.guidance = self._judge_guidance(distilled)
 

@@ -15,6 +15,8 @@ from privacy_exp.types import Faces, Images, Masks
 class KSame(Inpainter):
     """Paints the hidden pixels from the mean of k people's aligned faces, which k people then share.
 
+    Frames are averaged as the data aligns them: crops that are not aligned give a blur.
+
     The training identities' mean faces are divided into groups of at least k by the greedy rule of the source: the
     first identity left and its k - 1 nearest form a group; the last one takes whoever remains. A face is painted from
     the group of its identity, or, without a label, from the group whose nearest member's mean face is nearest to it.

@@ -1,6 +1,6 @@
 """Prompts: one string, or a template filled from the attributes of each face, so that what is not private survives.
 
-The same words caption the faces that a checkpoint is trained on (`caption`) and fill the templates that steer it
+The same words caption the faces that a checkpoint is trained on (`captions.py`) and fill the templates that steer it
 (`fill`), so a prompt never asks for a word that the shipped checkpoint has not seen.
 """
 
@@ -42,15 +42,6 @@ def words() -> list[str]:
     """Every word that a caption can hold, sorted: what a small vocabulary has to cover, besides the comma."""
     phrases = [phrase for readings in FIELDS.values() for pair in readings.values() for phrase in pair]
     return sorted({word for phrase in [SUBJECT, *phrases] for word in phrase.split()})
-
-
-def caption(attributes: Mapping[str, bool]) -> str:
-    """One face in words, from every known attribute: "a photo of a face, smiling, mouth open, black hair".
-
-    Args:
-        attributes: CelebA's attribute names and their values for one face; unknown names say nothing.
-    """
-    return ", ".join([SUBJECT, *(phrase for field in FIELDS if (phrase := describe(field, attributes)))])
 
 
 def describe(field: str, attributes: Mapping[str, bool]) -> str:

@@ -56,7 +56,7 @@ class Sanity:
         Args:
             faces: the originals.
             masks: True = hidden.
-            repainted: the result before kept pixels are put back.
+            repainted: the result before kept pixels are put back and values are cut to [0, 1].
 
         Raises:
             SanityError: where a hidden pixel is NaN or infinite; at once, for nothing good can follow.
@@ -71,7 +71,7 @@ class Sanity:
         self.images += len(faces.ids)
         if not self.expects_detail:
             return
-        black, flat = black_and_flat(faces.images, masks, repainted)
+        black, flat = black_and_flat(faces.images, masks, repainted.clamp(0, 1))
         self.black += int(black.sum())
         self.flat += int(flat.sum())
 

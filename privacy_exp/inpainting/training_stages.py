@@ -45,7 +45,7 @@ RECIPE = (
     "lora_rank",
     "networks",
 )
-"""Keys that every stage's weights depend on, besides the data, the trainer's precision and the stage's own keys."""
+"""Keys that every stage's weights depend on, besides data, the trainer's precision and processes, and its own."""
 
 
 class Progress(Callback):
@@ -105,6 +105,12 @@ class InpainterTraining:
         if self.dtype is None:
             raise ValueError(f"`export_dtype` must be float16, bfloat16 or float32, but got {config['export_dtype']}.")
         self._faces: TrainingFaces | None = None
+        text = config["fresh_text"] or config["unet"]["train_text"] or config["unet"]["train"] != "all"
+        if config["lora_rank"] is not None and text:
+            raise ValueError(
+                "`lora_rank` saves low-rank layers of the UNet alone: leave `fresh_text`, `unet.train_text` and "
+                "`unet.train` at their defaults, or train without it."
+            )
 
     def run(self) -> Path:
         """Runs the stages that were asked for and returns the folder of the checkpoint."""
@@ -166,6 +172,8 @@ class InpainterTraining:
         return vae
 
     def _export(self) -> None:
+        if self._checkpoint("unet").is_file():
+            self._same_recipe("unet")
         module, out = self._unet_module(), Path(self.config["out"]).expanduser()
         step = self._load(module)
         if self.config["lora_rank"] is None:
@@ -175,7 +183,7 @@ class InpainterTraining:
         log.info("export: the average after %d steps is in %s", step, out)
 
     def _photos(self, size: int) -> TrainingFaces:
-        if self._faces is None:
+        if self._faces is None or self._faces.pixels.shape[-1] != size:
             keys = ("parts", "mirror", "max_photos", "seed")
             parts, mirror, limit, seed = (self.config[key] for key in keys)
             self._faces = collect(self.data, parts, size, mirror, limit, seed, self.work)
@@ -225,6 +233,7 @@ class InpainterTraining:
         """Writes down what the stage's weights depend on, or refuses to go on with weights of another recipe."""
         earlier = STAGES[: STAGES.index(stage) + 1]
         recipe = {key: self.config[key] for key in (*RECIPE, *earlier)} | {"data": self.data.digest()}
+        recipe["trainer"] = {key: self.config["trainer"].get(key) for key in ("precision", "devices", "strategy")}
         for part in earlier:
             recipe[part] = {k: v for k, v in recipe[part].items() if k != "compile"}
         text, file = json.dumps(recipe, indent=1, sort_keys=True), self.work / stage / "recipe.json"

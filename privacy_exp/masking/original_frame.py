@@ -1,11 +1,14 @@
 """What the original study's three methods share: a frame of their own, an area of their own, quirks as named keys."""
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from privacy_exp.masking.base import Masker
 from privacy_exp.recognition.base import cover, cover_frame
+from privacy_exp.recognition.onnx import OnnxFace
 from privacy_exp.types import Faces, Landmarks, Masks, Scores
 
 
@@ -29,6 +32,19 @@ class OriginalMethod(Masker):
             if value is not None and value < 8:
                 raise ValueError(f"`{name}` must be at least 8 pixels, but got {value}.")
         self.crop, self.size, self.stretch = crop, size, stretch
+
+    def fit(self, train: Iterable[Faces], recognizer: nn.Module | None) -> None:
+        """Learns nothing.
+
+        Raises:
+            ValueError: a recogniser that aligns by the data's template, which these frames do not follow.
+        """
+        del train
+        if isinstance(recognizer, OnnxFace) and recognizer.align:
+            raise ValueError(
+                "the original study's frames do not suit a recogniser that aligns by the data's template: use "
+                "recognition=original or original_scratch, or set recognition.net.align=false."
+            )
 
     def mask(
         self, faces: Faces, recognizer: nn.Module | None, mask_ratio: float, seed: int, scores: Scores | None = None

@@ -1,5 +1,7 @@
 """What a guided method explains: the identity's logit, the similarity to the identity, or the loss."""
 
+from typing import Protocol, runtime_checkable
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -7,7 +9,16 @@ from torch import Tensor, nn
 
 from privacy_exp.masking.explaining import evaluating
 from privacy_exp.recognition.base import Recognizer
-from privacy_exp.types import Images, Labels
+from privacy_exp.types import Embeddings, Images, Labels
+
+
+@runtime_checkable
+class Embeds(Protocol):
+    """A black box that gives embeddings: a recogniser, or a judge."""
+
+    def embed(self, images: Images) -> Embeddings:
+        """Unit embeddings of RGB in [0, 1]."""
+
 
 TARGETS = ("logit", "similarity", "loss")
 
@@ -58,8 +69,8 @@ def embedding_change(
         hidden: m masks an image, True = greyed with the image's own mean colour.
         batch_size: masked images at a time.
     """
-    if not isinstance(recognizer, Recognizer):
-        raise TypeError(f"`recognizer` must be a Recognizer with embeddings, but got {type(recognizer).__name__}.")
+    if not isinstance(recognizer, Embeds):
+        raise TypeError(f"`recognizer` must give embeddings by `embed`, but {type(recognizer).__name__} has none.")
     with evaluating(recognizer):
         rows = []
         for image, masks in zip(images, hidden, strict=True):  # image by image: nothing depends on the rest of a batch

@@ -1,6 +1,7 @@
 """Checkpoints of recognisers: a file of plain dicts, tensors and strings, read without unpickling code."""
 
 import importlib
+import io
 import os
 import pickle
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 
 from privacy_exp.recognition.base import Recognizer
+from privacy_exp.store.files import write_bytes
 
 CHECKPOINT = "recognizer.ckpt"
 """Name of the checkpoint in a run folder."""
@@ -43,13 +45,9 @@ def save_checkpoint(path: str | os.PathLike[str], recognizer: Recognizer, identi
         "prototypes": None if recognizer.prototypes is None else recognizer.prototypes.detach().cpu(),
         "state_dict": {name: value.detach().cpu() for name, value in recognizer.state_dict().items()},
     }
-    target = Path(path)
-    partial = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-    try:
-        torch.save(content, partial)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_bytes(Path(path), buffer.getvalue())
 
 
 def load_checkpoint(path: str | os.PathLike[str], identities: Sequence[str] | None = None) -> Recognizer:

@@ -131,10 +131,11 @@ class RecognitionModule(LightningModule):
         groups = [{"params": weights, "weight_decay": self.weight_decay}, {"params": rest, "weight_decay": 0.0}]
         groups = [group for group in groups if group["params"]]
         optimizer: torch.optim.Optimizer
+        fused = not self.trainer.gradient_clip_val  # Lightning cannot clip for a fused one in mixed precision
         if self.optimizer_name == "adamw":
-            optimizer = torch.optim.AdamW(groups, lr=self.lr, fused=True)
+            optimizer = torch.optim.AdamW(groups, lr=self.lr, fused=fused)
         elif self.optimizer_name == "adam":
-            optimizer = torch.optim.Adam(groups, lr=self.lr, fused=True)
+            optimizer = torch.optim.Adam(groups, lr=self.lr, fused=fused)
         else:
             optimizer = torch.optim.SGD(groups, lr=self.lr, momentum=0.9, nesterov=True)
         if self.milestones is not None:

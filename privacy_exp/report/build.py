@@ -1,6 +1,6 @@
 """The report of one or more sweeps: what is read, drawn and written, in order."""
 
-import shutil
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,12 @@ from privacy_exp.report.sections import Section, headline, sections
 from privacy_exp.report.tables import comparison_frame, headline_frame, terminal_table, write_tables
 from privacy_exp.store.files import atomic_file
 from privacy_exp.tracking.tracker import CsvTracking
+
+FIGURE = re.compile(
+    r"(plane|deletion|fool_rate_over_ratio|guidance_and_ratio|faces)(_\d+)?(_section\d+)?\.(png|pdf|svg)"
+)
+SPRITE = re.compile(r"[0-9a-f]{16}\.(webp|png)")
+"""Names that a report gives to its files."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +76,7 @@ def build(sweeps: Sequence[Path], out: Path | None, options: Options, tracking: 
     parts = sections(study.cells)
     columns = [headline(section, options.utility) for section in parts]
     out = sweeps[0] / "report" if out is None else out
-    for stale in ("figures", "sprites"):
-        shutil.rmtree(out / stale, ignore_errors=True)
+    _remove_stale(out)
     views = []
     for section, names in zip(parts, columns, strict=True):
         comparisons = compare(section)
@@ -91,6 +96,14 @@ def build(sweeps: Sequence[Path], out: Path | None, options: Options, tracking: 
     if tracking is not None:
         _track(tracking, out, title, frames)
     return page
+
+
+def _remove_stale(out: Path) -> None:
+    """Charts and pictures of an earlier report in this folder; whatever else lies there is somebody's."""
+    for folder, ours in (("figures", FIGURE), ("sprites", SPRITE)):
+        for path in (out / folder).glob("*"):
+            if ours.fullmatch(path.name):
+                path.unlink()
 
 
 def _gallery(section: Section, out: Path, options: Options, study: Study) -> tuple[Gallery | None, str]:
@@ -126,6 +139,8 @@ def _tell(out: Path, page: Path, views: Sequence[View], study: Study, frames: Ma
         print(terminal_table(view.section, frames[view.section.title]))
     for problem in study.problems:
         print(f"note     {problem}")
+    if study.missing:
+        print(f"note     {len(study.missing)} planned runs have not begun: the sweep is not finished")
     if study.unfinished:
         print(f"note     {len(study.unfinished)} runs have started, but have no record yet: not finished")
     print(f"figures  {out / 'figures'}\ntables   {out / 'table.csv'} .parquet .tex .md\npage     {page}")

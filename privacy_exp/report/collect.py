@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 
 from privacy_exp.evaluation.statistics import Metric, bootstrap_mean
+from privacy_exp.sweep.plan import read_plan
 
 NEEDED = {"schema": int, "choices": dict, "config": dict, "metrics": dict, "n": int}
 """Fields and their types without which a record cannot be shown, whatever its schema version."""
@@ -85,11 +86,13 @@ class Study:
     Attributes:
         cells: finished runs, in the order of the sweeps and their numbers.
         unfinished: run folders without a record.
+        missing: cells of a sweep's plan that have not begun.
         problems: one sentence each on what cannot be shown.
     """
 
     cells: list[Cell] = field(default_factory=list)
     unfinished: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -116,6 +119,9 @@ def collect(sweeps: Sequence[Path]) -> Study:
                     study.problems.append(str(error))
             else:
                 study.unfinished.append(name)
+        plan = read_plan(sweep)
+        begun = {folder.name for folder in run_folders(sweep)}
+        study.missing += [f"{sweep.name}/{i}" for i in range(plan["count"] if plan else 0) if str(i) not in begun]
     if not study.cells:
         raise ValueError(_nothing(sweeps, study))
     return study

@@ -19,10 +19,16 @@ RUNTIME = {
     "channels_last",
     "on_bad_image",
     "manifest",
+    "accelerator",
+    "devices",
+    "strategy",
+    "inference_mode",
+    "enable_progress_bar",
+    "log_every_n_steps",
 }
 """Last parts of configuration keys that change how long a run takes, but not what it is about."""
 
-GROUPS = ("recognition", "masking", "inpainting", "evaluation", "judge", "attacker")
+GROUPS = ("recognition", "masking", "inpainting", "image_format", "trainer", "evaluation", "judge", "attacker")
 """Parts of the configuration in which cells of one table may differ."""
 
 

@@ -31,18 +31,21 @@ def result_table(record: Record, folder: Path) -> str:
     return metric_table(title, record.metrics, record.observers) + "\n".join(lines)
 
 
-def metric_table(title: str, metrics: Mapping[str, Metric], observers: Sequence[str] = ()) -> str:
+def metric_table(
+    title: str, metrics: Mapping[str, Metric], observers: Sequence[str] = (), source: str = "record.json"
+) -> str:
     """Figures with their 95 % intervals and what they mean: the strongest observer first.
 
     Args:
         title: stands above.
         metrics: by their names in the record.
         observers: who took part in `worst_observer`, the strongest first.
+        source: where all figures stand.
     """
     names = in_order(metrics)
     caption = f"strongest observer first: {', '.join(observers)}" if observers else None
     if len(names) > MOST:
-        caption = " · ".join(filter(None, [caption, f"{len(names) - MOST} more figures in record.json"]))
+        caption = " · ".join(filter(None, [caption, f"{len(names) - MOST} more figures in {source}"]))
     table = Table(title=title, caption=caption, caption_justify="left")
     table.add_column("metric")
     for column in ("value", "95 % interval", "n"):

@@ -1,5 +1,6 @@
 """The headline table for papers and programs: csv, parquet, LaTeX, Markdown and the terminal."""
 
+import re
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
@@ -84,7 +85,7 @@ def _storable(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _latex(title: str, frame: pd.DataFrame) -> str:
     """A booktabs table with its caption."""
-    text = frame.to_latex(index=False, escape=True, caption=f"{title}. {FOOTNOTE}.".replace("%", "\\%"))
+    text = frame.to_latex(index=False, escape=True, caption=re.sub(r"([%_&#$])", r"\\\1", f"{title}. {FOOTNOTE}."))
     return f"% needs \\usepackage{{booktabs}}\n{text}"
 
 

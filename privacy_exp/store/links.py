@@ -11,13 +11,13 @@ from pathlib import Path
 from privacy_exp.store.files import explained
 
 
-def share(source: Path, target: Path, without: Collection[str] = ()) -> int:
-    """Puts every file below `source` into `target`, under the same names.
+def share(source: Path, target: Path, only: Collection[str] | None = None) -> int:
+    """Puts files below `source` into `target`, under the same names.
 
     Args:
         source: a folder.
         target: a folder, made if need be; files it has under these names are replaced.
-        without: names directly below `source` that are left out.
+        only: names directly below `source`, of files and folders; None takes all.
 
     Returns:
         How many files.
@@ -28,7 +28,7 @@ def share(source: Path, target: Path, without: Collection[str] = ()) -> int:
     count = 0
     for path in sorted(source.rglob("*")):
         relative = path.relative_to(source)
-        if path.is_file() and relative.parts[0] not in without:
+        if path.is_file() and (only is None or relative.parts[0] in only):
             share_file(path, target / relative)
             count += 1
     return count

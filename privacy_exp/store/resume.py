@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from privacy_exp.store.batches import NOTES, finished_batches, forget_batches
-from privacy_exp.store.entry import LABEL
 from privacy_exp.store.files import write_text
 from privacy_exp.store.links import share, share_file
 from privacy_exp.store.record import Record
 from privacy_exp.store.run_folder import KINDS
-from privacy_exp.store.running import CELL, read_cell, running, write_cell
+from privacy_exp.store.running import read_cell, running, write_cell
 from privacy_exp.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -22,10 +21,10 @@ RECORD = "record.json"
 TRACKED = ".tracked"
 """Left by a run whose trackers were closed well."""
 
-OF_ONE_RUN = ("wandb", "csv", "error.txt", "train.log", CELL)
-"""What a run folder does not share with others of the same cell, besides hidden files."""
-
 PICTURES = (*KINDS, "draws")
+
+WHOLE = (RECORD, "images.parquet", "manifest.csv", "recognizer.ckpt", "grid.png", *PICTURES)
+"""What a finished cell consists of. A run folder may hold anything else: logs, trackers' files, a whole checkout."""
 
 
 class Claim:
@@ -49,7 +48,7 @@ class Claim:
         else:
             self.source = store.find(KIND, self.fields)
             if self.source is not None:
-                share(self.source, folder, without=[LABEL, RECORD])
+                share(self.source, folder, only=[name for name in WHOLE if name != RECORD])
                 share_file(self.source / RECORD, folder / RECORD)  # last: a folder with a record is complete
         if self.source is not None:
             self.record = Record.read(folder)
@@ -68,8 +67,7 @@ class Claim:
         """Shares the finished cell with the store."""
         forget_batches(self.folder)
         if self.writable and (self.record is None or self.store.find(KIND, self.fields) is None):
-            own = [*OF_ONE_RUN, *(path.name for path in self.folder.glob(".*"))]
-            self.store.put(KIND, self.fields, lambda entry: share(self.folder, entry, without=own))
+            self.store.put(KIND, self.fields, lambda entry: share(self.folder, entry, only=WHOLE))
             self._pointer.unlink(missing_ok=True)
 
     @property

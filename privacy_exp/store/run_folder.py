@@ -86,7 +86,7 @@ class RunFolder:
             found[image_id] = (path, None if class_id == UNKNOWN else int(class_id))
         if not found:
             raise FileNotFoundError(f"{folder} holds no pictures; a run folder has {', '.join(KINDS)} sub-folders.")
-        return found
+        return dict(sorted(found.items()))
 
     def read(self, paths: Sequence[Path]) -> Images:
         """Pictures as RGB in [0, 1].

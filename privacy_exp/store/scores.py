@@ -2,9 +2,11 @@
 
 import errno
 import hashlib
+import os
 import warnings
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +104,10 @@ def stored_scores(store: Store, masker: Masker, recognizer: Recognizer | None, s
         "recognizer": recognizer.fingerprint(),
         "seed": seed if masker.draws else None,
     }
-    return StoredScores(store.folder("scores", fields), lambda faces: masker.rank(faces, recognizer, seed))
+    folder = store.folder("scores", fields)
+    with suppress(OSError):  # not there yet, or read-only
+        os.utime(folder)  # pruning goes by the last use
+    return StoredScores(folder, lambda faces: masker.rank(faces, recognizer, seed))
 
 
 def _read(path: Path) -> torch.Tensor | None:

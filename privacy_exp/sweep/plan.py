@@ -11,11 +11,12 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from privacy_exp.store.files import write_text
 
 PLAN = "plan.json"
+ASKED = "multirun.yaml"
 
 
 class WritePlan(Callback):
@@ -33,6 +34,7 @@ class WritePlan(Callback):
         plan = {"command": shlex.join(["python", "-m", "privacy_exp.train", *sys.argv[1:]]), "count": count}
         folder = Path(config.hydra.sweep.dir)
         write_text(folder / PLAN, json.dumps(plan | {"cells": cells}, indent=1, ensure_ascii=False) + "\n")
+        write_text(folder / ASKED, OmegaConf.to_yaml(config))  # Hydra's basic sweeper writes it too, others do not
 
 
 def planned(config: DictConfig) -> list[list[str]] | None:

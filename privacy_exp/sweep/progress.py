@@ -56,7 +56,8 @@ def cell_states(sweep: Path) -> list[CellState]:
     count = max(plan["count"] if plan else 0, *(number + 1 for number in begun), 0)
     cells = plan["cells"] if plan else None
     if cells is None:
-        cells = [_overrides(sweep / str(number)) for number in range(count)]
+        cells = []
+    cells += [_overrides(sweep / str(number)) for number in range(len(cells), count)]  # not of this plan
     names = axes_only(cells)
     return [_state(number, names[number], sweep / str(number)) for number in range(count)]
 
@@ -94,7 +95,7 @@ def status_table(sweep: Path, cells: Sequence[CellState]) -> str:
 
 
 def _state(number: int, overrides: str, folder: Path) -> CellState:
-    if (folder / "record.json").is_file():
+    if (folder / "record.json").is_file() and not (folder / "error.txt").is_file():  # each attempt removes the latter
         try:
             timing = read_record(folder)["timing"]
         except ValueError as error:

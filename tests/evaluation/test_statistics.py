@@ -6,7 +6,7 @@ from scipy.stats import binomtest
 from statsmodels.stats.proportion import proportion_confint
 
 from privacy_exp.evaluation.resampling import resampled_sums
-from privacy_exp.evaluation.statistics import bootstrap_mean, clustered_rate, design_effect, pooled_rate, wilson
+from privacy_exp.evaluation.statistics import bootstrap_mean, clustered_rate, design_effect, wilson
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 10), (3, 10), (10, 10), (417, 600)])
@@ -68,20 +68,12 @@ def test_bootstrapped_means_cover_on_clustered_people():
     assert 0.92 <= covered([(m.low, m.high) for m in metrics]) <= 0.98
 
 
-def test_repeating_a_seed_narrows_nothing():
-    hits, people = clustered_world(draws=1)
-    once, thrice = clustered_rate(hits[0], people), pooled_rate([hits[0]] * 3, [people] * 3)
-    assert (thrice.value, thrice.low, thrice.high) == pytest.approx((once.value, once.low, once.high))
-    assert thrice.n == 360
-
-
-def test_seeds_that_agree_only_on_average_narrow_the_interval():
-    rng = np.random.default_rng(0)
+def test_at_0_and_1_a_person_counts_once():
     people = np.repeat(np.arange(40), 3)
-    hits = [rng.random(120) < 0.6 for _ in range(5)]
-    pooled = pooled_rate(hits, [people] * 5)
-    assert pooled.value == pytest.approx(np.mean(hits))
-    assert pooled.high - pooled.low < 0.7 * (clustered_rate(hits[0], people).high - clustered_rate(hits[0], people).low)
+    metric = clustered_rate(np.ones(120, dtype=bool), people)
+    assert (metric.low, metric.high) == wilson(1.0, 40)
+    assert clustered_rate(np.zeros(120, dtype=bool), people).high == wilson(0.0, 40)[1]
+    assert design_effect(np.ones(5), np.zeros(5)) == 1  # one person: nothing to tell people by
 
 
 def test_two_thousand_draws_over_ten_thousand_images_take_two_seconds():

@@ -315,6 +315,7 @@ def test_latent_share_counts_cells_as_diffusers_does(sd_inpaint: str) -> None:
         ({"scheduler": "Euler"}, "`scheduler` must be one of .*EulerDiscreteScheduler"),
         ({"prompt": "a {shoe}"}, "`prompt` may hold the fields"),
         ({"offload": True}, "`offload`"),
+        ({"seamless": True, "keep_pixels": False}, "`keep_pixels: false`.*inpainting.seamless=false"),
     ],
 )
 def test_values_out_of_range(sd_inpaint: str, changes: dict[str, Any], says: str) -> None:

@@ -101,6 +101,19 @@ def test_weights_of_another_recipe_are_not_resumed(tmp_path: Path) -> None:
         train(tmp_path, "stages=[autoencoder]", "autoencoder.lr=0.1")
 
 
+def test_nothing_is_exported_under_another_recipe(tmp_path: Path, trained: Path) -> None:
+    start = f"init_from='{trained}'"
+    train(tmp_path, start, "unet.train_text=true", "stages=[unet]")
+    with pytest.raises(ValueError, match="`work` holds a training of another recipe"):
+        train(tmp_path, start, "stages=[export]")
+
+
+@pytest.mark.parametrize("text", ["fresh_text=true", "unet.train_text=true", "unet.train=text"])
+def test_a_lora_holds_nothing_of_the_text(tmp_path: Path, trained: Path, text: str) -> None:
+    with pytest.raises(ValueError, match="`lora_rank` saves low-rank layers of the UNet alone"):
+        train(tmp_path, f"init_from='{trained}'", "lora_rank=2", text)
+
+
 def test_what_is_exported_paints_and_hears_the_prompt(trained: Path) -> None:
     faces, masks = some_faces(2, 32, 32), some_masks(2, 32, 32)
     results = [

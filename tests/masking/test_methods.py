@@ -6,6 +6,7 @@ from pytorch_grad_cam import ScoreCAM as Library
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
+from privacy_exp.masking.eigen_cam import EigenCAM
 from privacy_exp.masking.grad_cam import GradCAM
 from privacy_exp.masking.integrated_gradients import IntegratedGradients
 from privacy_exp.masking.random_patches import RandomPatches
@@ -131,3 +132,20 @@ def test_grad_cam_differentiates_no_further_than_its_layer(monkeypatch):
     net.trunk[0].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].requires_grad))
     GradCAM().score(faces, net, [])
     assert seen == [False]
+
+
+def test_eigen_cam_is_strong_where_the_map_is_strong_whatever_the_signs_of_the_decomposition():
+    class Blob(ConvLinear):
+        def prepare(self, images):
+            return images
+
+    for number in range(6):
+        net = Blob(16, 3).eval()
+        net.trunk[0].weight.data.abs_()  # a bright blob makes a strong map
+        images = 0.05 * torch.rand(1, 3, 16, 16, generator=generator(number, "noise"))
+        row, column = 3 + number, 12 - number
+        images[:, :, row - 2 : row + 2, column - 2 : column + 2] += 0.9
+        net.choose_target_layer("0")
+        scores = EigenCAM().score(Faces(["0"], images, torch.tensor([0])), net, [])[0, 0]
+        inside = scores[row - 2 : row + 2, column - 2 : column + 2].mean()
+        assert inside > 4 * scores.mean()

@@ -159,6 +159,8 @@ def test_the_key_holds_what_matters_and_nothing_else(tmp_path):
     assert key() == key(data=ready())
     others = [key("c"), key(trainer={"precision": 16}), key(lr=2), key(seed=1), key(data=ready(split_seed=1))]
     others.append(key(data=ready(batch_size=4)))
+    assert key() == key(data=ready(max_test_images=3)), "the test photos take no part in a fit"
+    assert data.digest() != ready(max_test_images=3).digest()
     assert all(other != key() for other in others)
     with pytest.raises(FileNotFoundError, match=r"`recognition.init_from`"):
         fit_key(data, {}, {}, {}, 0, tmp_path / "nothing")

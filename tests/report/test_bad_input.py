@@ -9,6 +9,8 @@ import pytest
 
 from privacy_exp.report.build import Options, build
 from privacy_exp.report.collect import collect
+from privacy_exp.report.ranking import classes
+from privacy_exp.report.sections import sections
 from tests.report.sample import Sample, edit_record, make_sweep
 
 
@@ -145,3 +147,39 @@ def test_a_deletion_file_that_cannot_be_shown(two_cells, tmp_path, content):
     with pytest.raises(ValueError, match=r"deletion\.json"):
         build([two_cells], tmp_path / "out", Options(deletion=str(tmp_path / "deletion.json")))
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_report_did_not_write_is_not_removed(small, tmp_path):
+    out = tmp_path / "paper"
+    (out / "figures").mkdir(parents=True)
+    (out / "figures" / "mine.pdf").write_text("mine")
+    (out / "figures" / "plane_3.pdf").write_text("of an earlier report")
+    build([small], out, Options())
+    assert (out / "figures" / "mine.pdf").read_text() == "mine"
+    assert not (out / "figures" / "plane_3.pdf").exists()
+
+
+def test_cells_of_the_plan_that_have_not_begun_are_counted(small, tmp_path, capsys):
+    (small / "plan.json").write_text(json.dumps({"command": "c", "count": 5, "cells": None}))
+    page = build([small], tmp_path / "out", Options()).read_text()
+    assert "not finished" in page
+    assert "3 have not begun" in page
+    assert "study/4" in page
+    assert "3 planned runs have not begun" in capsys.readouterr().out
+
+
+def test_names_with_underscores_do_not_break_latex(small, tmp_path):
+    for cell in ("0", "1"):
+        choices = json.loads((small / cell / "record.json").read_text())["choices"]
+        edit_record(small / cell, choices=choices | {"data": "my_faces"})
+    build([small], tmp_path / "out", Options())
+    assert "my\\_faces" in (tmp_path / "out" / "table.tex").read_text()
+
+
+def test_another_image_format_is_another_class(small):
+    for cell, name in (("0", "jpg"), ("1", "png")):
+        config = json.loads((small / cell / "record.json").read_text())["config"]
+        edit_record(small / cell, config=config | {"image_format": name})
+    (section,) = sections(collect([small]).cells)
+    assert section.axis("image_format").values == ["jpg", "png"]
+    assert classes(section) == []

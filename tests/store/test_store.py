@@ -149,7 +149,7 @@ def test_pruning_takes_the_longest_unused_and_spares_what_is_in_use(tmp_path):
 def test_files_that_a_run_shares_with_the_store_free_nothing(tmp_path):
     folder = entry_of(tmp_path / "store")
     (alone,) = items(tmp_path / "store")
-    share(folder, tmp_path / "run", without=[entry.LABEL])
+    share(folder, tmp_path / "run", only=["thing", "deep"])
     (shared,) = items(tmp_path / "store")
     assert alone.size - shared.size == len("made") + len("also")
     assert (tmp_path / "run" / "thing").samefile(folder / "thing")

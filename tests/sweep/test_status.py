@@ -65,6 +65,7 @@ def test_the_exit_code_is_0_only_when_all_is_done(sweep, capsys):
     assert "1 of 6 done, 0 running, 1 failed, 4 missing; time left about 2.0 min" in done.stdout
     assert "is odd" in done.stdout
     assert "Traceback" not in done.stderr
+    (sweep / "1" / "error.txt").unlink()  # as every new attempt does
     for number in range(1, 6):
         finish(sweep / str(number))
     with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -109,3 +110,18 @@ def test_a_search_decides_its_cells_on_the_way():
     if not installed("hydra_plugins.hydra_optuna_sweeper"):
         pytest.skip("needs the extra: pip install .[optuna]")
     assert plan_of("hydra/sweeper=optuna") is None
+
+
+def test_a_cell_that_failed_after_its_record_was_written_has_failed(sweep):
+    finish(sweep / "1")
+    assert cell_states(sweep)[1].state == "failed"
+
+
+def test_cells_that_a_smaller_plan_does_not_name_are_named_by_what_they_ran(sweep):
+    plan = {"command": "c", "count": 1, "cells": [["mask_ratio=0.1", "inpainting=tiny"]]}
+    (sweep / "plan.json").write_text(json.dumps(plan))
+    (sweep / "1" / ".hydra").mkdir()
+    (sweep / "1" / ".hydra" / "overrides.yaml").write_text("- mask_ratio=0.2\n- inpainting=tiny\n")
+    cells = cell_states(sweep)
+    assert len(cells) == 4
+    assert "mask_ratio=0.2" in cells[1].overrides

@@ -1,7 +1,7 @@
 """What a judge looks through: a face embedder, its alignment, and how pictures are embedded in batches."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -25,7 +25,7 @@ class Embedder(ABC):
     """A face embedder. It aligns and normalises inside, as its makers did.
 
     Attributes:
-        face_points: where faces lie on the data's frames, five points in pixels; known after `fit`.
+        face_points: where faces lie, five points in pixels, by the size (height, width) of a frame; known after `fit`.
         device: what it runs on.
     """
 
@@ -35,12 +35,12 @@ class Embedder(ABC):
     aligns: ClassVar[bool] = True
     """Whether it uses landmarks at all; where not, nothing is detected."""
 
-    face_points: Tensor | None = None
+    face_points: Mapping[tuple[int, int], Tensor] | None = None
     device: torch.device = torch.device("cpu")
 
     def fit(self, scene: Scene) -> None:
         """Learns from the run what it needs: where faces lie, and people, where it does not come trained."""
-        self.face_points = frame_template(scene)
+        self.face_points = frame_templates(scene)
         self.device = scene.device
 
     @abstractmethod
@@ -103,7 +103,8 @@ def embed_batches(
     vectors, detected = [], []
     for images in batches:
         images = images.to(device)
-        landmarks = embedder.face_points.to(images).expand(len(images), 5, 2)
+        height, width = images.shape[-2:]
+        landmarks = embedder.face_points[height, width].to(images).expand(len(images), 5, 2)
         found = torch.zeros(len(images), dtype=torch.bool)
         if detect and embedder.aligns:
             faces = detect_faces(images, device)
@@ -132,10 +133,25 @@ def picture_batches(folder: RunFolder, kind: str, batch_size: int) -> Iterator[I
         yield folder.read(paths[start : start + batch_size])
 
 
-def frame_template(scene: Scene) -> Float[Tensor, "5 2"]:
-    """Where faces lie on the frames of a run, in pixels; as in CelebA, scaled, in a folder made elsewhere."""
-    if scene.data is not None:
-        return scene.data.template()
+def frame_templates(scene: Scene) -> dict[tuple[int, int], Float[Tensor, "5 2"]]:
+    """Where faces lie on the data's photos and on the frames of a run, in pixels, by (height, width).
+
+    As in CelebA, scaled, in a folder made elsewhere.
+
+    Raises:
+        ValueError: the run's method cut frames of its own, and nothing says where faces lie on them.
+    """
+    known = {} if scene.data is None else {scene.data.image_size: scene.data.template()}
     first, _ = next(iter(scene.folder.list("original").values()))
     with Image.open(first) as image:
-        return celeba_template(image.height, image.width)
+        size = image.height, image.width
+    if scene.template is not None:
+        known[size] = scene.template
+    elif scene.data is None:
+        known[size] = celeba_template(*size)
+    elif size not in known:
+        raise ValueError(
+            f"the run saved frames of {size} (height, width), cut by its masking method from photos of "
+            f"{scene.data.image_size}: choose judges in `privacy_exp.train`, which knows where faces lie on them."
+        )
+    return known

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torchvision.transforms.functional import pil_to_tensor
 
-from privacy_exp.evaluation.judges.embedder import Embedded, Embedder, embed_batches, frame_template, picture_batches
+from privacy_exp.evaluation.judges.embedder import Embedded, Embedder, embed_batches, frame_templates, picture_batches
 from privacy_exp.evaluation.measure import Scene
 from privacy_exp.store.keys import file_digest
 from privacy_exp.store.run_folder import FORMATS, RunFolder, to_pillow
@@ -79,8 +79,8 @@ class Viewer:
         return all_vectors[usable], all_labels[usable]
 
     def _stored(self, scene: Scene, which: dict[str, Any], batches: Iterable[Images]) -> Embedded:
-        template = frame_template(scene)
-        fields = {"embedder": self.embedder.fields(), "detect": self.detect, "template": template.tolist(), **which}
+        points = [[list(size), template.tolist()] for size, template in sorted(frame_templates(scene).items())]
+        fields = {"embedder": self.embedder.fields(), "detect": self.detect, "templates": points, **which}
 
         def compute(folder: Path) -> None:
             seen = embed_batches(self.embedder, batches, self.detect)

@@ -67,7 +67,7 @@ def test_real_faces_are_verified_as_scikit_learn_says(celeba_dev, face_onnx):
     data = CelebA(root=str(celeba_dev), split=[0, 0, 1], min_images_per_identity=1, max_identities=20)
     data.setup()
     embedder = OnnxEmbedder(face_onnx)
-    embedder.face_points = data.template()
+    embedder.face_points = {data.image_size: data.template()}
     seen = embed_batches(embedder, (faces.images for faces in data.batches("test", 32)), detect=False)
     who = np.array([data.identities.index(photo.identity) for photo in data.photos["test"]])
     i, j = np.triu_indices(len(who), 1)
