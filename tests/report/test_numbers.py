@@ -5,8 +5,16 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
+
+from privacy_exp.report.charts import heat, over_ratio
+from privacy_exp.report.collect import collect
+from privacy_exp.report.figures import looks
+from privacy_exp.report.sections import sections
+from privacy_exp.report.svg import Marks
 
 NUMBER = r"-?\d+\.\d+"
 LABELS = {"accuracy": "clean accuracy", "fool_rate": "fool rate", "worst_observer": "strongest observer"}
@@ -91,13 +99,43 @@ def test_the_terminal(two_cells, tmp_path, capsys):
     assert str(tmp_path / "index.html") in printed
 
 
-def test_charts_stand_where_the_records_say(report, sweep):
-    """The points of the fool rate's chart, read back from the file for papers."""
-    rows = pd.read_csv(report / "table.csv")
-    svg = (report / "figures" / "fool_rate_over_ratio.svg").read_text()
-    assert len(rows) == 27
-    for text in ("grad_cam", "mask ratio (share of the frame)", "guidance 7.5"):
-        assert text in svg
+def test_lines_and_bands_stand_where_the_records_say(sweep):
+    """Every drawn value, read back from matplotlib's own objects."""
+    (section,) = sections(collect([sweep]).cells)
+    look = looks(sorted({cell.method for cell in section.cells}))
+    chart = over_ratio(section, look)
+    assert len(chart.panels) == 3, "one a guidance scale"
+    drawn = {}
+    for panel in chart.panels:
+        ax = Figure().add_subplot()
+        panel.draw(ax, Marks())
+        lines = [line for line in ax.lines if len(line.get_xdata()) > 1]
+        for line, band in zip(lines, ax.collections, strict=True):
+            method = next(name for name, own in look.items() if own.colour == line.get_color())
+            reach = band.get_paths()[0].vertices
+            for ratio, value in line.get_xydata():
+                ends = reach[np.isclose(reach[:, 0], ratio), 1]
+                drawn[method, ratio, panel.title] = (value, ends.min(), ends.max())
+    known = {
+        (cell.method, cell.mask_ratio, f"guidance {cell.guidance:g}"): cell.metric("fool_rate")
+        for cell in section.cells
+    }
+    assert drawn.keys() == known.keys()
+    for key, metric in known.items():
+        assert drawn[key] == pytest.approx((metric.value, metric.low, metric.high)), key
+
+
+def test_fields_of_the_heat_map_say_their_cells_figure(sweep):
+    (section,) = sections(collect([sweep]).cells)
+    for panel in heat(section).panels:
+        ax = Figure().add_subplot()
+        panel.draw(ax, Marks())
+        shown = sorted(text.get_text() for text in ax.texts)
+        own = [cell for cell in section.cells if cell.method == panel.title]
+        assert shown == sorted(f"{cell.metric('fool_rate').value:.2f}" for cell in own)
+
+
+def test_figures_for_papers_come_in_three_formats(report):
     for name in ("plane", "fool_rate_over_ratio", "guidance_and_ratio"):
         for kind in ("png", "pdf", "svg"):
             assert (report / "figures" / f"{name}.{kind}").stat().st_size > 2000
