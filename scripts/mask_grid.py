@@ -10,6 +10,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
+from PIL import Image
 
 from privacy_exp.configuration import plain_config
 from privacy_exp.entry import CONF
@@ -70,6 +71,8 @@ def draw(rows: dict[str, Images], out: Path) -> None:
         axis.set_title(name, fontsize=8, loc="left", pad=2)
     with atomic_file(out) as temporary:
         figure.savefig(temporary, dpi=130, format="png")
+        with Image.open(temporary) as picture:  # a third of the size, and no difference to see
+            picture.convert("RGB").quantize(256).save(temporary, format="png", optimize=True)
 
 
 if __name__ == "__main__":
