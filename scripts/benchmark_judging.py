@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from benchmark_timing import Line, in_turns, ratio
+from benchmark_timing import Line, duration, in_turns, ratio
 
 from privacy_exp.data.base import celeba_template
 from privacy_exp.evaluation.detection import detect_faces
 from privacy_exp.evaluation.judges.embedder import embed_batches
 from privacy_exp.evaluation.judges.onnx import OnnxEmbedder
+from privacy_exp.evaluation.statistics import bootstrap_mean
 from privacy_exp.store.record import read_record
 
 PHOTOS = 64
@@ -68,7 +69,15 @@ def lines(rounds: int = 5) -> list[Line]:
     """Lines for `scripts/benchmark.py`."""
     share = share_of_a_cell()
     what = "judging and statistics / a default cell with its fit in the store"
-    return [*embedding(rounds), Line(what, share, None, None, "", 1, "≤ 0.15", "judge=[independent]")]
+    judged = Line(what, share, None, None, "", 1, "≤ 0.15", "judge=[independent]")
+    return [*embedding(rounds), judged, bootstrap(rounds)]
+
+
+def bootstrap(rounds: int) -> Line:
+    """2,000 draws over 10,000 people with a photo each: the hardest case."""
+    values, people = np.random.default_rng(0).random(10_000), np.arange(10_000)
+    seconds = in_turns({"draws": lambda: bootstrap_mean(values, people, draws=2000)}, rounds)["draws"]
+    return duration("2,000 bootstrap draws over 10,000 images", seconds, bar="≤ 2")
 
 
 if __name__ == "__main__":
