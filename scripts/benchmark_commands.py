@@ -21,7 +21,8 @@ def lines(rounds: int = 1) -> list[Line]:
         return [
             *line("train --help", [*TRAIN, "--help"], work, "≤ 2"),
             *line("train, cold", TRAIN, work, "≤ 150", "≤ 3"),
-            *line("train, fit in the store", TRAIN, work, "≤ 45", "≤ 3"),
+            *line("train, fit in the store", [*TRAIN, "mask_ratio=0.3"], work, "≤ 45", "≤ 3"),
+            *line("train, the cell in the store", TRAIN, work, "≤ 45"),
         ]
 
 

@@ -109,8 +109,8 @@ def every_method(recognizer: Recognizer, faces: Faces, drawn: bool) -> list[Line
     found = []
     for path in sorted((CONF / "masking").glob("*.yaml")):
         net, photos, note = recognizer, faces, "drawn faces" if drawn else "real faces"
-        if path.stem == "original_grad_cam" and not drawn:
-            # its trunk must take pictures of another size, which an ONNX graph does not
+        if path.stem.startswith("original_") and not drawn:
+            # their frames do not suit a recogniser that aligns by a template, nor their sizes an ONNX graph
             (net, photos), note = scene(drawn=True), "drawn faces"
         masker = method(path.stem)
         masker.fit([photos], net)

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +15,9 @@ from privacy_exp.report.collect import Cell
 from privacy_exp.report.sections import Section
 from privacy_exp.store.files import write_bytes
 from privacy_exp.store.run_folder import RunFolder
+
+SHOWN = ("results", "masks")
+"""Kinds of pictures that each cell has of its own."""
 
 COLUMNS = 12
 """Tiles beside each other in a sheet."""
@@ -74,10 +78,11 @@ def make_gallery(section: Section, out: Path, inline: int, most: int | None, pro
     gallery.inline = min(inline, len(ids), _affordable(gallery, listings, inline))
     sheets = _Sheets(gallery, out)
     everyones = {i: path for listing in reversed(listings) for i, path in listing.get("original", {}).items()}
-    gallery.originals, _ = sheets.cut(everyones, masks=False)
-    for cell, listing in zip(section.cells, listings, strict=True):
-        results, missing = sheets.cut(listing.get("results", {}), masks=False)
-        masks, missing_masks = sheets.cut(listing.get("masks", {}), masks=True)
+    gallery.originals, _ = sheets.keep(sheets.cut(everyones, masks=False))
+    with ThreadPoolExecutor() as pool:  # Pillow decodes and encodes side by side
+        cuts = pool.map(lambda listing: [sheets.cut(listing.get(k, {}), k == "masks") for k in SHOWN], listings)
+    for cell, cut in zip(section.cells, cuts, strict=True):
+        (results, missing), (masks, missing_masks) = map(sheets.keep, cut)
         gallery.cells.append({"results": results, "masks": masks})
         own = set() if cell.images is None else set(cell.images["image_id"])
         gone = sorted({tile for tile in {*missing, *missing_masks} if ids[tile] in own})
@@ -123,6 +128,21 @@ def _affordable(gallery: Gallery, listings: Sequence[Mapping[str, Mapping[str, P
     return int(INLINE_BYTES * len(ids) / max(1, one * len(listings)))
 
 
+@dataclass
+class Cut:
+    """One kind of a cell's pictures, cut into sheets.
+
+    Attributes:
+        kind: file type of the sheets.
+        contents: the sheet for the page, then those beside it.
+        missing: tiles without a readable picture.
+    """
+
+    kind: str
+    contents: list[bytes] = field(default_factory=list)
+    missing: list[int] = field(default_factory=list)
+
+
 class _Sheets:
     """Cuts tiles into sheets; equal sheets are kept once: guidance does not change a mask."""
 
@@ -131,22 +151,25 @@ class _Sheets:
         self.out = out
         self.known: dict[str, int] = {}
 
-    def cut(self, paths: Mapping[str, Path], masks: bool) -> tuple[dict[str, Any], list[int]]:
-        """One sheet inside the page, the rest beside it; and the tiles that are missing."""
+    def cut(self, paths: Mapping[str, Path], masks: bool) -> Cut:
+        """The sheet inside the page and those beside it, and the tiles that are missing; several threads may cut."""
         ids, inline = self.gallery.ids, self.gallery.inline
-        image, missing = _sheet(self.gallery.tile, [paths.get(i) for i in ids[:inline]])
-        content = _encode(image, masks)
+        parts = [(0, ids[:inline]), *((i, ids[i : i + PER_FILE]) for i in range(inline, len(ids), PER_FILE))]
+        made = Cut("png" if masks else "webp")
+        for start, some in parts:
+            image, gone = _sheet(self.gallery.tile, [paths.get(i) for i in some])
+            made.contents.append(_encode(image, masks))
+            made.missing += [start + tile for tile in gone]
+        return made
+
+    def keep(self, cut: Cut) -> tuple[dict[str, Any], list[int]]:
+        """Puts the first sheet into the page and the others beside it; where they lie, and the missing tiles."""
+        content, *rest = cut.contents
         key = hashlib.sha256(content).hexdigest()[:16]
         if key not in self.known:
             self.known[key] = len(self.gallery.sheets)
-            kind = "png" if masks else "webp"
-            self.gallery.sheets.append(f"data:image/{kind};base64,{base64.b64encode(content).decode()}")
-        files = []
-        for start in range(inline, len(ids), PER_FILE):
-            image, gone = _sheet(self.gallery.tile, [paths.get(i) for i in ids[start : start + PER_FILE]])
-            missing += [start + tile for tile in gone]
-            files.append(self._beside(_encode(image, masks), "png" if masks else "webp"))
-        return {"sheet": self.known[key], "files": files}, missing
+            self.gallery.sheets.append(f"data:image/{cut.kind};base64,{base64.b64encode(content).decode()}")
+        return {"sheet": self.known[key], "files": [self._beside(one, cut.kind) for one in rest]}, cut.missing
 
     def _beside(self, content: bytes, kind: str) -> str:
         name = f"sprites/{hashlib.sha256(content).hexdigest()[:16]}.{kind}"
@@ -178,5 +201,5 @@ def _encode(image: Image.Image, masks: bool) -> bytes:
     if masks:
         image.convert("L").point(lambda level: 255 * (level >= 128)).convert("1").save(buffer, "PNG", optimize=True)
     else:
-        image.save(buffer, "WEBP", quality=80, method=4)
+        image.save(buffer, "WEBP", quality=80, method=2)
     return buffer.getvalue()
