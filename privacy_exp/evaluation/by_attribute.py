@@ -1,6 +1,7 @@
 """Rates by attribute value: does it protect some people less?"""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +20,9 @@ FEWEST_IMAGES = 5
 """An attribute is shown only if both of its values have so many images."""
 
 
-def rates_by_attribute(table: pd.DataFrame, strongest: Sighting | None, floor: float) -> dict[str, Metric]:
+def rates_by_attribute(
+    table: pd.DataFrame, strongest: Sighting | None, floor: float, flags: Mapping[str, str] | None = None
+) -> dict[str, Metric]:
     """Accuracy, fool rate and the strongest observer's hits, apart for photos with and without each attribute.
 
     - by/Male=1/accuracy: c's on the originals of photos with the attribute; Male=0 of those without;
@@ -35,6 +38,7 @@ def rates_by_attribute(table: pd.DataFrame, strongest: Sighting | None, floor: f
         table: a row an image with `identity, label, pred, pred_anonymized` and `attribute/<Name>` columns.
         strongest: the observer that `worst_observer` names, or None.
         floor: clean accuracy over all photos; below it c's fool rates are flagged "below_gate".
+        flags: why observers take no part in `worst_observer`, by name; their rates carry it.
     """
     people = table["identity"].to_numpy(str)
     metrics: dict[str, Metric] = {}
@@ -51,7 +55,9 @@ def rates_by_attribute(table: pd.DataFrame, strongest: Sighting | None, floor: f
             for rate in filter(RATES.match, table.columns):
                 hits = table[rate].to_numpy(np.float64)
                 rows = which & np.isfinite(hits)
-                metrics[f"{name}/{rate}"] = clustered_rate(hits[rows], people[rows])
+                whose = rate.removeprefix("recognised/") if rate.startswith("recognised/") else rate.rpartition("/")[0]
+                found = clustered_rate(hits[rows], people[rows])
+                metrics[f"{name}/{rate}"] = replace(found, reason=found.reason or (flags or {}).get(whose))
     return metrics
 
 

@@ -60,7 +60,8 @@ def evaluate(scene: Scene, measures: Mapping[str, Measure], floor: float) -> Eva
     found.details["observers"] = {s.name: {"chance": s.chance, "excluded": s.excluded} for s in sightings}
     found.table = found.table.assign(**observer_columns(sightings, scene.table))
     strongest = next((s for s in sightings if found.observers and s.name == found.observers[0]), None)
-    found.metrics |= rates_by_attribute(found.table, strongest, floor)
+    flags = {s.name: s.excluded for s in sightings if s.excluded is not None}
+    found.metrics |= rates_by_attribute(found.table, strongest, floor, flags)
     return found
 
 

@@ -56,3 +56,13 @@ def test_flags_and_reasons_travel_along(table):
 def test_data_without_attributes_has_no_such_rates(table):
     bare = table[["identity", "label", "pred", "pred_anonymized"]]
     assert rates_by_attribute(bare, None, floor=0.8) == {}
+
+
+def test_rates_of_an_observer_below_its_gate_say_so(table):
+    hits = np.arange(12) % 2.0
+    table = table.assign(**{"recognised/judge/a": hits, "judge/a/tar_cross_1e-2": hits, "recognised/judge/b": hits})
+    found = rates_by_attribute(table, None, floor=0.8, flags={"judge/a": "below_gate"})
+    assert found["by/Eyeglasses=1/recognised/judge/a"].reason == "below_gate"
+    assert found["by/Eyeglasses=1/judge/a/tar_cross_1e-2"].reason == "below_gate"
+    assert found["by/Eyeglasses=1/recognised/judge/b"].reason is None
+    assert found["by/Eyeglasses=1/recognised/judge/b"].value == 0.5
