@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.store.files import write_bytes
@@ -82,6 +83,8 @@ def checkpoint_identities(path: str | os.PathLike[str]) -> list[str]:
 def load_trunk(recognizer: Recognizer, path: str | os.PathLike[str]) -> None:
     """Copies the trunk of a checkpoint into `recognizer`; the head and its people stay behind.
 
+    So do layers that `recognizer` has taken out, as the original study did with FaceNet's last BatchNorm.
+
     Args:
         recognizer: of the same kind as the checkpoint's.
         path: the file, or a run folder that holds it.
@@ -93,8 +96,9 @@ def load_trunk(recognizer: Recognizer, path: str | os.PathLike[str]) -> None:
     file = checkpoint_file(path)
     content = _read(file)
     state = {n.removeprefix("trunk."): v for n, v in content["state_dict"].items() if n.startswith("trunk.")}
+    taken_out = tuple(f"{n}." for n, part in recognizer.trunk.named_modules() if isinstance(part, nn.Identity))
     try:
-        recognizer.trunk.load_state_dict(state)
+        recognizer.trunk.load_state_dict({n: v for n, v in state.items() if not n.startswith(taken_out)})
     except RuntimeError as error:
         raise ValueError(
             f"`init_from` must be a checkpoint of the same architecture as {type(recognizer).__name__}, but {file} "

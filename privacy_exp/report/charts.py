@@ -82,6 +82,7 @@ class Chart:
                 figure = Figure(figsize=self.size, layout="constrained")
                 ax, marks = figure.add_subplot(), Marks()
                 panel.draw(ax, marks)
+                _leave_out_of_layout(ax)
                 ax.set_title(panel.title, loc="left")
                 name = f"{self.title}, {panel.title}" if panel.title else self.title
                 label = f"{name}. {self.reading} The values stand in the table below."
@@ -98,6 +99,7 @@ class Chart:
             for number, panel in enumerate(self.panels):
                 ax = figure.add_subplot(rows, columns, number + 1)
                 panel.draw(ax, Marks())
+                _leave_out_of_layout(ax)
                 ax.set_title(panel.title, loc="left")
             if self.look:
                 figure.legend(handles=_handles(self.look), loc="outside lower center", ncols=min(6, len(self.look)))
@@ -105,6 +107,12 @@ class Chart:
                 with atomic_file(folder / f"{self.name}{suffix}.{kind}") as temporary:
                     figure.savefig(temporary, format=kind, dpi=200, metadata=UNDATED[kind])
                 figure.set_layout_engine("none")  # what the first file laid out holds for the others
+
+
+def _leave_out_of_layout(ax: Axes) -> None:
+    """What lies inside the axes needs no room around them; measuring thousands of marks would take seconds."""
+    for artist in (*ax.lines, *ax.collections, *ax.patches, *ax.texts):
+        artist.set_in_layout(False)
 
 
 def _handles(look: Mapping[str, Look]) -> list[Line2D]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import nan
 from typing import Any
 
 from matplotlib import colormaps
@@ -100,9 +101,9 @@ def draw_plane(
         if across.value is None or up.value is None:
             continue
         own = look[cell.method]
-        for line in ((_ends(across), (up.value, up.value)), ((across.value, across.value), _ends(up))):
-            (bar,) = ax.plot(*line, color=own.colour, linewidth=0.8, alpha=0.35, zorder=2)
-            marks.add(bar, cell=index)
+        cross = (*_ends(across), nan, across.value, across.value), (up.value, up.value, nan, *_ends(up))
+        (bars,) = ax.plot(*cross, color=own.colour, linewidth=0.8, alpha=0.35, zorder=2)
+        marks.add(bars, cell=index)
         size = 5 + 5 * (ratios.index(cell.mask_ratio) / max(1, len(ratios) - 1)) if cell.mask_ratio in ratios else 6
         fill = "none" if across.reason else own.colour
         (point,) = ax.plot([across.value], [up.value], own.marker, color=own.colour, mfc=fill, ms=size, zorder=3)

@@ -103,6 +103,17 @@ def test_only_recognizers_are_built(saved, name):
         load_checkpoint(saved[0])
 
 
+def test_a_trunk_without_a_layer_that_the_checkpoint_has(tmp_path):
+    whole, without = FaceNet(2, 75), FaceNet(3, 75, last_bn=False)
+    save_checkpoint(tmp_path / "whole.ckpt", whole, ["a", "b"])
+    load_trunk(without, tmp_path / "whole.ckpt")
+    kept = whole.trunk.state_dict()
+    assert all(torch.equal(value, kept[name]) for name, value in without.trunk.state_dict().items())
+    save_checkpoint(tmp_path / "without.ckpt", without, ["a", "b", "c"])
+    with pytest.raises(ValueError, match=r"`init_from` must be .* same architecture.*last_bn"):
+        load_trunk(whole, tmp_path / "without.ckpt")
+
+
 def test_weights_of_another_architecture(saved):
     content = torch.load(saved[0], weights_only=True)
     torch.save({**content, "config": {"width": 5}}, saved[0])
