@@ -22,7 +22,7 @@ from privacy_exp.tracking.tracker import CsvTracking
 FIGURE = re.compile(
     r"(plane|deletion|fool_rate_over_ratio|guidance_and_ratio|faces)(_\d+)?(_section\d+)?\.(png|pdf|svg)"
 )
-SPRITE = re.compile(r"[0-9a-f]{16}\.(webp|png)")
+SPRITE = re.compile(r"[0-9a-f]{16}\.(jpeg|webp|png)")
 """Names that a report gives to its files."""
 
 

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -79,10 +78,9 @@ def make_gallery(section: Section, out: Path, inline: int, most: int | None, pro
     sheets = _Sheets(gallery, out)
     everyones = {i: path for listing in reversed(listings) for i, path in listing.get("original", {}).items()}
     gallery.originals, _ = sheets.keep(sheets.cut(everyones, masks=False))
-    with ThreadPoolExecutor() as pool:  # Pillow decodes and encodes side by side
-        cuts = pool.map(lambda listing: [sheets.cut(listing.get(k, {}), k == "masks") for k in SHOWN], listings)
-    for cell, cut in zip(section.cells, cuts, strict=True):
-        (results, missing), (masks, missing_masks) = map(sheets.keep, cut)
+    for cell, listing in zip(section.cells, listings, strict=True):  # threads make small pictures slower
+        cuts = (sheets.cut(listing.get(kind, {}), kind == "masks") for kind in SHOWN)
+        (results, missing), (masks, missing_masks) = map(sheets.keep, cuts)
         gallery.cells.append({"results": results, "masks": masks})
         own = set() if cell.images is None else set(cell.images["image_id"])
         gone = sorted({tile for tile in {*missing, *missing_masks} if ids[tile] in own})
@@ -152,10 +150,10 @@ class _Sheets:
         self.known: dict[str, int] = {}
 
     def cut(self, paths: Mapping[str, Path], masks: bool) -> Cut:
-        """The sheet inside the page and those beside it, and the tiles that are missing; several threads may cut."""
+        """The sheet inside the page and those beside it, and the tiles that are missing."""
         ids, inline = self.gallery.ids, self.gallery.inline
         parts = [(0, ids[:inline]), *((i, ids[i : i + PER_FILE]) for i in range(inline, len(ids), PER_FILE))]
-        made = Cut("png" if masks else "webp")
+        made = Cut("png" if masks else "jpeg")
         for start, some in parts:
             image, gone = _sheet(self.gallery.tile, [paths.get(i) for i in some])
             made.contents.append(_encode(image, masks))
@@ -199,7 +197,7 @@ def _sheet(tile: tuple[int, int], paths: Sequence[Path | None]) -> tuple[Image.I
 def _encode(image: Image.Image, masks: bool) -> bytes:
     buffer = BytesIO()
     if masks:
-        image.convert("L").point(lambda level: 255 * (level >= 128)).convert("1").save(buffer, "PNG", optimize=True)
+        image.convert("L").point(lambda level: 255 * (level >= 128)).convert("1").save(buffer, "PNG")
     else:
-        image.save(buffer, "WEBP", quality=80, method=2)
+        image.save(buffer, "JPEG", quality=80)  # WebP saves a quarter of the bytes and takes ten times as long
     return buffer.getvalue()

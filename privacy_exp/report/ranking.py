@@ -101,15 +101,14 @@ def paired_outcomes(
     """
     if one.images is None or two.images is None or data_key(one) != data_key(two):
         raise ValueError(f"{one.name} and {two.name} cannot be paired: one has no images.parquet, or other data.")
-    columns = ["image_id", "label", "pred", "pred_anonymized"]
-    both = pd.merge(one.images[columns], two.images[columns], on=["image_id", "label"], suffixes=("", "_two"))
-    both = both[(both["pred"] == both["label"]) & (both["pred_two"] == both["label"])]
-    label = both["label"].to_numpy(np.int64)
-    return (
-        both["pred_anonymized"].to_numpy() != label,
-        both["pred_anonymized_two"].to_numpy() != label,
-        label,
+    place = pd.Index(two.images["image_id"]).get_indexer(one.images["image_id"])  # -1 where the second lacks it
+    first, second = (
+        [cell.images[name].to_numpy(np.int64)[rows] for name in ("label", "pred", "pred_anonymized")]
+        for cell, rows in ((one, place >= 0), (two, place[place >= 0]))
     )
+    label = first[0]
+    both = (second[0] == label) & (first[1] == label) & (second[1] == label)
+    return (first[2] != label)[both], (second[2] != label)[both], label[both]
 
 
 def pareto_front(section: Section, privacy: str, utility: str) -> list[list[int]]:

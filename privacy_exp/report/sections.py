@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from privacy_exp.report.collect import Cell
@@ -46,7 +47,7 @@ class Axis:
     label: str
     values: list[Any]
 
-    @property
+    @cached_property
     def levels(self) -> list[Any]:
         """Its different values in order, None last."""
         found = {json.dumps(v): v for v in self.values}.values()
