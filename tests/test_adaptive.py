@@ -7,6 +7,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from reader import read_cells
 
+from privacy_exp import evaluate
 from privacy_exp.entry import CONF
 
 NET = [
@@ -52,6 +53,15 @@ def test_the_cost_stands_before_the_run_and_the_store_pays_it_once(cell, adaptiv
     assert " 40 further pictures " in first, "train and val, painted once for all three"
     assert "worst_observer" in rest
     assert kept() == before
+
+
+def test_attackers_are_asked_again_of_a_finished_run(adaptive):
+    (record,) = read_cells(adaptive)
+    names = ",".join(record["choices"]["attacker"])
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        overrides = [f"run={adaptive}", f"store.root={record['config']['store']['root']}", f"attacker=[{names}]"]
+        again = evaluate.run(compose("evaluate", overrides=overrides))
+    assert again == {name: metric["value"] for name, metric in record["metrics"].items()}
 
 
 def test_a_dry_run_counts_attackers(cell, tmp_path, capsys):

@@ -4,7 +4,6 @@ import torch
 from torch import Generator, nn
 
 from privacy_exp.masking.base import Masker
-from privacy_exp.masking.budget import block_index
 from privacy_exp.masking.target import embedding_change
 from privacy_exp.types import Faces, Scores
 
@@ -13,8 +12,9 @@ class Occlusion(Masker):
     """Greys one patch after the other and asks how far the embedding moves: works on black boxes.
 
     Args:
-        patch_size: side of the patch, in pixels.
-        stride: step between patches, in pixels.
+        patch: side of the patch as a share of the frame's shorter side, in (0, 1]; rounded to pixels. A share, so that
+            large frames do not cost more forward passes than small ones.
+        stride: step between patches, as a share of the same side.
         batch_size: occluded images at a time.
         granularity: see `Masker`.
         region: see `Masker`.
@@ -25,26 +25,26 @@ class Occlusion(Masker):
     draws = False
 
     def __init__(
-        self, patch_size: int, stride: int, batch_size: int, granularity: int = 8, region: str = "frame"
+        self, patch: float, stride: float, batch_size: int, granularity: int = 8, region: str = "frame"
     ) -> None:
         super().__init__(granularity, region)
-        for name, value in (("patch_size", patch_size), ("stride", stride), ("batch_size", batch_size)):
-            if value < 1:
-                raise ValueError(f"`{name}` must be at least 1, but got {value}.")
-        self.patch_size, self.stride, self.batch_size = patch_size, stride, batch_size
+        for name, value in (("patch", patch), ("stride", stride)):
+            if not 0 < value <= 1:
+                raise ValueError(f"`{name}` is a share of the shorter side and must lie in (0, 1], but got {value}.")
+        if batch_size < 1:
+            raise ValueError(f"`batch_size` must be at least 1, but got {batch_size}.")
+        self.patch, self.stride, self.batch_size = patch, stride, batch_size
 
     def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:
         """Mean change of the embedding over the patches that cover a pixel."""
         del generators  # nothing is drawn
         height, width = faces.images.shape[-2:]
-        cells, _ = block_index(height, width, self.stride)
-        tops = range(0, max(height - self.patch_size, 0) + self.stride, self.stride)
-        lefts = range(0, max(width - self.patch_size, 0) + self.stride, self.stride)
+        patch, stride = (max(1, round(share * min(height, width))) for share in (self.patch, self.stride))
         windows = []
-        for top in tops:
-            for left in lefts:
-                window = torch.zeros_like(cells, dtype=torch.bool)
-                window[top : top + self.patch_size, left : left + self.patch_size] = True
+        for top in range(0, max(height - patch, 0) + stride, stride):
+            for left in range(0, max(width - patch, 0) + stride, stride):
+                window = torch.zeros(height, width, dtype=torch.bool)
+                window[top : top + patch, left : left + patch] = True
                 windows.append(window)
         hidden = torch.stack([w for w in windows if w.any()]).to(faces.images.device)
         changes = embedding_change(recognizer, faces.images, hidden.expand(len(faces.ids), -1, -1, -1), self.batch_size)

@@ -94,7 +94,15 @@ def test_what_scores_are_filed_under(method):
     if method != "iterative":  # hides whole blocks while it scores
         assert content_key(masker(method, "granularity=16").scoring_keys()) == keys
     assert content_key(masker(method, "region=face").scoring_keys()) == keys
-    for change in ("target=similarity", "patch_size=2", "samples=3", "steps=3", "radius=0.3", "aspect=1.1"):
+    for change in (
+        "target=similarity",
+        "patch_size=2",
+        "patch=0.5",
+        "samples=3",
+        "steps=3",
+        "radius=0.3",
+        "aspect=1.1",
+    ):
         name = change.split("=")[0]
         if f"\n{name}:" in (CONF / "masking" / f"{method}.yaml").read_text():
             assert content_key(masker(method, change).scoring_keys()) != keys, change

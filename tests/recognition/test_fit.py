@@ -1,13 +1,17 @@
 import csv
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from pytorch_lightning.loggers import CSVLogger
 from torch import nn
 
+from privacy_exp.entry import CONF
 from privacy_exp.recognition.facenet import FaceNet
-from privacy_exp.recognition.fit import clean_accuracy, fit_key, save_checkpoint
+from privacy_exp.recognition.fit import clean_accuracy, fit_key, fit_recognizer, save_checkpoint
 from privacy_exp.recognition.module import RecognitionModule, shift_and_mirror
 from privacy_exp.types import Faces
 
@@ -142,6 +146,18 @@ def test_init_from_takes_the_trunk_and_drops_the_head(fit, tmp_path):
     second = fit(ready(), lambda num_classes, template: Small(num_classes, "trunk"), init_from=tmp_path).recognizer
     assert same(state(first.trunk), state(second.trunk))
     assert second.num_classes == 3
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+def test_gradients_are_clipped_in_mixed_precision(tmp_path, optimizer):
+    overrides = ["enable_progress_bar=false", "+gradient_clip_val=1.0", "precision=bf16-mixed"]
+    with initialize_config_dir(str(CONF / "trainer"), version_base="1.3"):
+        trainer = instantiate(compose("cpu", overrides=overrides))
+    data = ready()
+    data.setup()
+    module = partial(RecognitionModule, max_epochs=1, optimizer=optimizer)
+    fitted = fit_recognizer(data, Small, module, trainer, 0, tmp_path, None, ())
+    assert all(value.isfinite().all() for value in fitted.recognizer.state_dict().values())
 
 
 def test_the_key_holds_what_matters_and_nothing_else(tmp_path):

@@ -1,7 +1,9 @@
 """What W&B's offline files and the CSV hold, read back with W&B's own protobuf classes."""
 
 import csv
+import importlib.util
 import json
+import subprocess
 import time
 from pathlib import Path
 
@@ -126,3 +128,26 @@ def test_online_without_a_key_is_refused_before_anything_runs(tmp_path, monkeypa
 
 def test_what_never_started_closes_quietly():
     CsvTracking().finish(failed=True)
+
+
+@pytest.mark.parametrize("arrives", [False, True])
+def test_what_did_not_arrive_is_not_called_uploaded(tmp_path, monkeypatch, capsys, arrives):
+    """W&B's own command ends with 0 after an error of the server; its mark beside the run is what counts."""
+    spec = importlib.util.spec_from_file_location("wandb_sync", Path(__file__).parents[2] / "scripts/wandb_sync.py")
+    wandb_sync = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(wandb_sync)
+    run = tmp_path / "wandb" / "offline-run-1" / "run-1.wandb"
+    run.parent.mkdir(parents=True)
+    run.write_bytes(b"")
+
+    def sync(command, check):
+        if arrives:
+            run.with_name("run-1.wandb.synced").touch()
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(wandb_sync.subprocess, "run", sync)
+    monkeypatch.setattr("sys.argv", ["wandb_sync.py", str(tmp_path), "--unfinished"])
+    assert wandb_sync.main() == (0 if arrives else 1)
+    assert capsys.readouterr().out.startswith("uploaded:" if arrives else "FAILED to upload:")
+    wandb_sync.main()
+    assert capsys.readouterr().out.startswith("uploaded before:" if arrives else "FAILED to upload:")
