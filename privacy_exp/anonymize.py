@@ -69,9 +69,17 @@ def run(config: DictConfig) -> None:
     parts["recognizer"] = None if checkpoint is None else str(checkpoint_file(checkpoint))
     key = content_key({"data": data.digest(), "parts": scientific(parts)})
     with running(out):
-        if (read_cell(out) or {}).get("key") != key:
-            forget_batches(out)  # of other settings; with the same ones a killed run goes on
+        if (read_cell(out) or {}).get("key") != key:  # with the same settings a killed run goes on
+            kept = [kind for kind in ("original", "masks", "results") if (out / kind).is_dir()]
+            if kept:
+                raise ValueError(
+                    f"`out` holds pictures of other photos or settings ({', '.join(kept)} in {out}), and old and new "
+                    "ones would be mixed. Name a new folder, or delete that one."
+                )
+            forget_batches(out)
         write_cell(out, key, len(photos))
+        inpainter.fit(data.faces(photos[i : i + size]) for i in range(0, len(photos), size))
+        masker.fit((data.faces(photos[i : i + size]) for i in range(0, len(photos), size)), recognizer)
         anonymize(
             (batch if known else batch._replace(labels=None) for batch in batches),
             len(photos),

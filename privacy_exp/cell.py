@@ -86,7 +86,11 @@ class Cell:
         self.data.setup()
         self.measures: dict[str, Measure] = {}
         for group in MEASURES:
-            self.measures |= {f"{group}/{name}": instantiate(part) for name, part in config[group].items()}
+            for name, part in config[group].items():
+                embedder = part.get("embedder", {})
+                if "trainer" in embedder:  # a judge's fit takes one device as the run's own does
+                    embedder.trainer = {**embedder.trainer, **self._one_device()}
+                self.measures[f"{group}/{name}"] = instantiate(part)
             self.choices[group] = list(config[group])
         if not self.data.identities:
             raise ValueError(
@@ -140,6 +144,9 @@ class Cell:
             "checkpoint": None if checkpoint is None else file_digest(checkpoint_file(checkpoint)),
         }
         parts = {name: scientific(self.plain[name]) for name in names}
+        for judge in parts.get("judge", {}).values():  # its fit takes one device, as the recogniser's own
+            if trainer_of := judge.get("embedder", {}).get("trainer"):
+                judge["embedder"]["trainer"] = {k: v for k, v in trainer_of.items() if k not in PLACES}
         if parts["inpainting"].get("dtype") == "auto":
             device = device_named(self.plain["inpainting"].get("device", "auto"))
             parts["inpainting"]["dtype"] = str(dtype_named("auto", device))
@@ -285,6 +292,7 @@ class Cell:
             table: see `score_folder`.
             fitted: the recogniser.
         """
+        template = self._template()
         return Scene(
             folder=RunFolder(self.folder),
             table=table,
@@ -295,7 +303,8 @@ class Cell:
             device=self.device,
             data=self.data,
             config=self.plain,
-            template=self._template(),
+            template=template,
+            frame=None if template is None else self.masker.frame,
             anonymize=lambda part, seed: self._anonymize_part(fitted, part, seed),
             fit=self._fit_again,
         )

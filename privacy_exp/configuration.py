@@ -30,14 +30,14 @@ def check_keys(config: DictConfig) -> None:
     Raises:
         ValueError: names the key, what is allowed and what came.
     """
-    if isinstance(config.mask_ratio, str) or not 0 <= config.mask_ratio <= 1:
+    if not isinstance(config.mask_ratio, int | float) or not 0 <= config.mask_ratio <= 1:
         raise ValueError(f"`mask_ratio` must lie in [0, 1], but got {config.mask_ratio}.")
     if config.image_format not in FORMATS:
         raise ValueError(f"`image_format` must be one of {sorted(FORMATS)}, but got {config.image_format!r}.")
     if not isinstance(config.seed, int) or config.seed < 0:
         raise ValueError(f"`seed` must be a whole number of at least 0, but got {config.seed!r}.")
-    if config.batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1, but got {config.batch_size}.")
+    if not isinstance(config.batch_size, int) or config.batch_size < 1:
+        raise ValueError(f"`batch_size` must be a whole number of at least 1, but got {config.batch_size}.")
     for name in config.objective or [None]:
         group = str(name).partition("/")[0]
         chosen = group not in MEASURES or len(config[group]) > 0

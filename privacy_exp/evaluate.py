@@ -38,6 +38,11 @@ def run(config: DictConfig) -> dict[str, float | None]:
     recorded: dict[str, Any] = {}
     if not pairs and chosen and (Path(config.run) / "record.json").is_file():
         recorded = read_record(Path(config.run))["config"]
+        if "trainer" not in recorded:
+            raise ValueError(
+                f"{config.run} holds scored pairs, not a run: score them again with originals=DIR anonymized=DIR and a "
+                "new out=DIR."
+            )
         config.trainer = recorded["trainer"]
     missing = OmegaConf.missing_keys(config)
     if missing:

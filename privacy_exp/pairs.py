@@ -1,6 +1,7 @@
 """Pictures that another tool anonymised: pairs of equal names in two folders."""
 
 import csv
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,12 @@ def score_pairs(
     table = pd.DataFrame({"image_id": ids, "identity": [people[i] for i in ids]})
     table["label"] = np.array([labels[people[i]] for i in ids], dtype=np.int64)
     scene = Scene(RunFolder(target), table, names, NoRecognizer(), store, device=torch.device(device))
-    found = evaluate(scene, measures, floor=0.0)
+    try:
+        found = evaluate(scene, measures, floor=0.0)
+    except BaseException:  # the corrected command finds the folder as it was
+        for kind in ("original", "results"):
+            shutil.rmtree(target / kind)
+        raise
     if len(names) == len(ids):
         found.warnings.append(
             "identities are unknown and every photo counts as another person: rates that need two photos of one person "

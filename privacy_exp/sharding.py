@@ -94,5 +94,8 @@ def anonymize_sharded(
     photos: Any = [photo for photo in share.data.photos["test"] if photo.id not in done]
     if photos:
         loader = DataLoader(photos, batch_size, collate_fn=share.data.faces)
-        trainer(logger=False).predict(Painting(share), loader, return_predictions=False)
+        shared = trainer(logger=False)
+        if len(photos) < shared.world_size:  # Lightning wants one for every process
+            shared = trainer(logger=False, strategy="auto", devices=1)
+        shared.predict(Painting(share), loader, return_predictions=False)
     return summary(share.folder, counting)

@@ -20,18 +20,18 @@ from privacy_exp.evaluation.paired import Difference, paired_difference
 from privacy_exp.evaluation.privacy import sighting
 from privacy_exp.evaluation.statistics import Metric, clustered_rate, exact_mcnemar, holm
 from privacy_exp.store.record import read_record
+from privacy_exp.sweep.plan import read_plan
 
 REFERENCE = "random_patches"
 FLOOR = 0.8
 """Clean accuracy with which c counts, as conf/train.yaml has it."""
-FIGURES = {"fool_rate": "fooled / recognised before", "rank_1": "the judge's rank 1 on results"}
 
 
 def folds(out: Path) -> dict[tuple[str, float], list[Path]]:
     """Method and area to the run folders of its folds.
 
     Raises:
-        ValueError: a cell lacks folds, or two folds tested the same photo.
+        ValueError: a cell is missing, or two folds tested the same photo.
     """
     found: dict[tuple[str, float], list[Path]] = {}
     for path in sorted(out.rglob("record.json")):
@@ -39,25 +39,47 @@ def folds(out: Path) -> dict[tuple[str, float], list[Path]]:
         found.setdefault((record["choices"]["masking"], record["mask_ratio"]), []).append(path.parent)
     if not found:
         raise ValueError(f"{out} holds no finished run; leave out table=true to run the study.")
-    sizes = {cell: len(paths) for cell, paths in found.items()}
-    if len(set(sizes.values())) > 1:
-        raise ValueError(f"cells have different numbers of folds: {sizes}; run the study again to fill the gaps.")
+    done, plan = sum(map(len, found.values())), read_plan(out)
+    if plan is not None and done < plan["count"]:
+        raise ValueError(
+            f"{done} of {plan['count']} cells are finished, and tables over a part of a study would mislead: run it "
+            f"again to fill the gaps (python -m privacy_exp.status sweep={out} names them)."
+        )
     return found
 
 
 def pooled(paths: list[Path]) -> pd.DataFrame:
-    """The images of all folds, each once."""
+    """The images of all folds, each once.
+
+    Raises:
+        ValueError: a photo twice, or a fold whose judge was asked about nobody.
+    """
     table = pd.concat([pd.read_parquet(path / "images.parquet") for path in paths], ignore_index=True)
     if table["image_id"].duplicated().any():
         raise ValueError(f"{paths[0]} and its other folds tested the same photo; give data.split_fold a fold each.")
     return table.sort_values("image_id", ignore_index=True)
 
 
-def columns(table: pd.DataFrame, figure: str, judge: str) -> np.ndarray:
-    """What a figure sums over images: hits, and what they are counted among."""
-    if figure == "rank_1":
-        hits = table[f"recognised/{judge}"].to_numpy(np.float64)
-        return np.stack([hits, np.ones(len(hits))])
+def seen_by(table: pd.DataFrame, judge: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which photos a judge was asked about (people with a second test photo), and its hits on originals and results.
+
+    Raises:
+        ValueError: it was asked about nobody in a fold.
+    """
+    if f"recognised/{judge}" not in table:
+        raise ValueError(
+            f"{judge} was asked about nobody: everybody needs two test photos a fold. Set data.min_images_per_identity "
+            "to twice the number of folds, or ask for fewer folds (data.split_fold)."
+        )
+    clean, seen = (table[f"{kind}/{judge}"].to_numpy(np.float64) for kind in ("recognised_clean", "recognised"))
+    return np.isfinite(seen), clean, seen
+
+
+def columns(table: pd.DataFrame, judge: str | None) -> np.ndarray:
+    """What a figure sums over images, hits and what they are counted among: a judge's rank 1, or c's fool rate."""
+    if judge is not None:
+        asked, _, hits = seen_by(table, judge)
+        return np.stack([np.nan_to_num(hits), asked])
     right = (table["pred"] == table["label"]).to_numpy()
     return np.stack([right & (table["pred_anonymized"] != table["label"]).to_numpy(), right]).astype(np.float64)
 
@@ -66,8 +88,10 @@ def strongest(table: pd.DataFrame, judge: str, excluded: str | None) -> tuple[Me
     """`worst_observer` over the pooled folds: c and the judge, where they passed their gates."""
     identity = table["identity"].to_numpy(str)
     people = len(np.unique(identity))
-    clean, seen = (table[f"{kind}/{judge}"].to_numpy(np.float64) for kind in ("recognised_clean", "recognised"))
-    of_judge = Sighting(judge, identity, clean, seen, 1 / people, excluded)
+    asked, clean, seen = seen_by(table, judge)
+    known = identity[asked]
+    chance = 1 / len(np.unique(known))
+    of_judge = Sighting(judge, known, clean[asked], seen[asked], chance, excluded, np.flatnonzero(asked))
     return worst_observer([sighting(table, people, FLOOR), of_judge])
 
 
@@ -93,16 +117,20 @@ def cell_rows(tables: dict[tuple[str, float], pd.DataFrame], judge: str, exclude
     for (method, ratio), table in sorted(tables.items(), key=lambda item: (item[0][1], item[0][0])):
         people = table["identity"].to_numpy(str)
         right = (table["pred"] == table["label"]).to_numpy()
-        fooled = columns(table, "fool_rate", judge)[0].astype(bool)
-        rank = clustered_rate(table[f"recognised/{judge}"].to_numpy(np.float64), people)
+        fooled = columns(table, None)[0].astype(bool)
+        asked, _, hits = seen_by(table, judge)
+        rank = clustered_rate(hits[asked], people[asked])
         worst, who = strongest(table, judge, excluded)
         figures = [clustered_rate(right, people), clustered_rate(fooled[right], people[right]), rank, worst]
         lines.append(f"| {method} | {ratio:g} | {len(table)} | {' | '.join(map(shown, figures))} | {', '.join(who)} |")
     return lines
 
 
-def comparisons(tables: dict[tuple[str, float], pd.DataFrame], judge: str) -> list[str]:
-    """Each method against random patches at the same area, in markdown."""
+def comparisons(tables: dict[tuple[str, float], pd.DataFrame], judges: list[str]) -> list[str]:
+    """Each method against random patches at the same area, by fool rate and each judge's rank 1, in markdown.
+
+    Holm over all rows of the table.
+    """
     rows: list[tuple[str, float, str, Difference, float]] = []
     for (method, ratio), table in tables.items():
         other = tables.get((REFERENCE, ratio))
@@ -111,9 +139,11 @@ def comparisons(tables: dict[tuple[str, float], pd.DataFrame], judge: str) -> li
         if list(table["image_id"]) != list(other["image_id"]):
             raise ValueError(f"{method} and {REFERENCE} at {ratio:g} were tested on different photos.")
         people = table["identity"].to_numpy(str)
-        for figure in FIGURES:
-            a, b = columns(table, figure, judge), columns(other, figure, judge)
-            mcnemar = exact_mcnemar(a[0] > 0.5, b[0] > 0.5)
+        for judge in [None, *judges]:
+            a, b = columns(table, judge), columns(other, judge)
+            both = (a[1] > 0) & (b[1] > 0)
+            mcnemar = exact_mcnemar(a[0][both] > 0.5, b[0][both] > 0.5)
+            figure = "fool rate" if judge is None else f"{judge} rank 1"
             rows.append((method, ratio, figure, paired_difference(a, b, people), mcnemar))
     tested = [row[3].p for row in rows if row[3].p is not None]
     corrected = iter(holm(tested))
@@ -148,14 +178,15 @@ def report(out: Path) -> str:
     for judge in judges:
         excluded = gate(next(iter(cells.values())), judge)
         title = f"## {judge}" + (f" ({excluded}: takes no part in worst_observer)" if excluded else "")
-        text += ["", title, "", *cell_rows(tables, judge, excluded), "", *comparisons(tables, judge)]
+        text += ["", title, "", *cell_rows(tables, judge, excluded)]
+    text += ["", f"## Against {REFERENCE}", "", *comparisons(tables, judges)]
     return "\n".join(text) + "\n"
 
 
 def main() -> int:
     """Runs the study where it is not finished, and writes `table.md` beside its cells."""
-    given = dict(argument.split("=", 1) for argument in sys.argv[1:])
-    if "out" not in given:
+    given = dict(argument.split("=", 1) for argument in sys.argv[1:] if "=" in argument)
+    if "out" not in given or len(given) < len(sys.argv) - 1:
         print(__doc__)
         return 2
     out = Path(given.pop("out")).resolve()

@@ -57,11 +57,14 @@ def test_the_cost_stands_before_the_run_and_the_store_pays_it_once(cell, adaptiv
 
 def test_attackers_are_asked_again_of_a_finished_run(adaptive):
     (record,) = read_cells(adaptive)
-    names = ",".join(record["choices"]["attacker"])
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        overrides = [f"run={adaptive}", f"store.root={record['config']['store']['root']}", f"attacker=[{names}]"]
-        again = evaluate.run(compose("evaluate", overrides=overrides))
-    assert again == {name: metric["value"] for name, metric in record["metrics"].items()}
+        overrides = [f"run={adaptive}", f"store.root={record['config']['store']['root']}"]
+        again = evaluate.run(compose("evaluate", overrides=[*overrides, "attacker=[purification]"]))
+        with pytest.raises(ValueError, match="attacker/parrot"):
+            evaluate.run(compose("evaluate", overrides=[*overrides, "attacker=[parrot]"]))
+    found = {name: metric["value"] for name, metric in record["metrics"].items() if "attacker/purification" in name}
+    assert found
+    assert {name: again[name] for name in found} == found
 
 
 def test_a_dry_run_counts_attackers(cell, tmp_path, capsys):

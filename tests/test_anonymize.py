@@ -59,7 +59,7 @@ def test_blind_methods_need_no_recogniser_and_others_say_so(crops, tmp_path):
     assert not (tmp_path / "guided").exists()
 
 
-def test_a_killed_run_goes_on_and_other_settings_begin_anew(crops, tmp_path, monkeypatch):
+def test_a_killed_run_goes_on_and_other_settings_want_a_folder_of_their_own(crops, tmp_path, monkeypatch):
     painted, repaint = [], MeanFill.repaint
 
     def counting(self, faces, masks, generators):
@@ -75,12 +75,16 @@ def test_a_killed_run_goes_on_and_other_settings_begin_anew(crops, tmp_path, mon
     run(crops, tmp_path, "masking=center", "batch_size=1")
     assert painted[0] not in painted[1:], "what was finished is not painted again"
     assert len(painted) == 4
-    masks = {
-        p: p.read_bytes() for p, _ in run(crops, tmp_path, "masking=center", "mask_ratio=0.5").list("masks").values()
-    }
-    assert len(painted) == 7
-    run(crops, tmp_path, "masking=center")
-    assert all(path.read_bytes() != content for path, content in masks.items())
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.jpg")}
+    for change in ("mask_ratio=0.5", "image_format=png", "seed=1"):
+        with pytest.raises(ValueError, match="`out` holds pictures of other photos or settings"):
+            run(crops, tmp_path, "masking=center", change)
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*.jpg")}
+
+
+def test_an_inpainter_that_learns_from_people_says_that_it_needs_them(crops, tmp_path):
+    with pytest.raises(ValueError, match=r"k_same.*no labels"):
+        run(crops, tmp_path, "masking=center", "inpainting=k_same")
 
 
 def test_people_whom_the_recogniser_does_not_know_are_explained_by_its_prediction(fitted, tmp_path, caplog):

@@ -76,6 +76,8 @@ def _of_strongest(strongest: Sighting | None, people: np.ndarray, which: np.ndar
     n = int(which.sum())
     if strongest is None:
         return Metric(None, None, None, n, "no observer passed its gate")
-    if not np.array_equal(strongest.identity.astype(str), people):
+    rows = np.arange(len(people)) if strongest.rows is None else strongest.rows
+    if not np.array_equal(strongest.identity.astype(str), people[rows]):
         return Metric(None, None, None, n, f"{strongest.name} was not asked about these photos one by one")
-    return clustered_rate(strongest.anonymized[which], people[which])
+    asked = which[rows]
+    return clustered_rate(strongest.anonymized[asked], people[rows][asked])

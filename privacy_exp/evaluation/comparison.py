@@ -134,19 +134,17 @@ def _column(table: pd.DataFrame, name: str) -> Float[Array, "2 n"]:
 
 
 def _observed(table: pd.DataFrame, names: Sequence[str]) -> Float[Array, "k n"]:
-    """A row of ones, then what each observer recognised on the originals and on the results."""
-    rows = [np.ones(len(table))]
+    """For each observer whether it was asked, and what it recognised on the originals and on the results."""
+    rows = []
     for name in names:
-        rows += [table[prefix + name].to_numpy(np.float64) for prefix in (RECOGNISED_CLEAN, RECOGNISED)]
+        hits = [table[prefix + name].to_numpy(np.float64) for prefix in (RECOGNISED_CLEAN, RECOGNISED)]
+        rows += [np.isfinite(hits[0]).astype(np.float64), *map(np.nan_to_num, hits)]
     return np.stack(rows)
 
 
 def _worst(chances: Sequence[float]) -> Figure:
     def figure(sums: Float[Array, "k draws"]) -> Float[Array, " draws"]:
-        shares = [
-            kept_share(np.stack([sums[0], sums[1 + 2 * i], sums[2 + 2 * i]]), chance)
-            for i, chance in enumerate(chances)
-        ]
+        shares = [kept_share(sums[3 * i : 3 * i + 3], chance) for i, chance in enumerate(chances)]
         highest: Float[Array, " draws"] = np.fmax.reduce(shares, axis=0)
         return highest
 

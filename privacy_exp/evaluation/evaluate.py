@@ -46,7 +46,10 @@ def evaluate(scene: Scene, measures: Mapping[str, Measure], floor: float) -> Eva
     """
     named = "pred" in scene.table
     scene = replace(scene, table=with_attributes(scene))
-    metrics = privacy_metrics(scene.table, floor) | minimal_metrics(scene.table) if named else {}
+    metrics = privacy_metrics(scene.table, floor) if named else {}
+    if named:
+        flag = metrics["fool_rate"].reason
+        metrics |= {n: replace(m, reason=m.reason or flag) for n, m in minimal_metrics(scene.table).items()}
     found = Evaluation(scene.table, metrics, [])
     sightings = [sighting(scene.table, len(scene.identities), floor)] if named else []
     for name, measure in measures.items():
@@ -78,11 +81,16 @@ def with_attributes(scene: Scene) -> pd.DataFrame:
 
 
 def observer_columns(sightings: Sequence[Sighting], table: pd.DataFrame) -> dict[str, np.ndarray]:
-    """What each observer recognised, image by image, for those whose probes are the table's rows."""
+    """What each observer recognised, image by image; NaN for photos that it was not asked about.
+
+    Observers whose probes are other photos than the table's are left out.
+    """
     people = table["identity"].to_numpy(str)
     columns = {}
     for seen in sightings:
-        if np.array_equal(seen.identity.astype(str), people):
-            columns[RECOGNISED + seen.name] = seen.anonymized
-            columns[RECOGNISED_CLEAN + seen.name] = seen.clean
+        rows = np.arange(len(table)) if seen.rows is None else seen.rows
+        if np.array_equal(seen.identity.astype(str), people[rows]):
+            for prefix, hits in ((RECOGNISED, seen.anonymized), (RECOGNISED_CLEAN, seen.clean)):
+                columns[prefix + seen.name] = np.full(len(table), np.nan)
+                columns[prefix + seen.name][rows] = hits
     return columns

@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 
 from privacy_exp.data.base import FaceData
 from privacy_exp.evaluation.statistics import Metric, resampled_sums
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.store.run_folder import RunFolder
 from privacy_exp.store.store import Store
+from privacy_exp.types import Faces
 
 Array = np.ndarray
 
@@ -35,6 +36,7 @@ class Scene:
         config: the run's configuration as plain values; empty for a folder made elsewhere.
         template: where a face lies on the run's pictures, five points in pixels, where its masking method cuts frames
             of its own; None where they are the data's frames.
+        frame: cuts photos of the data as the masking method does; None where it leaves them as they are.
         anonymize: masks and repaints all photos of "train" or "val" as the run did the test photos, with a seed of the
             caller's, and returns their folder (kept in the store); None for a folder made elsewhere.
         fit: a recogniser fitted as c was, from the same initial weights with the same budget, to other pictures (kept
@@ -52,6 +54,7 @@ class Scene:
     data: FaceData | None = None
     config: dict[str, Any] = field(default_factory=dict)
     template: Float[torch.Tensor, "5 2"] | None = None
+    frame: Callable[[Faces], Faces] | None = None
     anonymize: Callable[[str, int], RunFolder] | None = None
     fit: Callable[[FaceData, str | None], Recognizer] | None = None
 
@@ -72,6 +75,8 @@ class Sighting:
         anonymized: the same on the anonymised picture.
         chance: rank-1 rate of a guess.
         excluded: why it takes no part ("below_gate"), or None.
+        rows: of the scene's table, one a probe, where it was asked about some photos only; None: where the probes are
+            the table's photos, all of them in order.
     """
 
     name: str
@@ -80,6 +85,7 @@ class Sighting:
     anonymized: Float[Array, " n"]
     chance: float
     excluded: str | None = None
+    rows: Int[Array, " n"] | None = None
 
 
 @dataclass
@@ -170,7 +176,7 @@ def worst_observer(sightings: Sequence[Sighting], draws: int = 2000, seed: int =
         excluded = sorted({s.excluded for s in sightings if s.excluded})
         reason = f"{', '.join(excluded) or 'at chance on the originals'}: no observer passed its gate"
         if not sightings:
-            reason = "nobody was asked: choose a judge"
+            reason = "nobody recognised anybody: choose a judge, and give at least two photos of a person"
         return Metric(None, None, None, max((len(s.clean) for s in sightings), default=0), reason), []
     values = [float(kept_share(_columns(s).sum(axis=1), s.chance)) for s in able]
     people = np.unique(np.concatenate([s.identity for s in able]))

@@ -58,14 +58,12 @@ def design_effect(hits: Bool[Array, " n"] | Float[Array, " n"], clusters: Shaped
     """How many times larger the clustered variance of a rate is than the binomial one; at least 1.
 
     At a rate of exactly 0 or 1 both are 0: nothing then says how alike the photos of a person are, and they count as
-    one, n / G.
+    one, n / G. One person's photos are one vote in any case.
     """
     n, rate = len(hits), float(np.mean(hits))
     binomial = rate * (1 - rate) / n
     names, index = np.unique(clusters, return_inverse=True)
-    if len(names) < 2:
-        return 1.0
-    if binomial == 0:
+    if binomial == 0 or len(names) == 1:
         return n / len(names)
     sums = np.bincount(index, weights=hits - rate)
     clustered = len(names) / (len(names) - 1) * float(np.sum(sums**2)) / n**2

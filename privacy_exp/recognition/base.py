@@ -5,6 +5,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -135,6 +136,8 @@ class Recognizer(nn.Module, ABC):
     def fingerprint(self) -> str:
         """Hash of all that decides what it answers and how it is explained: kind, arguments, weights, target layer."""
         plain = {name: value for name, value in self.config.items() if not isinstance(value, Tensor)}
+        with suppress(ValueError):  # a network without maps has none
+            _ = self.target_layer  # "auto" is a name from here on
         total = hashlib.sha256(json.dumps([type(self).__qualname__, plain, self.target_layer_name]).encode())
         given = {name: value for name, value in self.config.items() if isinstance(value, Tensor)}
         for name, value in {**self.state_dict(), **given, "prototypes": self.prototypes}.items():

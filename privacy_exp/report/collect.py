@@ -96,6 +96,10 @@ class Study:
     problems: list[str] = field(default_factory=list)
 
 
+SAME = ("schema", "key", "choices", "config", "metrics")
+"""Parts of a record in which two run folders of one cell agree: the second was taken from the first."""
+
+
 def collect(sweeps: Sequence[Path]) -> Study:
     """Reads every run below the given folders.
 
@@ -107,6 +111,7 @@ def collect(sweeps: Sequence[Path]) -> Study:
         ValueError: no folder holds a record that can be shown.
     """
     study = Study()
+    known: dict[str, str] = {}
     for sweep in sweeps:
         if not sweep.is_dir():
             raise FileNotFoundError(f"`sweep` must be the folder of a sweep or of a run, but {sweep} is none.")
@@ -114,9 +119,16 @@ def collect(sweeps: Sequence[Path]) -> Study:
             name = sweep.name if folder == sweep else f"{sweep.name}/{folder.relative_to(sweep)}"
             if (folder / "record.json").is_file():
                 try:
-                    study.cells.append(read_cell(folder, name, study.problems))
+                    cell = read_cell(folder, name, study.problems)
                 except ValueError as error:
                     study.problems.append(str(error))
+                    continue
+                content = json.dumps({part: cell.record[part] for part in SAME}, sort_keys=True)
+                if content in known:
+                    study.problems.append(f"{name} is the same cell as {known[content]} and is left out.")
+                else:
+                    known[content] = name
+                    study.cells.append(cell)
             else:
                 study.unfinished.append(name)
         plan = read_plan(sweep)

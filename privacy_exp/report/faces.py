@@ -5,6 +5,8 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import torch
+import torch.nn.functional as F
 from matplotlib.figure import Figure
 
 from privacy_exp.report.charts import FORMATS, UNDATED
@@ -96,7 +98,7 @@ def _draw(rows: Sequence[Row]) -> Figure:
         ax.text(-0.1 * width, top + height / 2, name, ha="right", va="center", fontsize=7)
         for column, (picture, word) in enumerate(zip(pictures, words, strict=True)):
             left = column * (width + gap)
-            canvas[top : top + height, left : left + width] = picture
+            canvas[top : top + height, left : left + width] = _resized(picture, height, width)
             if word:
                 ink = INK if word == "fooled" else MUTED
                 middle = (left + width / 2, top + height + line / 2)
@@ -104,6 +106,14 @@ def _draw(rows: Sequence[Row]) -> Figure:
         top += height + (line if any(words) else gap)
     ax.imshow(canvas, extent=(0, wide, tall, 0), interpolation="none")  # pdf and svg keep the pixels as they are
     return figure
+
+
+def _resized(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The picture at the size of the others: some methods of a section may paint frames of their own."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    pixels = torch.from_numpy(picture).permute(2, 0, 1)[None]
+    return F.interpolate(pixels, (height, width), mode="bilinear", antialias=True)[0].permute(1, 2, 0).numpy()
 
 
 def _tiles(cell: Cell, ids: Sequence[str]) -> dict[str, list[np.ndarray]] | None:

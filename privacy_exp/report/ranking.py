@@ -103,8 +103,8 @@ def paired_outcomes(
         raise ValueError(f"{one.name} and {two.name} cannot be paired: one has no images.parquet, or other data.")
     place = pd.Index(two.images["image_id"]).get_indexer(one.images["image_id"])  # -1 where the second lacks it
     first, second = (
-        [cell.images[name].to_numpy(np.int64)[rows] for name in ("label", "pred", "pred_anonymized")]
-        for cell, rows in ((one, place >= 0), (two, place[place >= 0]))
+        [images[name].to_numpy(np.int64)[rows] for name in ("label", "pred", "pred_anonymized")]
+        for images, rows in ((one.images, place >= 0), (two.images, place[place >= 0]))
     )
     label = first[0]
     both = (second[0] == label) & (first[1] == label) & (second[1] == label)

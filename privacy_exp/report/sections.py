@@ -50,7 +50,7 @@ class Axis:
     @cached_property
     def levels(self) -> list[Any]:
         """Its different values in order, None last."""
-        found = {json.dumps(v): v for v in self.values}.values()
+        found = {content_key({"value": v}): v for v in self.values}.values()
         return sorted(found, key=lambda v: (v is None, isinstance(v, str), v if isinstance(v, int | float) else str(v)))
 
 
@@ -142,7 +142,7 @@ def _keys(cells: Sequence[Cell]) -> list[Axis]:
         group = key.partition(".")[0]
         seen: dict[Any, set[str]] = {}
         for values, choice in zip(flat, choices, strict=True):
-            seen.setdefault(choice[group], set()).add(json.dumps(values.get(key)))
+            seen.setdefault(choice[group], set()).add(content_key({"value": values.get(key)}))
         if any(len(values) > 1 for values in seen.values()):
             varying.append(Axis(key, key.rpartition(".")[2].replace("_", " "), [v.get(key) for v in flat]))
     return varying

@@ -24,7 +24,7 @@ WITHOUT_EFFECT = frozenset(
 
 
 def content_key(fields: Mapping[str, Any]) -> str:
-    """A short hash of exactly these fields, independent of their order.
+    """A short hash of exactly these fields, independent of their order; 1 and 1.0 are the same.
 
     Args:
         fields: plain values (numbers, strings, lists, mappings, None).
@@ -32,8 +32,17 @@ def content_key(fields: Mapping[str, Any]) -> str:
     Raises:
         TypeError: a value that JSON cannot hold: it would have no stable form.
     """
-    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    canonical = json.dumps(_numbers(fields), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:20]
+
+
+def _numbers(value: Any) -> Any:
+    """Whole numbers without a point: the command line gives 3 where a yaml says 3.0."""
+    if isinstance(value, Mapping):
+        return {name: _numbers(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_numbers(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def scientific(value: Any) -> Any:
@@ -60,7 +69,7 @@ def _content(value: str) -> str:
     try:
         if path.is_file():
             return file_digest(path)
-        if "/" in value and path.is_dir():
+        if path.is_dir() and ("/" in value or any(path.glob("*.json")) or any(path.glob("*.safetensors"))):
             files = sorted(p for p in path.rglob("*") if p.is_file() and p.name[0] != "." and p.suffix != ".md")
             return content_key({str(p.relative_to(path)): file_digest(p) for p in files})
     except OSError:  # a prompt may be longer than any path

@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,8 @@ class Item:
     Attributes:
         kind: "recognizer", "cell" and so on; "damaged" for what was set aside, "partial" for what a killed job left.
         folder: where it lies.
-        size: bytes that vanish with it: files that a run folder shares with it (hard links) count nothing.
+        size: bytes that vanish with it: files that a run folder shares with it (hard links) count nothing, and files
+            that several items share count with the one that was used last.
         used: time of its last use, in seconds since 1970.
         seconds: that computing it took, where that is known.
     """
@@ -33,6 +35,12 @@ class Item:
     seconds: float | None
 
     @property
+    def frees_something(self) -> bool:
+        """Whether more vanishes with it than its label: pruning by size passes over what run folders hold as well."""
+        label = self.folder / LABEL
+        return self.size > (label.stat().st_size if label.is_file() else 0)
+
+    @property
     def days(self) -> float:
         """Since the last use."""
         return (time.time() - self.used) / DAY
@@ -40,12 +48,18 @@ class Item:
 
 def items(root: Path) -> list[Item]:
     """Everything in a store, the longest unused first."""
+    folders = [folder for folder in root.glob("*/*") if folder.is_dir()]
+    stats = {folder: [path.stat() for path in folder.rglob("*") if path.is_file()] for folder in folders}
+    links = Counter((stat.st_dev, stat.st_ino) for own in stats.values() for stat in own)
     found = []
-    for folder in root.glob("*/*"):
-        if folder.is_dir():
-            kind = "partial" if folder.name.startswith(".") else folder.parent.name
-            found.append(Item(kind, folder, _size(folder), folder.stat().st_mtime, _seconds(folder)))
-    return sorted(found, key=lambda item: item.used)
+    for folder in sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True):
+        size = 0
+        for stat in stats[folder]:
+            if links.pop((stat.st_dev, stat.st_ino), 0) == stat.st_nlink:  # all in the store, met for the first time
+                size += stat.st_size
+        kind = "partial" if folder.name.startswith(".") else folder.parent.name
+        found.append(Item(kind, folder, size, folder.stat().st_mtime, _seconds(folder)))
+    return found[::-1]
 
 
 def to_prune(
@@ -79,7 +93,7 @@ def to_prune(
         for item in candidates:
             if left <= max_gb * 1e9:
                 break
-            if item not in chosen:
+            if item not in chosen and item.frees_something:
                 chosen.append(item)
                 left -= item.size
     return chosen
@@ -94,11 +108,6 @@ def remove(item: Item) -> bool:
     except Timeout:
         return False
     return True
-
-
-def _size(folder: Path) -> int:
-    stats = [path.stat() for path in folder.rglob("*") if path.is_file()]
-    return sum(stat.st_size for stat in stats if stat.st_nlink == 1)
 
 
 def _seconds(folder: Path) -> float | None:

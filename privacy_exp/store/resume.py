@@ -40,7 +40,8 @@ class Claim:
         self.fields = {"key": key}
         self.record: Record | None = None
         self.source: Path | None = None
-        self._refuse_other_cells()
+        if not rerun:
+            self._refuse_other_cells()
         if rerun:
             self._clear()
         elif (folder / RECORD).is_file():
@@ -82,16 +83,17 @@ class Claim:
             keys.append(Record.read(self.folder).key)
         if any(key != self.key for key in keys):
             raise ValueError(
-                f"{self.folder} holds another cell: its configuration, data or checkpoint differed. Choose another "
-                "folder with hydra.run.dir=DIR or hydra.sweep.dir=DIR, or remove this one."
+                f"{self.folder} holds another cell: its configuration, data or checkpoint differed, or a version of "
+                "this program that computed figures otherwise. Choose another folder with hydra.run.dir=DIR or "
+                "hydra.sweep.dir=DIR, remove this one, or compute the cell in its place with rerun=true."
             )
 
     def _clear(self) -> None:
+        for name in (RECORD, TRACKED):  # first: a folder with a record is complete
+            (self.folder / name).unlink(missing_ok=True)
         forget_batches(self.folder)
         for name in PICTURES:
             shutil.rmtree(self.folder / name, ignore_errors=True)
-        for name in (RECORD, TRACKED):
-            (self.folder / name).unlink(missing_ok=True)
 
     def _adopt(self) -> None:
         """Shares the batches that an interrupted run of this cell has left in another folder."""

@@ -1,5 +1,6 @@
 """Who works in a run folder: a lock that lives as long as its process, and the cell that the folder is for."""
 
+import fcntl
 import json
 import logging
 import time
@@ -49,6 +50,13 @@ def is_running(folder: Path) -> bool:
             return False
     except Timeout:
         return True
+    except PermissionError:  # somebody else's folder
+        with (folder / LOCK).open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
 
 
 def write_cell(folder: Path, key: str, images: int) -> None:

@@ -1,8 +1,10 @@
 """The strongest observer: counts worked out by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from privacy_exp.evaluation.evaluate import observer_columns
 from privacy_exp.evaluation.measure import Sighting, worst_observer
 
 PEOPLE = np.repeat([f"p{i}" for i in range(10)], 4)
@@ -39,3 +41,15 @@ def test_an_observer_of_other_people_takes_part():
     metric, observers = worst_observer([seen("c", 9, 3), other])
     assert observers[0] == "attacker/open"
     assert (metric.value, metric.n) == (1.0, 6)
+
+
+def test_photos_that_an_observer_was_not_asked_about_are_nan_in_the_table():
+    table = pd.DataFrame({"image_id": list("abcde"), "identity": ["p", "p", "q", "r", "r"]})
+    rows = np.array([0, 1, 3, 4])  # q has one photo: nobody to be found by
+    hits = np.array([1.0, 0.0, 1.0, 1.0])
+    seen = Sighting("judge/x", table["identity"].to_numpy(str)[rows], np.ones(4), hits, 0.5, None, rows)
+    columns = observer_columns([seen], table)
+    np.testing.assert_array_equal(columns["recognised/judge/x"], [1, 0, np.nan, 1, 1])
+    np.testing.assert_array_equal(columns["recognised_clean/judge/x"], [1, 1, np.nan, 1, 1])
+    of_others = Sighting("attacker/y", np.array(["p", "q"]), np.ones(2), np.ones(2), 0.5)
+    assert not observer_columns([of_others], table)

@@ -71,7 +71,8 @@ def test_at_0_and_1_a_person_counts_once():
     metric = clustered_rate(np.ones(120, dtype=bool), people)
     assert (metric.low, metric.high) == wilson(1.0, 40)
     assert clustered_rate(np.zeros(120, dtype=bool), people).high == wilson(0.0, 40)[1]
-    assert design_effect(np.ones(5), np.zeros(5)) == 1  # one person: nothing to tell people by
+    assert design_effect(np.ones(5), np.zeros(5)) == 5
+    assert design_effect(np.array([1.0, 1, 0, 0]), np.zeros(4)) == 4  # one person's photos are one vote
 
 
 def test_empty_is_none_with_its_reason():

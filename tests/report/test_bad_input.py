@@ -4,11 +4,14 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from privacy_exp.report.build import Options, build
 from privacy_exp.report.collect import collect
+from privacy_exp.report.faces import write_faces
 from privacy_exp.report.ranking import classes
 from privacy_exp.report.sections import sections
 from tests.report.sample import Sample, edit_record, make_sweep
@@ -182,3 +185,25 @@ def test_another_image_format_is_another_class(small):
     (section,) = sections(collect([small]).cells)
     assert section.axis("image_format").values == ["jpg", "png"]
     assert classes(section) == []
+
+
+def test_a_cell_that_was_taken_from_another_sweep_is_shown_once(tmp_path):
+    sample = Sample(methods=("grad_cam", "saliency"), ratios=(0.5,), scales=(1.0,), people=4, pictures=False)
+    shutil.copytree(make_sweep(tmp_path / "old", sample), tmp_path / "new")
+    study = collect([tmp_path / "old", tmp_path / "new"])
+    assert [cell.name for cell in study.cells] == ["old/0", "old/1"]
+    assert study.problems == [f"new/{i} is the same cell as old/{i} and is left out." for i in (0, 1)]
+
+
+def test_frames_of_other_sizes_stand_in_one_figure(tmp_path):
+    sample = Sample(methods=("random_patches", "original_random"), ratios=(0.5,), scales=(1.0,), people=4)
+    root = make_sweep(tmp_path / "study", sample)
+    for path in sorted((root / "1").rglob("*-label-*")):
+        with Image.open(path) as picture:
+            larger = picture.resize((96, 96))
+        path.unlink()  # other cells link it
+        larger.save(path)
+    (section,) = sections(collect([root]).cells)
+    assert write_faces(section, tmp_path)
+    with Image.open(tmp_path / "faces.png") as figure:
+        assert np.asarray(figure.convert("L")).std() > 10

@@ -155,6 +155,21 @@ def test_files_that_a_run_shares_with_the_store_free_nothing(tmp_path):
     assert (tmp_path / "run" / "thing").samefile(folder / "thing")
 
 
+def test_what_two_entries_share_counts_with_the_one_used_last(tmp_path):
+    made = Store(tmp_path / "store")
+    folders = [made.fetch("kind", {"a": a}, lambda f: (f / "x").write_bytes(bytes(9000)))[0] for a in (1, 2, 3)]
+    (folders[1] / "x").unlink()
+    (folders[1] / "x").hardlink_to(folders[0] / "x")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "x").hardlink_to(folders[2] / "x")
+    for folder, days in zip(folders, (40, 20, 60), strict=True):
+        os.utime(folder, (0, time.time() - days * 86_400))
+    found = items(tmp_path / "store")
+    assert [item.folder for item in found] == [folders[2], folders[0], folders[1]]
+    assert [item.size > 9000 for item in found] == [False, False, True]
+    assert to_prune(found, max_gb=0) == found[2:], "what run folders hold as well frees nothing"
+
+
 def test_sharing_copies_where_links_are_impossible(tmp_path, monkeypatch):
     def no_links(self, target):
         raise OSError(errno.EXDEV, "Invalid cross-device link")

@@ -1,6 +1,7 @@
 """What attackers that compare faces share: embeddings of saved pictures, and findings from ranks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -87,7 +88,8 @@ def rank_findings(
     chance = 1 / anonymized.num_identities
     excluded = "below_gate" if float(clean.rank_1.mean()) < scene.floor else None
     seen = Sighting(name, people, clean.rank_1, anonymized.rank_1, chance, excluded)
-    metrics = {f"{name}/{rank}": metric for rank, metric in rank_metrics(anonymized, people).items()}
+    ranks = rank_metrics(anonymized, people).items()
+    metrics = {f"{name}/{rank}": replace(metric, reason=metric.reason or excluded) for rank, metric in ranks}
     metrics[f"{name}/recovered_share"] = recovered_share(seen)
     details = {"rank_1_clean": float(clean.rank_1.mean()), "identities": anonymized.num_identities, "chance": chance}
     return Findings(metrics, sightings=[seen], details=details)

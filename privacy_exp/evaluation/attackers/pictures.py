@@ -6,6 +6,7 @@ from pathlib import Path
 
 from privacy_exp.data.base import FaceData
 from privacy_exp.evaluation.measure import Cost, Scene
+from privacy_exp.store.keys import scientific
 from privacy_exp.store.run_folder import RunFolder
 
 LEARNT_FROM = ("train", "val")
@@ -73,7 +74,7 @@ def own_pictures(scene: Scene, name: str, seed: int) -> dict[str, RunFolder]:
 
 
 def originals(scene: Scene, name: str, part: str) -> RunFolder:
-    """A part's originals, saved in the run's own format and kept in the store.
+    """A part's originals as the run's masking method frames them, saved in the run's own format, kept in the store.
 
     Args:
         scene: the run.
@@ -83,12 +84,15 @@ def originals(scene: Scene, name: str, part: str) -> RunFolder:
     data, _ = further_photos(scene, name)
     check_photos(data)
     image_format = str(scene.config["image_format"])
+    frame = scene.frame or (lambda faces: faces)
 
     def compute(folder: Path) -> None:
-        for faces in data.batches(part):
+        for faces in map(frame, data.batches(part)):
             RunFolder(folder, image_format).save("original", faces.ids, faces.labels, faces.images)
 
     fields = {"data": data.digest(), "part": part, "image_format": image_format}
+    if scene.frame is not None:
+        fields["masking"] = scientific(scene.config["masking"])
     return RunFolder(scene.store.fetch("originals", fields, compute)[0])
 
 

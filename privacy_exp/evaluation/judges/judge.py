@@ -23,6 +23,8 @@ from privacy_exp.evaluation.verification import (
     genuine_pairs,
     thresholds,
 )
+from privacy_exp.recognition.facenet import WEIGHTS
+from privacy_exp.store.keys import scientific
 from privacy_exp.types import Embeddings, Images
 
 Array = np.ndarray
@@ -102,6 +104,8 @@ class Judge(Measure):
         gate = self._verify(views, name, findings)
         self._identify(views, scene.table["identity"].to_numpy(str), name, gate, findings)
         self._count(views, name, findings)
+        if self._steered(scene):
+            findings.warnings.append(f"{name} is the network that steered the masks: it is no held-out judge.")
         stem = name.rpartition("/")[2]
         findings.metrics[f"utility/frechet_{stem}"] = frechet_metric(clean.vectors, views.anonymized.vectors, people)
         if gate is not None:
@@ -129,6 +133,13 @@ class Judge(Measure):
         """
         seen = embed_batches(self.viewer.embedder, [images], self.viewer.detect)
         return torch.from_numpy(seen.vectors).to(images.device)
+
+    def _steered(self, scene: Scene) -> bool:
+        """Whether this judge's weights are those that the run's recogniser started from."""
+        net = scientific(scene.config.get("recognition", {}).get("net") or {})
+        started = {net.get("model"), WEIGHTS.get(net.get("pretrained"))} - {None}
+        fields = self.viewer.embedder.fields()
+        return any(fields.get(kind) in started for kind in ("onnx", "facenet"))
 
     def _check(self, clean: Embedded, ids: list[str], name: str) -> None:
         bad = [i for i, failed in zip(ids, clean.failed, strict=True) if failed]
@@ -176,7 +187,8 @@ class Judge(Measure):
         known, chance = seen.known, 1 / seen.num_identities
         if known.any():
             who = np.asarray(names)[known]
-            findings.sightings.append(Sighting(name, who, clean.rank_1[known], seen.rank_1[known], chance, gate))
+            hits = clean.rank_1[known], seen.rank_1[known]
+            findings.sightings.append(Sighting(name, who, *hits, chance, gate, np.flatnonzero(known)))
 
     def _count(self, views: Views, name: str, findings: Findings) -> None:
         """By what each picture was aligned, and what could not be embedded."""
