@@ -32,6 +32,12 @@ def test_two_processes_paint_every_image_once(cell, tmp_path):
     assert alone["timing"]["fit_reused"], "the fit is the same: it takes one device either way"
 
 
+def test_fewer_images_than_processes_are_painted_by_one(cell, tmp_path):
+    cell(tmp_path, "inpainting=mean_fill", "data.max_test_images=1", "objective=[accuracy]", *DDP)
+    (record,) = read_cells(tmp_path)
+    assert record["n"] == 1
+
+
 def test_a_sweep_does_not_share_its_cells_over_devices(cell, tmp_path):
     with pytest.raises(ValueError, match=r"trainer=ddp` is for one large run.*hydra/launcher=joblib"):
         cell(tmp_path, *DDP, "hydra.mode=MULTIRUN", f"hydra.sweep.dir={tmp_path}")

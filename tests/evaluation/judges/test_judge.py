@@ -13,6 +13,7 @@ from privacy_exp.evaluation.judges.embedder import Embedder, embed_batches
 from privacy_exp.evaluation.judges.judge import Judge
 from privacy_exp.evaluation.measure import Scene, worst_observer
 from privacy_exp.pairs import NoRecognizer
+from privacy_exp.store.keys import file_digest
 from privacy_exp.store.run_folder import RunFolder
 from privacy_exp.store.store import Store
 
@@ -114,6 +115,16 @@ def test_a_picture_that_cannot_be_embedded_is_hidden_and_counted(scene):
     assert values(found)["tar_cross_1e-2"] < left_alone
     assert found.metrics["judge/colour/rank_1"].n == 96, "never dropped"
     assert "could not embed 12" in found.warnings[0]
+
+
+def test_a_judge_that_steered_the_masks_is_named(scene, tmp_path):
+    (tmp_path / "net.onnx").write_bytes(b"weights")
+    place = dataclasses.replace(scene(lambda x: x), config={"recognition": {"net": {"model": f"{tmp_path}/net.onnx"}}})
+    embedder = Colour()
+    embedder.fields = lambda: {"onnx": file_digest(tmp_path / "net.onnx")}
+    assert "is no held-out judge" in Judge(embedder, fars=[0.01]).measure(place, "judge/colour").warnings[0]
+    embedder.fields = lambda: {"onnx": "another", "facenet": None}
+    assert not Judge(embedder, fars=[0.01]).measure(place, "judge/colour").warnings
 
 
 def test_below_the_gate_figures_are_flagged_and_the_judge_takes_no_part(scene):
