@@ -86,11 +86,7 @@ class Cell:
         self.data.setup()
         self.measures: dict[str, Measure] = {}
         for group in MEASURES:
-            for name, part in config[group].items():
-                embedder = part.get("embedder", {})
-                if "trainer" in embedder:  # a judge's fit takes one device as the run's own does
-                    embedder.trainer = {**embedder.trainer, **self._one_device()}
-                self.measures[f"{group}/{name}"] = instantiate(part)
+            self.measures |= {f"{group}/{name}": instantiate(part) for name, part in config[group].items()}
             self.choices[group] = list(config[group])
         if not self.data.identities:
             raise ValueError(

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, final
 
@@ -76,7 +77,9 @@ class IndependentEmbedder(Embedder):
         )
 
         def compute(folder: Path) -> None:
-            fitted = fit_recognizer(data, self.net, self.module, self.trainer, self.seed, folder)
+            place = 1 if scene.device.type == "cpu" else [scene.device.index or 0]
+            trainer = partial(self.trainer, strategy="auto", devices=place)  # one device, as c's own fit takes
+            fitted = fit_recognizer(data, self.net, self.module, trainer, self.seed, folder)
             save_checkpoint(folder / CHECKPOINT, fitted.recognizer, data.identities)
 
         folder, _ = scene.store.fetch("recognizer", self._key, compute)
