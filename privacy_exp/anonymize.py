@@ -61,6 +61,8 @@ def run(config: DictConfig) -> None:
         )
     photos = [photo for part in ("train", "val", "test") for photo in data.photos[part]]
     size = config.batch_size
+    inpainter.fit(data.faces(photos[i : i + size]) for i in range(0, len(photos), size))
+    masker.fit((data.faces(photos[i : i + size]) for i in range(0, len(photos), size)), recognizer)
     batches = (data.faces(photos[i : i + size]) for i in range(0, len(photos), size))
     out = Path(config.out)
     checkpoint = config.recognition.checkpoint
@@ -78,8 +80,6 @@ def run(config: DictConfig) -> None:
                 )
             forget_batches(out)
         write_cell(out, key, len(photos))
-        inpainter.fit(data.faces(photos[i : i + size]) for i in range(0, len(photos), size))
-        masker.fit((data.faces(photos[i : i + size]) for i in range(0, len(photos), size)), recognizer)
         anonymize(
             (batch if known else batch._replace(labels=None) for batch in batches),
             len(photos),

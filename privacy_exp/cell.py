@@ -29,7 +29,7 @@ from privacy_exp.inpainting.compiling import share_compiled
 from privacy_exp.inpainting.precision import device_named, dtype_named
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.checkpoint import checkpoint_file
-from privacy_exp.recognition.fit import fit_key
+from privacy_exp.recognition.fit import WITHOUT_EFFECT, fit_key
 from privacy_exp.report.grid import write_grid
 from privacy_exp.report.table import result_table
 from privacy_exp.stages import Anonymized, Fitted, anonymize, fit, keep_checkpoint
@@ -43,9 +43,6 @@ from privacy_exp.swept import refuse_inert_axis, swept_keys
 from privacy_exp.types import Faces
 
 log = logging.getLogger(__name__)
-
-PLACES = ("accelerator", "devices", "strategy", "inference_mode")
-"""Keys of the trainer that say where it computes, not what."""
 
 FIGURES = 3
 """Version of what a cell's stages compute; it is part of every key. Raise it with a change that alters figures."""
@@ -133,16 +130,16 @@ class Cell:
     def _fields(self, *names: str) -> dict[str, Any]:
         """What these parts of the configuration, the data and the recogniser contribute to a key."""
         recognition, seed = self.plain["recognition"], int(self.config.seed)
-        trainer = {k: v for k, v in self.plain["trainer"].items() if k not in PLACES}
+        trainer = self.plain["trainer"]
         start, checkpoint = recognition["init_from"], recognition["checkpoint"]
         recognizer = {
             "fit": fit_key(self.data, recognition["net"], recognition["module"], trainer, seed, start),
             "checkpoint": None if checkpoint is None else file_digest(checkpoint_file(checkpoint)),
         }
         parts = {name: scientific(self.plain[name]) for name in names}
-        for judge in parts.get("judge", {}).values():  # its fit takes one device, as the recogniser's own
-            if trainer_of := judge.get("embedder", {}).get("trainer"):
-                judge["embedder"]["trainer"] = {k: v for k, v in trainer_of.items() if k not in PLACES}
+        for judge in parts.get("judge", {}).values():
+            if own := judge.get("embedder", {}).get("trainer"):
+                judge["embedder"]["trainer"] = {k: v for k, v in own.items() if k not in WITHOUT_EFFECT}
         if parts["inpainting"].get("dtype") == "auto":
             device = device_named(self.plain["inpainting"].get("device", "auto"))
             parts["inpainting"]["dtype"] = str(dtype_named("auto", device))

@@ -25,6 +25,10 @@ from privacy_exp.sweep.plan import read_plan
 REFERENCE = "random_patches"
 FLOOR = 0.8
 """Clean accuracy with which c counts, as conf/train.yaml has it."""
+TWO_PHOTOS = (
+    "everybody needs two test photos a fold. Set data.min_images_per_identity to twice the number of folds, or ask for "
+    "fewer folds (data.split_fold)."
+)
 
 
 def folds(out: Path) -> dict[tuple[str, float], list[Path]]:
@@ -54,7 +58,11 @@ def pooled(paths: list[Path]) -> pd.DataFrame:
     Raises:
         ValueError: a photo twice, or a fold whose judge was asked about nobody.
     """
-    table = pd.concat([pd.read_parquet(path / "images.parquet") for path in paths], ignore_index=True)
+    tables = [pd.read_parquet(path / "images.parquet") for path in paths]
+    table = pd.concat(tables, ignore_index=True)
+    for name in table.columns[table.columns.str.startswith("recognised/")]:
+        if lacking := [path for path, own in zip(paths, tables, strict=True) if name not in own]:
+            raise ValueError(f"{name.removeprefix('recognised/')} was asked about nobody in {lacking[0]}: {TWO_PHOTOS}")
     if table["image_id"].duplicated().any():
         raise ValueError(f"{paths[0]} and its other folds tested the same photo; give data.split_fold a fold each.")
     return table.sort_values("image_id", ignore_index=True)
@@ -67,10 +75,7 @@ def seen_by(table: pd.DataFrame, judge: str) -> tuple[np.ndarray, np.ndarray, np
         ValueError: it was asked about nobody in a fold.
     """
     if f"recognised/{judge}" not in table:
-        raise ValueError(
-            f"{judge} was asked about nobody: everybody needs two test photos a fold. Set data.min_images_per_identity "
-            "to twice the number of folds, or ask for fewer folds (data.split_fold)."
-        )
+        raise ValueError(f"{judge} was asked about nobody: {TWO_PHOTOS}")
     clean, seen = (table[f"{kind}/{judge}"].to_numpy(np.float64) for kind in ("recognised_clean", "recognised"))
     return np.isfinite(seen), clean, seen
 

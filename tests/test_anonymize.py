@@ -84,7 +84,8 @@ def test_a_killed_run_goes_on_and_other_settings_want_a_folder_of_their_own(crop
 
 def test_an_inpainter_that_learns_from_people_says_that_it_needs_them(crops, tmp_path):
     with pytest.raises(ValueError, match=r"k_same.*no labels"):
-        run(crops, tmp_path, "masking=center", "inpainting=k_same")
+        run(crops, tmp_path / "out", "masking=center", "inpainting=k_same")
+    assert not (tmp_path / "out").exists(), "nothing half-written"
 
 
 def test_people_whom_the_recogniser_does_not_know_are_explained_by_its_prediction(fitted, tmp_path, caplog):

@@ -192,6 +192,8 @@ def test_a_folder_of_another_cell_is_refused(cheap, tmp_path):
     with pytest.raises(ValueError, match=r"holds another cell.*hydra\.run\.dir=DIR"):
         cheap(tmp_path / "one", store, "mask_ratio=0.3")
     assert json.loads((tmp_path / "one" / "record.json").read_text())["mask_ratio"] == 0.25
+    cheap(tmp_path / "one", store, "mask_ratio=0.3", "rerun=true")
+    assert json.loads((tmp_path / "one" / "record.json").read_text())["mask_ratio"] == 0.3
 
 
 def test_a_folder_in_which_somebody_works_is_waited_for(tmp_path, caplog, monkeypatch):

@@ -46,8 +46,9 @@ def evaluate(scene: Scene, measures: Mapping[str, Measure], floor: float) -> Eva
     """
     named = "pred" in scene.table
     scene = replace(scene, table=with_attributes(scene))
-    metrics = privacy_metrics(scene.table, floor) if named else {}
+    metrics: dict[str, Metric] = {}
     if named:
+        metrics = privacy_metrics(scene.table, floor)
         flag = metrics["fool_rate"].reason
         metrics |= {n: replace(m, reason=m.reason or flag) for n, m in minimal_metrics(scene.table).items()}
     found = Evaluation(scene.table, metrics, [])

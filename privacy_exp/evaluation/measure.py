@@ -176,7 +176,7 @@ def worst_observer(sightings: Sequence[Sighting], draws: int = 2000, seed: int =
         excluded = sorted({s.excluded for s in sightings if s.excluded})
         reason = f"{', '.join(excluded) or 'at chance on the originals'}: no observer passed its gate"
         if not sightings:
-            reason = "nobody recognised anybody: choose a judge, and give at least two photos of a person"
+            reason = "no observer was asked: choose a judge, and give at least two photos of a person"
         return Metric(None, None, None, max((len(s.clean) for s in sightings), default=0), reason), []
     values = [float(kept_share(_columns(s).sum(axis=1), s.chance)) for s in able]
     people = np.unique(np.concatenate([s.identity for s in able]))

@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 WITHOUT_EFFECT = (
+    "accelerator",
     "devices",
     "enable_checkpointing",
     "enable_model_summary",
@@ -51,7 +52,7 @@ WITHOUT_EFFECT = (
     "logger",
     "strategy",
 )
-"""Keys of the trainer that a fit's weights do not depend on: a fit takes one device, whatever painting takes."""
+"""Keys of the trainer that say where and how loudly it computes: a fit takes one device, whatever painting takes."""
 
 NOT_WORTH_A_WARNING = (
     ".*does not have many workers.*",  # how many load photos is the user's `data.num_workers`

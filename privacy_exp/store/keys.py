@@ -63,18 +63,26 @@ def scientific(value: Any) -> Any:
 
 def _content(value: str) -> str:
     """The hash of the files that `value` is the path of, else `value` itself (a hub id, a prompt, a name)."""
+    if not value:  # the empty prompt, which as a path is the working folder
+        return value
     path = Path(value).expanduser()
     if value.startswith("privacy_exp/"):
         path = PACKAGE / value.removeprefix("privacy_exp/")
     try:
         if path.is_file():
             return file_digest(path)
-        if path.is_dir() and ("/" in value or any(path.glob("*.json")) or any(path.glob("*.safetensors"))):
+        if path.is_dir() and ("/" in value or _is_checkpoint(path)):
             files = sorted(p for p in path.rglob("*") if p.is_file() and p.name[0] != "." and p.suffix != ".md")
             return content_key({str(p.relative_to(path)): file_digest(p) for p in files})
     except OSError:  # a prompt may be longer than any path
         return value
     return value
+
+
+def _is_checkpoint(path: Path) -> bool:
+    """Whether diffusers or peft saved this folder: other words may be names of folders by chance."""
+    named = ("model_index.json", "config.json", "*.safetensors")
+    return any(True for pattern in named for _ in path.glob(pattern))
 
 
 _hashes: dict[tuple[Path, int, int], str] = {}  # large checkpoints are read once a process

@@ -1,6 +1,5 @@
 """Who works in a run folder: a lock that lives as long as its process, and the cell that the folder is for."""
 
-import fcntl
 import json
 import logging
 import time
@@ -51,6 +50,8 @@ def is_running(folder: Path) -> bool:
     except Timeout:
         return True
     except PermissionError:  # somebody else's folder
+        import fcntl  # where it is missing, on Windows, locks are not asked for like this
+
         with (folder / LOCK).open("rb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

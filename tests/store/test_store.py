@@ -121,6 +121,23 @@ def test_keys_leave_speed_out_and_name_files_by_their_content(tmp_path):
     assert scientific({"hub": "owner/name", "prompt": "a " * 5000}) == {"hub": "owner/name", "prompt": "a " * 5000}
 
 
+def test_a_bare_folder_name_is_a_checkpoint_only_where_one_lies(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    for name, file in (("mine", "model_index.json"), ("lora", "a.safetensors"), ("smile", "holiday.jpg")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_text("x")
+    first = scientific({"checkpoint": "mine", "lora": "lora", "prompt": "smile", "negative_prompt": ""})
+    assert first["prompt"] == "smile"
+    assert not first["negative_prompt"], "the empty prompt is no path"
+    (tmp_path / "mine" / "model_index.json").write_text("retrained")
+    (tmp_path / "lora" / "a.safetensors").write_text("retrained")
+    (tmp_path / "config.json").write_text("another working folder")
+    again = scientific({"checkpoint": "mine", "lora": "lora", "prompt": "smile", "negative_prompt": ""})
+    assert [name for name in first if first[name] != again[name]] == ["checkpoint", "lora"]
+    assert content_key({"scale": 3, "many": [1.0]}) == content_key({"scale": 3.0, "many": [1]})
+
+
 def test_the_drawn_checkpoint_is_named_by_its_weights():
     key = scientific("privacy_exp/assets/tiny_inpaint")
     assert len(key) == 20
