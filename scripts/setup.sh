@@ -11,7 +11,10 @@ have=$(cat .venv/.ready 2>/dev/null || true)
 case ",${have#*:}," in *",$extras,"*) [ "${have%%:*}" = "$want" ] && exit 0 ;; esac
 [ "${have%%:*}" = "$want" ] && all="${have#*:},$extras" || all="$extras"
 [ -x .venv/bin/python ] || "$python" -m venv .venv
-pip=(.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt)
+free=$(df -Pk . | awk 'NR == 2 {print int($4 / 1048576)}')
+[ "$free" -ge 9 ] || echo "warning: $free GiB are free here; torch and the rest may need 9" >&2
+# no cache: what is unpacked once need not lie on the disk twice
+pip=(.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir --constraint constraints.txt)
 # torch first and alone: a CPU build that is at hand satisfies every later requirement, and nothing fetches another
 "${pip[@]}" torch torchvision
 "${pip[@]}" --editable ".${extras:+[$extras]}"

@@ -66,18 +66,23 @@ function setUpTable(section, data) {
       return up ? order : -order;
     });
     body.append(...keyed.map(([, row]) => row));
-    fold();
+    fold(0);
   }));
 
-  // A long table is laid out in part until it is asked for whole: sorting stays quick.
-  const whole = section.querySelector(".whole");
-  const fold = () => {
+  // A long table is laid out a page at a time: sorting stays quick. Paper gets all of it.
+  const pager = section.querySelector(".pager"), [previous, next] = all("button", pager), page = Number(pager.dataset.rows);
+  let first = 0;
+  const fold = from => {
     const visible = [...body.rows].filter(row => !row.hidden);
-    visible.forEach((row, i) => row.classList.toggle("late", i >= 100 && !whole.dataset.asked));
-    whole.hidden = visible.length <= 100 || Boolean(whole.dataset.asked);
-    whole.textContent = `Show all ${visible.length} rows`;
+    first = from;
+    visible.forEach((row, i) => row.classList.toggle("late", i < first || i >= first + page));
+    pager.hidden = visible.length <= page;
+    previous.disabled = first === 0;
+    next.disabled = first + page >= visible.length;
+    pager.querySelector("output").textContent = `rows ${first + 1} to ${Math.min(first + page, visible.length)} of ${visible.length}`;
   };
-  whole.addEventListener("click", () => { whole.dataset.asked = "yes"; fold(); });
+  previous.addEventListener("click", () => fold(first - page));
+  next.addEventListener("click", () => fold(first + page));
 
   const marks = all(".charts [data-cell]", section), lines = all(".charts svg [data-method]:not([data-cell])", section);
   const chips = all(".legend button", section), select = form.querySelector('select[data-axis="masking"]');
@@ -85,7 +90,7 @@ function setUpTable(section, data) {
     const wanted = asked(form);
     const shown = new Set([...data.cells.keys()].filter(i => fits(data.cells[i], wanted) && !(gate?.checked && data.cells[i].below_gate)));
     rows.forEach(row => { row.hidden = !shown.has(Number(row.dataset.cell)); });
-    fold();
+    fold(0);
     form.querySelector(".count").textContent = `${shown.size} of ${rows.length} rows`;
     const methods = new Set([...shown].map(i => data.cells[i].axes.masking));
     marks.forEach(mark => mark.classList.toggle("off", !shown.has(Number(mark.dataset.cell))));
@@ -101,7 +106,7 @@ function setUpTable(section, data) {
     apply();
   }));
 
-  fold();
+  fold(0);
   body.addEventListener("click", event => {
     const button = event.target.closest("button");
     if (!button) return;
