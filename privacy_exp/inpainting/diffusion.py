@@ -13,6 +13,7 @@ from torch.nn import functional
 from privacy_exp.inpainting.autoencoder import encode_decode
 from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.inpainting.blend import seamless as blend
+from privacy_exp.inpainting.compiling import compiler_options
 from privacy_exp.inpainting.frame import Box, around, enlarge, put_back, whole
 from privacy_exp.inpainting.guidance import Interval, Text, encode, stack
 from privacy_exp.inpainting.loading import Pipeline, load_lora, load_pipeline, scheduler_named
@@ -189,7 +190,7 @@ class DiffusionInpainter(Inpainter):
             pipe.enable_attention_slicing()
         painter = cls(pipe, **sampling)
         if compile:
-            pipe.unet.compile(dynamic=False)
+            pipe.unet.compile(dynamic=False, options=compiler_options(where))
             painter.fills_batches = True
         return painter
 

@@ -81,8 +81,9 @@ function setUpTable(section, data) {
     next.disabled = first + page >= visible.length;
     pager.querySelector("output").textContent = `rows ${first + 1} to ${Math.min(first + page, visible.length)} of ${visible.length}`;
   };
-  previous.addEventListener("click", () => fold(first - page));
-  next.addEventListener("click", () => fold(first + page));
+  const turn = by => { fold(first + by); table.parentElement.scrollTop = 0; };
+  previous.addEventListener("click", () => turn(-page));
+  next.addEventListener("click", () => turn(page));
 
   const marks = all(".charts [data-cell]", section), lines = all(".charts svg [data-method]:not([data-cell])", section);
   const chips = all(".legend button", section), select = form.querySelector('select[data-axis="masking"]');
