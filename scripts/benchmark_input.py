@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from benchmark_timing import Line, Times, duration, ratio
 from pytorch_lightning import Callback, LightningDataModule, Trainer
+from torch.utils.data import DataLoader
 
 from privacy_exp.data.drawn_faces import Synthetic
 from privacy_exp.recognition.facenet import FaceNet
@@ -59,7 +60,9 @@ class Turns(LightningDataModule):
         self.kind = "cached"
         first = next(iter(data.train_dataloader()))
         full, rest = divmod(len(data.photos["train"]), data.batch_size)
-        self.cached = [first] * full + ([cut(first, rest)] if rest else [])
+        batches = [first] * full + ([cut(first, rest)] if rest else [])
+        # Lightning would take a list for several loaders.
+        self.cached = DataLoader(batches, batch_size=None, collate_fn=lambda batch: batch)
 
     def train_dataloader(self) -> Any:
         """The other kind than before."""
