@@ -57,7 +57,8 @@ def test_filtering_rows_hides_their_marks_too(page):
     assert len(cells) == 9
     assert all(text.startswith("saliency") for text in cells)
     page.locator(".study > section .filters button[type=reset]").first.click()
-    page.locator("output.count", has_text="27 of 27 rows").first.wait_for()  # no function: the page's policy forbids eval
+    # no wait_for_function: the page's policy forbids eval
+    page.locator("output.count", has_text="27 of 27 rows").first.wait_for()
 
 
 def test_the_legend_shows_one_method_alone(page):
