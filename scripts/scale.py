@@ -23,6 +23,7 @@ class Figures:
         evaluations: iterations that a picture takes.
         encode_s: seconds of the autoencoder to encode an image.
         decode_s: seconds of the autoencoder to decode an image.
+        control: the control's encode and decode as a multiple of these: it runs in single precision (`force_upcast`).
         recognised_per_s: images a second through the recogniser.
         explained_per_s: images a second through an attribution method of one backward pass.
         start_s: seconds from a job's start to its first batch: imports, weights, compiled code from the store.
@@ -35,6 +36,7 @@ class Figures:
     evaluations: int = 51
     encode_s: float = 0.020
     decode_s: float = 0.040
+    control: float = 2.0
     recognised_per_s: float = 1_000
     explained_per_s: float = 300
     start_s: float = 60
@@ -56,7 +58,7 @@ def denoising_s(figures: Figures, guidance_scale: float) -> float:
 
 def autoencoder_s(figures: Figures) -> float:
     """Seconds of the autoencoder an image: the painting and its control encode and decode once each."""
-    return 2 * (figures.encode_s + figures.decode_s)
+    return (1 + figures.control) * (figures.encode_s + figures.decode_s)
 
 
 def cell_s(figures: Figures, guidance_scale: float) -> float:
@@ -79,7 +81,7 @@ def parts_h(figures: Figures) -> dict[str, float]:
 
 
 def elapsed_h(figures: Figures, gpus: int) -> float:
-    """Hours from start to end, one cell a GPU at a time, in Hydra's order: guidance varies fastest."""
+    """Hours from start to end, one cell a GPU at a time, in the order in which guidance varies fastest."""
     free = [0.0] * gpus
     for scale in [scale for _ in range(max(CELLS.values())) for scale in CELLS]:
         job = cell_s(figures, scale)

@@ -10,7 +10,9 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 import scale  # noqa: E402
 
-EVEN = scale.Figures("by hand", iterations_per_s=1.0, batch=10, evaluations=20, encode_s=0.1, decode_s=0.4, start_s=0)
+EVEN = scale.Figures(
+    "by hand", iterations_per_s=1.0, batch=10, evaluations=20, encode_s=0.1, decode_s=0.4, control=1, start_s=0
+)
 
 
 def test_the_page_shows_the_tables() -> None:
