@@ -34,7 +34,7 @@ def result_table(record: Record, folder: Path) -> str:
 def metric_table(
     title: str, metrics: Mapping[str, Metric], observers: Sequence[str] = (), source: str = "record.json"
 ) -> str:
-    """Figures with their 95 % intervals and what they mean: the strongest observer first.
+    """Figures with their 95 % intervals and what they mean: the strongest observer first, none by attribute.
 
     Args:
         title: stands above.
@@ -44,14 +44,15 @@ def metric_table(
     """
     names = in_order(metrics)
     caption = f"strongest observer first: {', '.join(observers)}" if observers else None
-    if len(names) > MOST:
-        caption = " · ".join(filter(None, [caption, f"{len(names) - MOST} more figures in {source}"]))
+    shown = [name for name in names if not name.startswith("by/")][:MOST]
+    if len(names) > len(shown):
+        caption = " · ".join(filter(None, [caption, f"{len(names) - len(shown)} more figures in {source}"]))
     table = Table(title=title, caption=caption, caption_justify="left")
     table.add_column("metric")
     for column in ("value", "95 % interval", "n"):
         table.add_column(column, justify="right")
     table.add_column("meaning")
-    for name in names[:MOST]:
+    for name in shown:
         reason = f" [{metrics[name].reason}]" if metrics[name].reason else ""
         table.add_row(name, *_cells(metrics[name]), escape(describe(name).meaning + reason))
     text = StringIO()

@@ -4,6 +4,7 @@ import pytest
 
 from privacy_exp.evaluation.statistics import Metric
 from privacy_exp.report.metrics import as_text, better, in_order
+from privacy_exp.report.table import metric_table
 
 
 @pytest.mark.parametrize(
@@ -57,3 +58,11 @@ def test_figures_as_text(metric, text):
 def test_figures_by_attribute_stand_last_and_known_ones_first():
     names = ["by/Male=1/fool_rate", "utility/lpips", "fool_rate", "worst_observer", "fool_rate"]
     assert in_order(names) == ["worst_observer", "fool_rate", "utility/lpips", "by/Male=1/fool_rate"]
+
+
+def test_the_table_of_a_run_leaves_attributes_to_the_record():
+    metrics = {name: Metric(0.5, 0.4, 0.6, 9) for name in ("by/Male=1/fool_rate", "fool_rate", "by/Male=0/fool_rate")}
+    text = metric_table("a run", metrics, ["c"])
+    assert "by/" not in text
+    assert "fool_rate" in text
+    assert "2 more figures in record.json" in text
