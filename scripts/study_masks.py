@@ -113,13 +113,18 @@ def shown(metric: Metric) -> str:
     return f"{metric.value:.3f} ({metric.low:.3f}–{metric.high:.3f})"
 
 
+def in_order(tables: dict[tuple[str, float], pd.DataFrame]) -> list[tuple[tuple[str, float], pd.DataFrame]]:
+    """Cells by area, then by method."""
+    return sorted(tables.items(), key=lambda item: (item[0][1], item[0][0]))
+
+
 def cell_rows(tables: dict[tuple[str, float], pd.DataFrame], judge: str, excluded: str | None) -> list[str]:
     """A row a method and area, in markdown."""
     lines = [
         "| mask | area | n | accuracy | fool rate | judge rank 1 | worst observer | who |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for (method, ratio), table in sorted(tables.items(), key=lambda item: (item[0][1], item[0][0])):
+    for (method, ratio), table in in_order(tables):
         people = table["identity"].to_numpy(str)
         right = (table["pred"] == table["label"]).to_numpy()
         fooled = columns(table, None)[0].astype(bool)
@@ -137,7 +142,7 @@ def comparisons(tables: dict[tuple[str, float], pd.DataFrame], judges: list[str]
     Holm over all rows of the table.
     """
     rows: list[tuple[str, float, str, Difference, float]] = []
-    for (method, ratio), table in tables.items():
+    for (method, ratio), table in in_order(tables):
         other = tables.get((REFERENCE, ratio))
         if method == REFERENCE or other is None:
             continue
