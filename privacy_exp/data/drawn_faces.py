@@ -63,7 +63,7 @@ class Synthetic(FaceData):
     def index(self) -> list[Photo]:
         """All photos with landmarks and attributes; ids are identity_photo, as in "0003_007"."""
         return [
-            self._photo(identity, k)
+            _photo(self.seed, identity, k, self.side)
             for identity in range(self.first_identity, self.first_identity + self.count)
             for k in range(self.photos_per_identity)
         ]
@@ -77,16 +77,19 @@ class Synthetic(FaceData):
         content = f"{DRAWING} {self.seed} {numbers_of(photo.id)} {self.side}"
         return Examined(hashlib.sha256(content.encode()).hexdigest(), (self.side, self.side))
 
-    def _photo(self, identity: int, k: int) -> Photo:
-        points, attributes = facts(self.seed, identity, k, self.side)
-        landmarks = tuple((float(x), float(y)) for x, y in points)
-        return Photo(f"{identity:04d}_{k:03d}", f"{identity:04d}", None, landmarks, attributes)
-
 
 def numbers_of(photo_id: str) -> tuple[int, int]:
     """Identity and photo number behind an id."""
     identity, k = photo_id.split("_")
     return int(identity), int(k)
+
+
+@lru_cache(maxsize=4096)
+def _photo(seed: int, identity: int, k: int, size: int) -> Photo:
+    """Kept as the pixels are."""
+    points, attributes = facts(seed, identity, k, size)
+    landmarks = tuple((float(x), float(y)) for x, y in points)
+    return Photo(f"{identity:04d}_{k:03d}", f"{identity:04d}", None, landmarks, attributes)
 
 
 @lru_cache(maxsize=4096)
