@@ -3,6 +3,7 @@
 usage: python scripts/study_masks.py out=DIR [experiment=drawn_faces] [key=value ...]
        python scripts/study_masks.py out=DIR experiment=real_faces inpainting=diffusers inpainting.checkpoint=DIR
        python scripts/study_masks.py out=DIR table=true        prints the tables of a finished sweep again
+       … table=true against=grad_cam                           holds the methods against another one than random patches
 
 Runs `privacy_exp.train experiment=…` with the given keys. Folds (`data.split_fold`) of one method and area are pooled,
 so that every face is a probe once. Identities are the sample, sign-flip permutations decide, Holm over all comparisons.
@@ -136,18 +137,26 @@ def cell_rows(tables: dict[tuple[str, float], pd.DataFrame], judge: str, exclude
     return lines
 
 
-def comparisons(tables: dict[tuple[str, float], pd.DataFrame], judges: list[str]) -> list[str]:
-    """Each method against random patches at the same area, by fool rate and each judge's rank 1, in markdown.
+def comparisons(
+    tables: dict[tuple[str, float], pd.DataFrame], judges: list[str], reference: str = REFERENCE
+) -> list[str]:
+    """Each method against the reference at the same area, by fool rate and each judge's rank 1, in markdown.
 
     Holm over all rows of the table.
+
+    Raises:
+        ValueError: the reference is none of the methods, or two methods were tested on different photos.
     """
+    methods = sorted({method for method, _ in tables})
+    if reference not in methods:
+        raise ValueError(f"`against` must be a method of the study, {', '.join(methods)}, but got {reference!r}.")
     rows: list[tuple[str, float, str, Difference, float]] = []
     for (method, ratio), table in in_order(tables):
-        other = tables.get((REFERENCE, ratio))
-        if method == REFERENCE or other is None:
+        other = tables.get((reference, ratio))
+        if method == reference or other is None:
             continue
         if list(table["image_id"]) != list(other["image_id"]):
-            raise ValueError(f"{method} and {REFERENCE} at {ratio:g} were tested on different photos.")
+            raise ValueError(f"{method} and {reference} at {ratio:g} were tested on different photos.")
         people = table["identity"].to_numpy(str)
         for judge in [None, *judges]:
             a, b = columns(table, judge), columns(other, judge)
@@ -158,7 +167,7 @@ def comparisons(tables: dict[tuple[str, float], pd.DataFrame], judges: list[str]
     tested = [row[3].p for row in rows if row[3].p is not None]
     corrected = iter(holm(tested))
     lines = [
-        f"| mask against {REFERENCE} | area | figure | difference | detectable | p | Holm | McNemar | verdict |",
+        f"| mask against {reference} | area | figure | difference | detectable | p | Holm | McNemar | verdict |",
         "|" + 9 * "---|",
     ]
     for method, ratio, figure, found, mcnemar in rows:
@@ -174,7 +183,7 @@ def comparisons(tables: dict[tuple[str, float], pd.DataFrame], judges: list[str]
     return lines
 
 
-def report(out: Path) -> str:
+def report(out: Path, reference: str = REFERENCE) -> str:
     """Both tables of a finished sweep."""
     cells = folds(out)
     first = read_record(next(iter(cells.values()))[0])
@@ -189,7 +198,7 @@ def report(out: Path) -> str:
         excluded = gate(next(iter(cells.values())), judge)
         title = f"## {judge}" + (f" ({excluded}: takes no part in worst_observer)" if excluded else "")
         text += ["", title, "", *cell_rows(tables, judge, excluded)]
-    text += ["", f"## Against {REFERENCE}", "", *comparisons(tables, judges)]
+    text += ["", f"## Against {reference}", "", *comparisons(tables, judges, reference)]
     return "\n".join(text) + "\n"
 
 
@@ -200,12 +209,16 @@ def main() -> int:
         print(__doc__)
         return 2
     out = Path(given.pop("out")).resolve()
-    code, study = 0, given.pop("experiment", "drawn_faces")
+    code, study, reference = 0, given.pop("experiment", "drawn_faces"), given.pop("against", REFERENCE)
     if given.pop("table", "false") != "true":
         keys = [f"{key}={value}" for key, value in given.items()]
         command = [sys.executable, "-m", "privacy_exp.train", f"experiment={study}", f"hydra.sweep.dir={out}", *keys]
         code = subprocess.run(command, check=False).returncode
-    text = report(out)
+    try:
+        text = report(out, reference)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
     (out / "table.md").write_text(text)
     print(text)
     return code
