@@ -120,10 +120,14 @@ def in_order(tables: dict[tuple[str, float], pd.DataFrame]) -> list[tuple[tuple[
 
 
 def cell_rows(tables: dict[tuple[str, float], pd.DataFrame], judge: str, excluded: str | None) -> list[str]:
-    """A row a method and area, in markdown."""
+    """A row a method and area, in markdown.
+
+    "face" is the mean share of the face that is hidden, "control" the fool rate where the same mask is filled by one
+    encode and decode.
+    """
     lines = [
-        "| mask | area | n | accuracy | fool rate | judge rank 1 | worst observer | who |",
-        "|---|---|---|---|---|---|---|---|",
+        "| mask | area | face | n | accuracy | fool rate | control | judge rank 1 | worst observer | who |",
+        "|" + 10 * "---|",
     ]
     for (method, ratio), table in in_order(tables):
         people = table["identity"].to_numpy(str)
@@ -132,8 +136,12 @@ def cell_rows(tables: dict[tuple[str, float], pd.DataFrame], judge: str, exclude
         asked, _, hits = seen_by(table, judge)
         rank = clustered_rate(hits[asked], people[asked])
         worst, who = strongest(table, judge, excluded)
-        figures = [clustered_rate(right, people), clustered_rate(fooled[right], people[right]), rank, worst]
-        lines.append(f"| {method} | {ratio:g} | {len(table)} | {' | '.join(map(shown, figures))} | {', '.join(who)} |")
+        lost = (table["pred_control"] != table["label"]).to_numpy()
+        rates = [clustered_rate(right, people), *(clustered_rate(x[right], people[right]) for x in (fooled, lost))]
+        figures = " | ".join(map(shown, [*rates, rank, worst]))
+        face = table["share_hidden_face"].mean()
+        hidden = "–" if pd.isna(face) else f"{face:.2f}"  # where nobody knows the landmarks
+        lines.append(f"| {method} | {ratio:g} | {hidden} | {len(table)} | {figures} | {', '.join(who)} |")
     return lines
 
 

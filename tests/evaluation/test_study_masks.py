@@ -29,6 +29,8 @@ def cell(fooled: int, unseen: int) -> pd.DataFrame:
             "identity": label.astype(str),
             "label": label,
             "pred": label,
+            "pred_control": np.where(label < fooled // 3, (label + 1) % PEOPLE, label),
+            "share_hidden_face": 0.75,
             "pred_anonymized": np.where(label < fooled, (label + 1) % PEOPLE, label),
             f"recognised_clean/{JUDGE}": 1.0,
             f"recognised/{JUDGE}": (label >= unseen).astype(float),
@@ -38,7 +40,10 @@ def cell(fooled: int, unseen: int) -> pd.DataFrame:
 
 @pytest.fixture
 def tables() -> dict[tuple[str, float], pd.DataFrame]:
-    """Grad-CAM fools c for 6 people of 24, saliency for 12; the judge misses 3 of them under saliency alone."""
+    """Grad-CAM fools c for 6 people of 24, saliency for 12, the control for a third of those.
+
+    The judge misses 3 people, under saliency alone.
+    """
     return {
         ("random_patches", 0.5): cell(0, 0),
         ("grad_cam", 0.5): cell(6, 0),
@@ -60,14 +65,14 @@ def first(text: str) -> float:
 
 def test_the_figures_of_a_cell_are_the_shares_of_its_people(tables: dict[tuple[str, float], pd.DataFrame]) -> None:
     found = {row[0]: row for row in rows(study_masks.cell_rows(tables, JUDGE, None))}
-    assert first(found["saliency"][3]) == 1.0  # accuracy on the originals
-    assert first(found["saliency"][4]) == 0.5  # fool rate
-    assert first(found["saliency"][5]) == 0.875  # rank 1
-    assert first(found["grad_cam"][4]) == 0.25
-    assert found["random_patches"][2] == str(PEOPLE * PHOTOS)
+    face, n, accuracy, fool_rate, control, rank, worst, who = found["saliency"][2:]
+    assert (first(face), n) == (0.75, str(PEOPLE * PHOTOS))
+    assert [first(figure) for figure in (accuracy, fool_rate, rank)] == [1.0, 0.5, 0.875]
+    assert first(control) == round(4 / PEOPLE, 3)
     # The strongest observer is the judge, named first: what it still names, from chance (0) to the originals (1).
-    assert first(found["saliency"][6]) == round((0.875 - 1 / PEOPLE) / (1 - 1 / PEOPLE), 3)
-    assert found["saliency"][7] == f"{JUDGE}, c"
+    assert first(worst) == round((0.875 - 1 / PEOPLE) / (1 - 1 / PEOPLE), 3)
+    assert who == f"{JUDGE}, c"
+    assert first(found["grad_cam"][5]) == 0.25
 
 
 def test_methods_stand_against_the_reference(tables: dict[tuple[str, float], pd.DataFrame]) -> None:
