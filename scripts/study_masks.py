@@ -211,7 +211,7 @@ def report(out: Path, reference: str = REFERENCE) -> str:
 
 
 def main() -> int:
-    """Runs the study where it is not finished, and writes `table.md` beside its cells."""
+    """Runs the study where it is not finished, and writes its tables beside its cells: `table.md`, by reference."""
     given = dict(argument.split("=", 1) for argument in sys.argv[1:] if "=" in argument)
     if "out" not in given or len(given) < len(sys.argv) - 1:
         print(__doc__)
@@ -227,7 +227,8 @@ def main() -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
-    (out / "table.md").write_text(text)
+    name = "table.md" if reference == REFERENCE else f"table_against_{reference}.md"
+    (out / name).write_text(text)
     print(text)
     return code
 
