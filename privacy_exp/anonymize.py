@@ -31,11 +31,11 @@ def run(config: DictConfig) -> None:
     from privacy_exp.configuration import check_keys, plain_config
     from privacy_exp.recognition.checkpoint import checkpoint_file, checkpoint_identities
     from privacy_exp.recognition.fit import load_checkpoint
+    from privacy_exp.runs.batches import forget_batches
+    from privacy_exp.runs.folder import RunFolder
+    from privacy_exp.runs.running import read_cell, running, write_cell
     from privacy_exp.stages import anonymize
-    from privacy_exp.store.batches import forget_batches
     from privacy_exp.store.keys import content_key, scientific
-    from privacy_exp.store.run_folder import RunFolder
-    from privacy_exp.store.running import read_cell, running, write_cell
 
     check_keys(config)
     plain = plain_config(config)

@@ -32,12 +32,12 @@ from privacy_exp.recognition.checkpoint import checkpoint_file
 from privacy_exp.recognition.fit import WITHOUT_EFFECT, fit_key
 from privacy_exp.report.grid import write_grid
 from privacy_exp.report.table import result_table
+from privacy_exp.runs.folder import RunFolder
+from privacy_exp.runs.record import SCHEMA, Record, installed_versions, write_images
 from privacy_exp.stages import Anonymized, Fitted, anonymize, fit, keep_checkpoint
 from privacy_exp.store.files import write_text
 from privacy_exp.store.keys import content_key, file_digest, scientific
-from privacy_exp.store.record import SCHEMA, Record, installed_versions, write_images
 from privacy_exp.store.resume import TRACKED, Claim, claimed
-from privacy_exp.store.run_folder import RunFolder
 from privacy_exp.store.store import Store
 from privacy_exp.swept import refuse_inert_axis, swept_keys
 from privacy_exp.types import Faces

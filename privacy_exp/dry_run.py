@@ -8,8 +8,8 @@ import torch
 
 from privacy_exp.cell import Cell
 from privacy_exp.evaluation.measure import Cost
+from privacy_exp.runs.folder import RunFolder
 from privacy_exp.stages import anonymize
-from privacy_exp.store.run_folder import RunFolder
 
 SAMPLE = 8
 """Images that are masked and painted to measure the pace."""

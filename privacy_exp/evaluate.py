@@ -30,7 +30,7 @@ def run(config: DictConfig) -> dict[str, float | None]:
     from privacy_exp.configuration import MEASURES
     from privacy_exp.pairs import mode, score_pairs
     from privacy_exp.rescore import rescore
-    from privacy_exp.store.record import read_record
+    from privacy_exp.runs.record import read_record
     from privacy_exp.store.store import Store
 
     pairs = mode(config) == "pairs"

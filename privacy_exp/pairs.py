@@ -18,9 +18,9 @@ from privacy_exp.evaluation.evaluate import Evaluation, evaluate
 from privacy_exp.evaluation.measure import Measure, Scene
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.rescore import write_evaluation
+from privacy_exp.runs.folder import RunFolder
+from privacy_exp.runs.record import Record
 from privacy_exp.store.keys import content_key
-from privacy_exp.store.record import Record
-from privacy_exp.store.run_folder import RunFolder
 from privacy_exp.store.store import Store
 from privacy_exp.types import Images
 

@@ -13,9 +13,9 @@ from privacy_exp.data.base import FaceData
 from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.masking.base import Masker
 from privacy_exp.recognition.checkpoint import load_checkpoint
+from privacy_exp.runs.batches import finished_batches
+from privacy_exp.runs.folder import RunFolder
 from privacy_exp.stages import Anonymized, anonymize_batch, summary
-from privacy_exp.store.batches import finished_batches
-from privacy_exp.store.run_folder import RunFolder
 from privacy_exp.types import Faces
 
 

@@ -20,9 +20,9 @@ from privacy_exp.masking.base import Masker
 from privacy_exp.masking.regions import face_region
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.fit import CHECKPOINT, fit_key, fit_recognizer, load_checkpoint, save_checkpoint
-from privacy_exp.store.batches import finished_batches, whole_batch
+from privacy_exp.runs.batches import finished_batches, whole_batch
+from privacy_exp.runs.folder import RunFolder
 from privacy_exp.store.links import share_file
-from privacy_exp.store.run_folder import RunFolder
 from privacy_exp.store.scores import StoredScores, stored_scores
 from privacy_exp.store.store import Store
 from privacy_exp.types import Faces, Landmarks, Masks
@@ -122,7 +122,7 @@ def anonymize(
     """Masks and repaints faces batch by batch and saves original, mask, result and control.
 
     A batch is saved whole or not at all. Batches that an earlier, interrupted run left in `folder` are not computed
-    again; see `privacy_exp.store.batches`.
+    again; see `privacy_exp.runs.batches`.
 
     Args:
         batches: the faces.

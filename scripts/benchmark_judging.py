@@ -17,7 +17,7 @@ from privacy_exp.evaluation.detection import detect_faces
 from privacy_exp.evaluation.judges.embedder import embed_batches
 from privacy_exp.evaluation.judges.onnx import OnnxEmbedder
 from privacy_exp.evaluation.statistics import bootstrap_mean
-from privacy_exp.store.record import read_record
+from privacy_exp.runs.record import read_record
 
 PHOTOS = 64
 

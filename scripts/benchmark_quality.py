@@ -15,7 +15,7 @@ from torch import Tensor
 
 from privacy_exp.evaluation.detection import detect_faces
 from privacy_exp.recognition.checkpoint import load_checkpoint
-from privacy_exp.store.run_folder import RunFolder
+from privacy_exp.runs.folder import RunFolder
 from privacy_exp.types import Faces, Images, Masks
 
 TIMED = 8  # images

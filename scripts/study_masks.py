@@ -20,7 +20,7 @@ from privacy_exp.evaluation.measure import Sighting, worst_observer
 from privacy_exp.evaluation.paired import Difference, paired_difference
 from privacy_exp.evaluation.privacy import sighting
 from privacy_exp.evaluation.statistics import Metric, clustered_rate, exact_mcnemar, holm
-from privacy_exp.store.record import read_record
+from privacy_exp.runs.record import read_record
 from privacy_exp.sweep.plan import read_plan
 
 REFERENCE = "random_patches"

@@ -8,7 +8,7 @@ from privacy_exp import anonymize
 from privacy_exp.data.drawing import draw
 from privacy_exp.entry import CONF
 from privacy_exp.inpainting.controls import MeanFill
-from privacy_exp.store.run_folder import RunFolder, to_pillow
+from privacy_exp.runs.folder import RunFolder, to_pillow
 
 
 @pytest.fixture(scope="module")

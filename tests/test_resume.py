@@ -11,8 +11,8 @@ import pytest
 from reader import read_cells
 
 from privacy_exp.inpainting.controls import MeanFill
+from privacy_exp.runs.running import running
 from privacy_exp.store import files
-from privacy_exp.store.running import running
 
 SMALL = (
     "recognition.net._target_=recognition.small.Small",
@@ -198,7 +198,7 @@ def test_a_folder_of_another_cell_is_refused(cheap, tmp_path):
 
 def test_a_folder_in_which_somebody_works_is_waited_for(tmp_path, caplog, monkeypatch):
     """Such as the orphan of a killed sweep that finishes its cell."""
-    monkeypatch.setattr("privacy_exp.store.running.PATIENCE", 0.1)
+    monkeypatch.setattr("privacy_exp.runs.running.PATIENCE", 0.1)
     with ThreadPoolExecutor() as pool, caplog.at_level(logging.INFO):
         with running(tmp_path / "one"):
             later = pool.submit(enter, tmp_path / "one")

@@ -10,7 +10,7 @@ from PIL import Image
 from reader import read_cells
 
 from privacy_exp.recognition.fit import load_checkpoint
-from privacy_exp.store.run_folder import RunFolder
+from privacy_exp.runs.folder import RunFolder
 
 
 @pytest.fixture(scope="module")

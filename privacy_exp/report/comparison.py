@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from privacy_exp.evaluation.comparison import Comparison
-from privacy_exp.store.run import Run
+from privacy_exp.runs.run import Run
 
 ALPHA = 0.05
 

@@ -14,8 +14,8 @@ from privacy_exp.report.collect import Cell
 from privacy_exp.report.figures import INK, MUTED, STYLE
 from privacy_exp.report.pictures import spread
 from privacy_exp.report.sections import Section, show
+from privacy_exp.runs.folder import RunFolder
 from privacy_exp.store.files import atomic_file
-from privacy_exp.store.run_folder import RunFolder
 
 GREY = 0.62
 """Level of what is hidden."""

@@ -12,8 +12,8 @@ from PIL import Image, UnidentifiedImageError
 
 from privacy_exp.report.collect import Cell
 from privacy_exp.report.sections import Section
+from privacy_exp.runs.folder import RunFolder
 from privacy_exp.store.files import write_bytes
-from privacy_exp.store.run_folder import RunFolder
 
 SHOWN = ("results", "masks")
 """Kinds of pictures that each cell has of its own."""

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from privacy_exp.evaluation.statistics import Metric
 from privacy_exp.report.metrics import describe, in_order
-from privacy_exp.store.record import Record
+from privacy_exp.runs.record import Record
 
 MOST = 24
 """Rows of the table; the record holds the others."""

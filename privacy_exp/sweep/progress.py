@@ -9,8 +9,8 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from privacy_exp.store.record import read_record
-from privacy_exp.store.running import is_running, read_cell
+from privacy_exp.runs.record import read_record
+from privacy_exp.runs.running import is_running, read_cell
 from privacy_exp.sweep.plan import axes_only, read_plan
 
 DONE, RUNNING, FAILED, MISSING = "done", "running", "failed", "missing"

@@ -12,7 +12,7 @@ import pandas as pd
 import wandb
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
-from privacy_exp.store.record import Record
+from privacy_exp.runs.record import Record
 
 
 class CsvTracking:

@@ -1,7 +1,7 @@
 import pytest
 
 from privacy_exp.evaluation.score import score_folder
-from privacy_exp.store.run_folder import RunFolder
+from privacy_exp.runs.folder import RunFolder
 
 
 @pytest.fixture(scope="session")

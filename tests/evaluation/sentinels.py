@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from privacy_exp.store.record import SCHEMA
+from privacy_exp.runs.record import SCHEMA
 
 HERE = Path(__file__).parent / "sentinel"
 EXPECTED = json.loads((HERE / "expected.json").read_text())

@@ -21,7 +21,7 @@ from privacy_exp.evaluation.utility.pixels import Pixels, pixel_scores, psnr
 from privacy_exp.evaluation.utility.sanity import Sanity
 from privacy_exp.inpainting.quality import frechet_distance
 from privacy_exp.recognition.base import Recognizer
-from privacy_exp.store.run_folder import RunFolder
+from privacy_exp.runs.folder import RunFolder
 from privacy_exp.store.store import Store
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from privacy_exp.evaluation.measure import worst_observer
 from privacy_exp.evaluation.privacy import privacy_metrics, sighting
 from privacy_exp.evaluation.statistics import Metric, bootstrap_mean
-from privacy_exp.store.record import Record, write_images
+from privacy_exp.runs.record import Record, write_images
 
 METHODS = ("random_patches", "grad_cam", "saliency")
 KINDS = {"original": "img", "masks": "masks", "results": "generated"}

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 
 from privacy_exp.evaluation.statistics import Metric
+from privacy_exp.runs.folder import RunFolder
+from privacy_exp.runs.record import Record, read_record, write_images
 from privacy_exp.store.files import atomic_file, write_text
 from privacy_exp.store.keys import content_key
-from privacy_exp.store.record import Record, read_record, write_images
-from privacy_exp.store.run_folder import RunFolder
 from privacy_exp.store.store import Store
 
 

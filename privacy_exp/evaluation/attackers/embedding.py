@@ -12,7 +12,7 @@ from jaxtyping import Float, Shaped
 from privacy_exp.evaluation.identification import Identification, identify, rank_metrics
 from privacy_exp.evaluation.judges.judge import Judge
 from privacy_exp.evaluation.measure import Findings, Scene, Sighting, recovered_share
-from privacy_exp.store.run_folder import RunFolder
+from privacy_exp.runs.folder import RunFolder
 from privacy_exp.types import Embeddings, Images
 
 Array = np.ndarray

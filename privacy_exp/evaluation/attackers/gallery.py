@@ -10,7 +10,7 @@ from privacy_exp.evaluation.attackers.embedding import Embedder, embed_files, em
 from privacy_exp.evaluation.attackers.pictures import LEARNT_FROM, check_photos, check_seed, own_cost, own_pictures
 from privacy_exp.evaluation.identification import Identification
 from privacy_exp.evaluation.measure import Cost, Findings, Measure, Scene
-from privacy_exp.store.run_folder import RunFolder
+from privacy_exp.runs.folder import RunFolder
 
 
 @final

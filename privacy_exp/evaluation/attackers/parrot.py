@@ -11,7 +11,7 @@ from privacy_exp.evaluation.attackers.closed_set import attempt, attempts, findi
 from privacy_exp.evaluation.attackers.pictures import check_photos, check_seed, own_cost, own_pictures
 from privacy_exp.evaluation.measure import Cost, Findings, Measure, Scene
 from privacy_exp.evaluation.statistics import Metric, clustered_rate, design_effect
-from privacy_exp.store.run_folder import RunFolder
+from privacy_exp.runs.folder import RunFolder
 
 SHUFFLES = 5
 """Fits on shuffled labels that are pooled for the floor."""

@@ -14,7 +14,7 @@ from privacy_exp.evaluation.attackers.pictures import check_photos, check_seed, 
 from privacy_exp.evaluation.identification import Identification
 from privacy_exp.evaluation.measure import Cost, Findings, Measure, Scene
 from privacy_exp.recognition.base import Recognizer
-from privacy_exp.store.run_folder import RunFolder
+from privacy_exp.runs.folder import RunFolder
 
 ENROLLED = 0.75
 """Share of an unseen person's photos that the attacker knows."""

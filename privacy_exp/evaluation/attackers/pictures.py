@@ -6,8 +6,8 @@ from pathlib import Path
 
 from privacy_exp.data.base import FaceData
 from privacy_exp.evaluation.measure import Cost, Scene
+from privacy_exp.runs.folder import RunFolder
 from privacy_exp.store.keys import scientific
-from privacy_exp.store.run_folder import RunFolder
 
 LEARNT_FROM = ("train", "val")
 """Parts whose photos an attacker has anonymised for itself."""

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Shaped
 
 from privacy_exp.evaluation.statistics import Array, Metric, bootstrap_mean
-from privacy_exp.store.run_folder import RunFolder
+from privacy_exp.runs.folder import RunFolder
 from privacy_exp.types import Images, Masks
 
 

@@ -15,7 +15,7 @@ from privacy_exp.evaluation.measure import Scene
 from privacy_exp.evaluation.score import score_folder
 from privacy_exp.recognition.fit import fit_recognizer
 from privacy_exp.recognition.module import RecognitionModule
-from privacy_exp.store.run_folder import RunFolder
+from privacy_exp.runs.folder import RunFolder
 from privacy_exp.store.store import Store
 from tests.recognition.small import Colours, Small
 

@@ -13,8 +13,8 @@ from privacy_exp.evaluation.judges.embedder import Embedder, embed_batches
 from privacy_exp.evaluation.judges.judge import Judge
 from privacy_exp.evaluation.measure import Scene, worst_observer
 from privacy_exp.pairs import NoRecognizer
+from privacy_exp.runs.folder import RunFolder
 from privacy_exp.store.keys import file_digest
-from privacy_exp.store.run_folder import RunFolder
 from privacy_exp.store.store import Store
 
 PEOPLE, PHOTOS = 16, 6

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from privacy_exp.store.record import read_record
+from privacy_exp.runs.record import read_record
 
 
 @dataclass(frozen=True)

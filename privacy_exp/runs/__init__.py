@@ -1,0 +1,1 @@
+"""What a run leaves on disk: pictures, record, table and finished batches."""
