@@ -28,6 +28,7 @@ def run(config: DictConfig) -> None:
     """
     from hydra.utils import instantiate
 
+    from privacy_exp.cache.keys import content_key, scientific
     from privacy_exp.configuration import check_keys, plain_config
     from privacy_exp.recognition.checkpoint import checkpoint_file, checkpoint_identities
     from privacy_exp.recognition.fit import load_checkpoint
@@ -35,7 +36,6 @@ def run(config: DictConfig) -> None:
     from privacy_exp.runs.folder import RunFolder
     from privacy_exp.runs.running import read_cell, running, write_cell
     from privacy_exp.stages import anonymize
-    from privacy_exp.store.keys import content_key, scientific
 
     check_keys(config)
     plain = plain_config(config)

@@ -18,6 +18,9 @@ from jaxtyping import Float
 from omegaconf import DictConfig
 from torch import Tensor
 
+from privacy_exp.cache.files import write_text
+from privacy_exp.cache.keys import content_key, file_digest, scientific
+from privacy_exp.cache.store import Store
 from privacy_exp.configuration import MEASURES, check_keys, plain_config
 from privacy_exp.data.base import FaceData
 from privacy_exp.data.identity_split import write_manifest
@@ -35,10 +38,7 @@ from privacy_exp.report.table import result_table
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.runs.record import SCHEMA, Record, installed_versions, write_images
 from privacy_exp.stages import Anonymized, Fitted, anonymize, fit, keep_checkpoint
-from privacy_exp.store.files import write_text
-from privacy_exp.store.keys import content_key, file_digest, scientific
-from privacy_exp.store.resume import TRACKED, Claim, claimed
-from privacy_exp.store.store import Store
+from privacy_exp.study.resume import TRACKED, Claim, claimed
 from privacy_exp.swept import refuse_inert_axis, swept_keys
 from privacy_exp.types import Faces
 
@@ -147,7 +147,7 @@ class Cell:
         return known | {"target_layer": recognition["target_layer"], "mask_ratio": self.mask_ratio} | parts
 
     def claim(self) -> AbstractContextManager[Claim]:
-        """Holds this cell and its run folder; see `privacy_exp.store.resume`."""
+        """Holds this cell and its run folder; see `privacy_exp.study.resume`."""
         images = len(self.data.photos["test"])
         return claimed(Store(self.config.store.root), self.key(), self.folder, images, self.config.rerun)
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from privacy_exp.cache.files import write_text
 from privacy_exp.evaluation.comparison import Comparison, compare
 from privacy_exp.evaluation.evaluate import RECOGNISED
 from privacy_exp.report.comparison import comparison_text
 from privacy_exp.runs.run import Run, read_run
-from privacy_exp.store.files import write_text
 
 ONE_CELL = ("recognition", "masking", "inpainting", "image_format")
 """Parts of the configuration in which runs that are pooled must agree; their seeds differ."""

@@ -31,12 +31,12 @@ def run(config: DictConfig) -> Path:
     from hydra.utils import instantiate
     from tqdm import tqdm
 
+    from privacy_exp.cache.store import Store
     from privacy_exp.configuration import plain_config
     from privacy_exp.evaluation.deletion import curves, delete
+    from privacy_exp.masking.stored import stored_scores
     from privacy_exp.report.deletion import write_deletion
     from privacy_exp.stages import fit, to_device
-    from privacy_exp.store.scores import stored_scores
-    from privacy_exp.store.store import Store
 
     plain = plain_config(config)
     shares, seeds = [float(share) for share in config.shares], [int(seed) for seed in config.mask_seeds]

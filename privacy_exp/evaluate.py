@@ -27,11 +27,11 @@ def run(config: DictConfig) -> dict[str, float | None]:
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
+    from privacy_exp.cache.store import Store
     from privacy_exp.configuration import MEASURES
     from privacy_exp.pairs import mode, score_pairs
     from privacy_exp.rescore import rescore
     from privacy_exp.runs.record import read_record
-    from privacy_exp.store.store import Store
 
     pairs = mode(config) == "pairs"
     chosen = [(group, name) for group in MEASURES for name in config[group]]

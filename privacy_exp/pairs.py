@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from privacy_exp.cache.keys import content_key
+from privacy_exp.cache.store import Store
 from privacy_exp.data.folder import Folder
 from privacy_exp.data.photo import BadDataError, safe_id
 from privacy_exp.evaluation.evaluate import Evaluation, evaluate
@@ -20,8 +22,6 @@ from privacy_exp.recognition.base import Recognizer
 from privacy_exp.rescore import write_evaluation
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.runs.record import Record
-from privacy_exp.store.keys import content_key
-from privacy_exp.store.store import Store
 from privacy_exp.types import Images
 
 BATCH = 32

@@ -10,6 +10,8 @@ from typing import Any
 import pandas as pd
 import torch
 
+from privacy_exp.cache.files import atomic_file, write_text
+from privacy_exp.cache.store import Store, default_root
 from privacy_exp.data.base import FaceData
 from privacy_exp.evaluation.by_attribute import ATTRIBUTE
 from privacy_exp.evaluation.evaluate import Evaluation, evaluate
@@ -21,8 +23,6 @@ from privacy_exp.report.grid import write_grid
 from privacy_exp.report.table import metric_table
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.runs.record import read_record
-from privacy_exp.store.files import atomic_file, write_text
-from privacy_exp.store.store import Store, default_root
 
 
 def rescore(

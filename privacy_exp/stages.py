@@ -13,18 +13,18 @@ from pytorch_lightning.loggers import Logger
 from torch import Tensor
 from tqdm import tqdm
 
+from privacy_exp.cache.links import share_file
+from privacy_exp.cache.store import Store
 from privacy_exp.data.base import FaceData
 from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.inpainting.sanity import Counts
 from privacy_exp.masking.base import Masker
 from privacy_exp.masking.regions import face_region
+from privacy_exp.masking.stored import StoredScores, stored_scores
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.fit import CHECKPOINT, fit_key, fit_recognizer, load_checkpoint, save_checkpoint
 from privacy_exp.runs.batches import finished_batches, whole_batch
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.store.links import share_file
-from privacy_exp.store.scores import StoredScores, stored_scores
-from privacy_exp.store.store import Store
 from privacy_exp.types import Faces, Landmarks, Masks
 
 log = logging.getLogger(__name__)

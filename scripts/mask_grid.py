@@ -12,12 +12,12 @@ from hydra.utils import instantiate
 from matplotlib.figure import Figure
 from PIL import Image
 
+from privacy_exp.cache.files import atomic_file
+from privacy_exp.cache.store import Store
 from privacy_exp.configuration import plain_config
 from privacy_exp.entry import CONF
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.stages import fit
-from privacy_exp.store.files import atomic_file
-from privacy_exp.store.store import Store
 from privacy_exp.types import Faces, Images
 
 FACES = 6

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from privacy_exp.cache.files import atomic_file
 from privacy_exp.data.photo import BadDataError, Photo
-from privacy_exp.store.files import atomic_file
 
 PARTS = ("train", "val", "test")
 COLUMNS = ("image_id", "identity", "label", "part", "group")

@@ -13,9 +13,9 @@ from peft.utils import get_peft_model_state_dict
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from privacy_exp.cache.files import write_text
 from privacy_exp.inpainting.captions import tokenizer
 from privacy_exp.inpainting.prompts import SUBJECT
-from privacy_exp.store.files import write_text
 
 LORA_TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
 """The linear layers of the UNet's attention."""

@@ -14,6 +14,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer, seed_everythin
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.utilities.seed import isolate_rng
 
+from privacy_exp.cache.files import write_text
 from privacy_exp.data.base import FaceData
 from privacy_exp.inpainting.autoencoder_training import AutoencoderTraining, latent_scale
 from privacy_exp.inpainting.denoiser_training import DenoiserTraining
@@ -29,7 +30,6 @@ from privacy_exp.inpainting.networks import (
 from privacy_exp.inpainting.training import StepTraining, log_line
 from privacy_exp.inpainting.training_faces import TrainingFaces, collect
 from privacy_exp.seeds import generator
-from privacy_exp.store.files import write_text
 
 log = logging.getLogger(__name__)
 

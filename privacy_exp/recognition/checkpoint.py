@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from privacy_exp.cache.files import write_bytes
 from privacy_exp.recognition.base import Recognizer
-from privacy_exp.store.files import write_bytes
 
 CHECKPOINT = "recognizer.ckpt"
 """Name of the checkpoint in a run folder."""

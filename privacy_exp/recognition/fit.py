@@ -15,6 +15,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 
+from privacy_exp.cache.keys import file_digest
 from privacy_exp.data.base import FaceData
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.checkpoint import (
@@ -27,7 +28,6 @@ from privacy_exp.recognition.checkpoint import (
     save_checkpoint,
 )
 from privacy_exp.recognition.module import RecognitionModule
-from privacy_exp.store.keys import file_digest
 from privacy_exp.types import Faces
 
 __all__ = [

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from privacy_exp.cache.files import atomic_file
 from privacy_exp.report.charts import charts
 from privacy_exp.report.collect import Study, collect
 from privacy_exp.report.curves import find_deletion
@@ -16,7 +17,6 @@ from privacy_exp.report.pictures import Gallery, make_gallery
 from privacy_exp.report.ranking import best, compare
 from privacy_exp.report.sections import Section, headline, sections
 from privacy_exp.report.tables import comparison_frame, headline_frame, terminal_table, write_tables
-from privacy_exp.store.files import atomic_file
 from privacy_exp.tracking.tracker import CsvTracking
 
 FIGURE = re.compile(

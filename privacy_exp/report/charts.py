@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from privacy_exp.cache.files import atomic_file
 from privacy_exp.report.curves import deletion_frame
 from privacy_exp.report.figures import (
     STYLE,
@@ -28,7 +29,6 @@ from privacy_exp.report.metrics import as_text, describe
 from privacy_exp.report.ranking import pareto_front
 from privacy_exp.report.sections import Section, show
 from privacy_exp.report.svg import inline_svg
-from privacy_exp.store.files import atomic_file
 
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # a page of log for each pdf
 

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from privacy_exp.store.files import atomic_file, write_text
+from privacy_exp.cache.files import atomic_file, write_text
 
 COLUMNS = ("method", "share", "prob", "prob_low", "prob_high", "fool_rate")
 

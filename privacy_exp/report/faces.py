@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
 
+from privacy_exp.cache.files import atomic_file
 from privacy_exp.report.charts import FORMATS, UNDATED
 from privacy_exp.report.collect import Cell
 from privacy_exp.report.figures import INK, MUTED, STYLE
 from privacy_exp.report.pictures import spread
 from privacy_exp.report.sections import Section, show
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.store.files import atomic_file
 
 GREY = 0.62
 """Level of what is hidden."""

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torchvision.utils import make_grid
 
+from privacy_exp.cache.files import atomic_file
 from privacy_exp.runs.folder import RunFolder, to_pillow
-from privacy_exp.store.files import atomic_file
 
 
 def write_grid(folder: RunFolder, path: Path, count: int = 12, columns: int = 4, shortest: int = 128) -> Path:

@@ -9,6 +9,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from privacy_exp.cache.files import write_text
 from privacy_exp.evaluation.statistics import Metric
 from privacy_exp.report.charts import Chart
 from privacy_exp.report.collect import Cell, Study
@@ -19,7 +20,6 @@ from privacy_exp.report.ranking import Comparison
 from privacy_exp.report.sections import Section, show
 from privacy_exp.report.setting import question, run_facts, setting
 from privacy_exp.report.tables import comparison_frame
-from privacy_exp.store.files import write_text
 
 GLYPHS = {
     "o": "M6 2a4 4 0 1 0 0 8a4 4 0 1 0 0-8z",

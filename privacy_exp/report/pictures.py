@@ -10,10 +10,10 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
+from privacy_exp.cache.files import write_bytes
 from privacy_exp.report.collect import Cell
 from privacy_exp.report.sections import Section
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.store.files import write_bytes
 
 SHOWN = ("results", "masks")
 """Kinds of pictures that each cell has of its own."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from privacy_exp.cache.keys import content_key
 from privacy_exp.report.collect import Cell
 from privacy_exp.report.metrics import UTILITY, describe, in_order
-from privacy_exp.store.keys import content_key
 
 RUNTIME = {
     "batch_size",

@@ -9,10 +9,10 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from privacy_exp.cache.files import atomic_file, write_text
 from privacy_exp.report.metrics import as_text, describe
 from privacy_exp.report.ranking import Comparison
 from privacy_exp.report.sections import Section, show
-from privacy_exp.store.files import atomic_file, write_text
 
 FOOTNOTE = (
     "95 % intervals over people in brackets; ! flagged, see the reason in table.csv; – no value; * best of its class"

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from privacy_exp.cache.files import atomic_file, explained, write_text
 from privacy_exp.inpainting.sanity import Counts
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.store.files import atomic_file, explained, write_text
 
 NOTES = ".batches"
 """Sub-folder with what is known of each batch, until the run's record is written."""

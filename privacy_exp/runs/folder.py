@@ -19,7 +19,7 @@ from jaxtyping import Float
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from privacy_exp.store.files import atomic_file
+from privacy_exp.cache.files import atomic_file
 from privacy_exp.types import Images, Labels, Masks
 
 KINDS = {"original": "img", "masks": "masks", "results": "generated", "control": "control"}

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 
 from privacy_exp import __version__
+from privacy_exp.cache.files import atomic_file, write_text
 from privacy_exp.evaluation.statistics import Metric
-from privacy_exp.store.files import atomic_file, write_text
 
 SCHEMA = 1
 """Version of the record's fields; it is part of every key."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from privacy_exp.store.files import write_text
+from privacy_exp.cache.files import write_text
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from privacy_exp.store.files import write_text
+from privacy_exp.cache.files import write_text
 
 PLAN = "plan.json"
 ASKED = "multirun.yaml"

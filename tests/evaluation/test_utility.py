@@ -9,6 +9,7 @@ import pytest
 import torch
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
+from privacy_exp.cache.store import Store
 from privacy_exp.data.synthetic import Synthetic
 from privacy_exp.evaluation.detection import Detections
 from privacy_exp.evaluation.measure import Scene
@@ -22,7 +23,6 @@ from privacy_exp.evaluation.utility.sanity import Sanity
 from privacy_exp.inpainting.quality import frechet_distance
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.store.store import Store
 
 
 class Nobody(Recognizer):

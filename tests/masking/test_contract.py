@@ -6,9 +6,9 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from torch import nn
 
+from privacy_exp.cache.keys import content_key
 from privacy_exp.entry import CONF
 from privacy_exp.recognition.base import Recognizer, cover
-from privacy_exp.store.keys import content_key
 from privacy_exp.types import Faces
 
 METHODS = sorted(path.stem for path in (CONF / "masking").glob("*.yaml"))

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from privacy_exp.cache.keys import scientific
 from privacy_exp.data.base import FaceData
 from privacy_exp.evaluation.measure import Cost, Scene
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.store.keys import scientific
 
 LEARNT_FROM = ("train", "val")
 """Parts whose photos an attacker has anonymised for itself."""

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from privacy_exp.cache.keys import file_digest
 from privacy_exp.evaluation.judges.embedder import Embedder
 from privacy_exp.recognition.alignment import similarity, warp
-from privacy_exp.store.keys import file_digest
 from privacy_exp.types import Images, Landmarks
 
 SIZE = 150

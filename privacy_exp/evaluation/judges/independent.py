@@ -10,13 +10,13 @@ from jaxtyping import Float
 from pytorch_lightning import Trainer
 from torch import Tensor
 
+from privacy_exp.cache.keys import content_key
 from privacy_exp.data.base import FaceData
 from privacy_exp.evaluation.judges.embedder import Embedder
 from privacy_exp.evaluation.measure import Scene
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.fit import CHECKPOINT, fit_key, fit_recognizer, load_checkpoint, save_checkpoint
 from privacy_exp.recognition.module import RecognitionModule
-from privacy_exp.store.keys import content_key
 from privacy_exp.types import Images, Landmarks
 
 

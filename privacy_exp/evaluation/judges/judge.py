@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from privacy_exp.cache.keys import scientific
 from privacy_exp.evaluation.frechet import frechet_metric
 from privacy_exp.evaluation.identification import identify, rank_metrics
 from privacy_exp.evaluation.judges.embedder import Embedded, Embedder, embed_batches
@@ -24,7 +25,6 @@ from privacy_exp.evaluation.verification import (
     thresholds,
 )
 from privacy_exp.recognition.facenet import WEIGHTS
-from privacy_exp.store.keys import scientific
 from privacy_exp.types import Embeddings, Images
 
 Array = np.ndarray

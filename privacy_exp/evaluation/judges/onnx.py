@@ -11,10 +11,10 @@ from jaxtyping import Float
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 from torch import Tensor
 
+from privacy_exp.cache.keys import file_digest
 from privacy_exp.evaluation.judges.embedder import Embedder
 from privacy_exp.recognition.alignment import arcface_points, similarity, warp
 from privacy_exp.recognition.onnx import IMAGENET_MEAN, IMAGENET_STD
-from privacy_exp.store.keys import file_digest
 from privacy_exp.types import Images, Landmarks
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}

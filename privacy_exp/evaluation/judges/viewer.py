@@ -13,10 +13,10 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torchvision.transforms.functional import pil_to_tensor
 
+from privacy_exp.cache.keys import file_digest
 from privacy_exp.evaluation.judges.embedder import Embedded, Embedder, embed_batches, frame_templates, picture_batches
 from privacy_exp.evaluation.measure import Scene
 from privacy_exp.runs.folder import FORMATS, RunFolder, to_pillow
-from privacy_exp.store.keys import file_digest
 from privacy_exp.types import Faces, Images
 
 Array = np.ndarray

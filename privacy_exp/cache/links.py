@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from privacy_exp.store.files import explained
+from privacy_exp.cache.files import explained
 
 
 def share(source: Path, target: Path, only: Collection[str] | None = None) -> int:

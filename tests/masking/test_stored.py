@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import nn
 
+from privacy_exp.cache.store import Store
 from privacy_exp.masking.iterative import Iterative
 from privacy_exp.masking.random_patches import RandomPatches
 from privacy_exp.masking.rise import Rise
 from privacy_exp.masking.saliency import Saliency
+from privacy_exp.masking.stored import stored_scores
 from privacy_exp.recognition.base import Recognizer
-from privacy_exp.store.scores import stored_scores
-from privacy_exp.store.store import Store
 from privacy_exp.types import Faces
 
 
@@ -98,7 +98,7 @@ def test_a_store_that_cannot_be_written_says_so_once_and_the_scores_are_right(st
     def refuse(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("privacy_exp.store.files.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("privacy_exp.cache.files.tempfile.mkstemp", refuse)
     scores = stored_scores(store, Saliency(), Tiny().eval(), seed=0)
     with pytest.warns(UserWarning, match="without being kept") as caught:
         assert scores(faces()).equal(Saliency().rank(faces(), Tiny().eval(), seed=0))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from privacy_exp.store.entry import LABEL
+from privacy_exp.cache.entry import LABEL
 
 DAY = 86_400  # seconds
 

@@ -20,8 +20,8 @@ def run(config: DictConfig) -> None:
         ValueError: a number that makes no sense.
         FileNotFoundError: there is no store.
     """
-    from privacy_exp.store.pruning import items, remove, to_prune
-    from privacy_exp.store.table import store_table
+    from privacy_exp.cache.pruning import items, remove, to_prune
+    from privacy_exp.cache.table import store_table
 
     root = Path(config.store.root).expanduser()
     if not root.is_dir():

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from privacy_exp.store.pruning import Item
+from privacy_exp.cache.pruning import Item
 
 
 def store_table(root: Path, found: Sequence[Item]) -> str:

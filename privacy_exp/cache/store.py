@@ -13,9 +13,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from privacy_exp.store.entry import damage, seal
-from privacy_exp.store.files import explained
-from privacy_exp.store.keys import content_key
+from privacy_exp.cache.entry import damage, seal
+from privacy_exp.cache.files import explained
+from privacy_exp.cache.keys import content_key
 
 log = logging.getLogger(__name__)
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from privacy_exp.cache.files import write_text
+from privacy_exp.cache.links import share, share_file
+from privacy_exp.cache.store import Store
 from privacy_exp.runs.batches import NOTES, finished_batches, forget_batches
 from privacy_exp.runs.folder import KINDS
 from privacy_exp.runs.record import Record
 from privacy_exp.runs.running import read_cell, running, write_cell
-from privacy_exp.store.files import write_text
-from privacy_exp.store.links import share, share_file
-from privacy_exp.store.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from privacy_exp.cache.files import atomic_file
+from privacy_exp.cache.store import Store
 from privacy_exp.masking.base import Masker
 from privacy_exp.recognition.base import Recognizer
-from privacy_exp.store.files import atomic_file
-from privacy_exp.store.store import Store
 from privacy_exp.types import Faces, Scores
 
 SCHEMA = 1

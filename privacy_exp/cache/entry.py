@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from privacy_exp.store.files import write_text
+from privacy_exp.cache.files import write_text
 
 LABEL = "entry.json"
 """Beside an entry's files: what it is, when it was made, and each file's size and SHA-256."""

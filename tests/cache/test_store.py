@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from privacy_exp.cache.keys import content_key, scientific
+from privacy_exp.cache.links import share
+from privacy_exp.cache.pruning import items, remove, to_prune
+from privacy_exp.cache.store import Store
 from privacy_exp.store import entry, store
-from privacy_exp.store.keys import content_key, scientific
-from privacy_exp.store.links import share
-from privacy_exp.store.pruning import items, remove, to_prune
-from privacy_exp.store.store import Store
 
 
 def make(folder: Path) -> None:
@@ -203,8 +203,8 @@ def test_sharing_copies_where_links_are_impossible(tmp_path, monkeypatch):
 def test_the_command_lists_and_prunes(tmp_path, capsys):
     from hydra import compose, initialize_config_dir
 
+    from privacy_exp.cache.__main__ import run
     from privacy_exp.entry import CONF
-    from privacy_exp.store.__main__ import run
 
     def command(*overrides):
         with initialize_config_dir(str(CONF), version_base="1.3"):

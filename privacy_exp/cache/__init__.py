@@ -1,0 +1,1 @@
+"""What has been computed already: content keys, locks, atomic writes and pruning."""

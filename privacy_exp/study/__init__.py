@@ -1,0 +1,1 @@
+"""A study: fit a recogniser, anonymise photos, score what comes out."""
