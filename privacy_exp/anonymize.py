@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from privacy_exp.entry import entry_point
+from privacy_exp.sweep.entry import entry_point
 
 log = logging.getLogger(__name__)
 
@@ -29,13 +29,13 @@ def run(config: DictConfig) -> None:
     from hydra.utils import instantiate
 
     from privacy_exp.cache.keys import content_key, scientific
-    from privacy_exp.configuration import check_keys, plain_config
     from privacy_exp.recognition.checkpoint import checkpoint_file, checkpoint_identities
     from privacy_exp.recognition.fit import load_checkpoint
     from privacy_exp.runs.batches import forget_batches
     from privacy_exp.runs.folder import RunFolder
     from privacy_exp.runs.running import read_cell, running, write_cell
     from privacy_exp.stages import anonymize
+    from privacy_exp.sweep.configuration import check_keys, plain_config
 
     check_keys(config)
     plain = plain_config(config)

@@ -21,10 +21,8 @@ from torch import Tensor
 from privacy_exp.cache.files import write_text
 from privacy_exp.cache.keys import content_key, file_digest, scientific
 from privacy_exp.cache.store import Store
-from privacy_exp.configuration import MEASURES, check_keys, plain_config
 from privacy_exp.data.base import FaceData
 from privacy_exp.data.identity_split import write_manifest
-from privacy_exp.entry import PACKAGE
 from privacy_exp.evaluation.evaluate import evaluate
 from privacy_exp.evaluation.measure import Cost, Measure, Scene
 from privacy_exp.evaluation.score import score_folder
@@ -39,7 +37,9 @@ from privacy_exp.runs.folder import RunFolder
 from privacy_exp.runs.record import SCHEMA, Record, installed_versions, write_images
 from privacy_exp.stages import Anonymized, Fitted, anonymize, fit, keep_checkpoint
 from privacy_exp.study.resume import TRACKED, Claim, claimed
-from privacy_exp.swept import refuse_inert_axis, swept_keys
+from privacy_exp.sweep.axes import refuse_inert_axis, swept_keys
+from privacy_exp.sweep.configuration import MEASURES, check_keys, plain_config
+from privacy_exp.sweep.entry import PACKAGE
 from privacy_exp.types import Faces
 
 log = logging.getLogger(__name__)

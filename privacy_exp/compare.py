@@ -5,7 +5,7 @@ python -m privacy_exp.compare a=DIR b=DIR      or a=[DIR,DIR,DIR] for the seeds 
 
 from omegaconf import DictConfig, OmegaConf
 
-from privacy_exp.entry import entry_point
+from privacy_exp.sweep.entry import entry_point
 
 
 def run(config: DictConfig) -> dict[str, float | None]:

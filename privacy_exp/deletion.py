@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from privacy_exp.entry import entry_point
+from privacy_exp.sweep.entry import entry_point
 
 if TYPE_CHECKING:
     from privacy_exp.masking.base import Masker
@@ -32,11 +32,11 @@ def run(config: DictConfig) -> Path:
     from tqdm import tqdm
 
     from privacy_exp.cache.store import Store
-    from privacy_exp.configuration import plain_config
     from privacy_exp.evaluation.deletion import curves, delete
     from privacy_exp.masking.stored import stored_scores
     from privacy_exp.report.deletion import write_deletion
     from privacy_exp.stages import fit, to_device
+    from privacy_exp.sweep.configuration import plain_config
 
     plain = plain_config(config)
     shares, seeds = [float(share) for share in config.shares], [int(seed) for seed in config.mask_seeds]

@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from privacy_exp.entry import entry_point
+from privacy_exp.sweep.entry import entry_point
 
 
 def run(config: DictConfig) -> dict[str, float | None]:
@@ -28,10 +28,10 @@ def run(config: DictConfig) -> dict[str, float | None]:
     from omegaconf import OmegaConf
 
     from privacy_exp.cache.store import Store
-    from privacy_exp.configuration import MEASURES
     from privacy_exp.pairs import mode, score_pairs
     from privacy_exp.rescore import rescore
     from privacy_exp.runs.record import read_record
+    from privacy_exp.sweep.configuration import MEASURES
 
     pairs = mode(config) == "pairs"
     chosen = [(group, name) for group in MEASURES for name in config[group]]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from privacy_exp.entry import entry_point
+from privacy_exp.sweep.entry import entry_point
 
 if TYPE_CHECKING:
     from privacy_exp.cell import Cell

@@ -15,10 +15,10 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from privacy_exp.cache.store import Store
-from privacy_exp.entry import CONF
 from privacy_exp.masking.base import Masker
 from privacy_exp.masking.stored import StoredScores, stored_scores
 from privacy_exp.recognition.base import Recognizer
+from privacy_exp.sweep.entry import CONF
 from privacy_exp.types import Faces
 
 BATCH = 16

@@ -72,7 +72,7 @@ def composed(tmp_path_factory):
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import open_dict
 
-    from privacy_exp.entry import CONF
+    from privacy_exp.sweep.entry import CONF
 
     store = tmp_path_factory.mktemp("store")
 

@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from reader import read_cells
 
 from privacy_exp import evaluate
-from privacy_exp.entry import CONF
+from privacy_exp.sweep.entry import CONF
 
 NET = [
     "recognition.net._target_=tests.recognition.small.Small",

@@ -10,10 +10,10 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from privacy_exp import evaluate
-from privacy_exp.entry import CONF
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.rescore import rescore
 from privacy_exp.runs.folder import RunFolder
+from privacy_exp.sweep.entry import CONF
 
 
 def test_a_run_scored_again_gives_the_same_numbers(cell, tmp_path):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from privacy_exp.entry import entry_point
+from privacy_exp.sweep.entry import entry_point
 
 if TYPE_CHECKING:
     from privacy_exp.data.drawn_faces import Synthetic as Synthetic

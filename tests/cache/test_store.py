@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
+from privacy_exp.store import entry, store
 
 from privacy_exp.cache.keys import content_key, scientific
 from privacy_exp.cache.links import share
 from privacy_exp.cache.pruning import items, remove, to_prune
 from privacy_exp.cache.store import Store
-from privacy_exp.store import entry, store
 
 
 def make(folder: Path) -> None:
@@ -204,7 +204,7 @@ def test_the_command_lists_and_prunes(tmp_path, capsys):
     from hydra import compose, initialize_config_dir
 
     from privacy_exp.cache.__main__ import run
-    from privacy_exp.entry import CONF
+    from privacy_exp.sweep.entry import CONF
 
     def command(*overrides):
         with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -12,7 +12,7 @@ from privacy_exp.data.celeba import CelebA
 from privacy_exp.data.drawing import draw, facts
 from privacy_exp.data.drawn_faces import DRAWING, numbers_of
 from privacy_exp.data.synthetic import Synthetic, run
-from privacy_exp.entry import CONF
+from privacy_exp.sweep.entry import CONF
 
 PHOTO_LEVEL = ("Eyeglasses", "Smiling", "Mouth_Slightly_Open")
 

@@ -157,7 +157,7 @@ def test_the_command_takes_folders_and_lists(runs):
     from hydra import compose, initialize_config_dir
 
     from privacy_exp.compare import run
-    from privacy_exp.entry import CONF
+    from privacy_exp.sweep.entry import CONF
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("compare", overrides=[f"a={runs[0]}", f"b=[{runs[1]}]", "flips=1000"])

@@ -13,11 +13,11 @@ from sklearn.metrics import auc
 from torch import nn
 
 from privacy_exp import deletion
-from privacy_exp.entry import CONF
 from privacy_exp.evaluation.deletion import Deletion, area, curves, delete
 from privacy_exp.masking.center import Center
 from privacy_exp.masking.random_patches import RandomPatches
 from privacy_exp.recognition.base import Recognizer
+from privacy_exp.sweep.entry import CONF
 from privacy_exp.types import Faces
 
 

@@ -11,8 +11,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from privacy_exp.configuration import MEASURES
-from privacy_exp.entry import CONF
+from privacy_exp.sweep.configuration import MEASURES
+from privacy_exp.sweep.entry import CONF
 
 FILES = [(group, path) for group in MEASURES for path in sorted((CONF / group).glob("*.yaml"))]
 NAMES = [f"{group}/{path.stem}" for group, path in FILES if "_target_:" in path.read_text()]  # others bundle some

@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from privacy_exp import train_inpainter
-from privacy_exp.entry import CONF
 from privacy_exp.inpainting.diffusion import DiffusionInpainter
 from privacy_exp.inpainting.training import StepTraining
+from privacy_exp.sweep.entry import CONF
 from tests.inpainting.conftest import some_faces, some_masks
 
 SMALL = [

@@ -7,8 +7,8 @@ from hydra.utils import instantiate
 from torch import nn
 
 from privacy_exp.cache.keys import content_key
-from privacy_exp.entry import CONF
 from privacy_exp.recognition.base import Recognizer, cover
+from privacy_exp.sweep.entry import CONF
 from privacy_exp.types import Faces
 
 METHODS = sorted(path.stem for path in (CONF / "masking").glob("*.yaml"))

@@ -5,9 +5,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from privacy_exp.entry import CONF
 from privacy_exp.recognition.fit import fit_recognizer
 from privacy_exp.recognition.module import RecognitionModule
+from privacy_exp.sweep.entry import CONF
 
 from .small import Colours, Small
 

@@ -9,10 +9,10 @@ from hydra.utils import instantiate
 from pytorch_lightning.loggers import CSVLogger
 from torch import nn
 
-from privacy_exp.entry import CONF
 from privacy_exp.recognition.facenet import FaceNet
 from privacy_exp.recognition.fit import clean_accuracy, fit_key, fit_recognizer, save_checkpoint
 from privacy_exp.recognition.module import RecognitionModule, shift_and_mirror
+from privacy_exp.sweep.entry import CONF
 from privacy_exp.types import Faces
 
 from .small import Colours, Small, same, state

@@ -8,10 +8,10 @@ from pytorch_lightning import Callback
 from torch import nn
 from torch.nn import functional as F
 
-from privacy_exp.entry import CONF
 from privacy_exp.recognition.facenet import FaceNet
 from privacy_exp.recognition.fit import fit_recognizer, load_checkpoint, save_checkpoint
 from privacy_exp.recognition.module import RecognitionModule
+from privacy_exp.sweep.entry import CONF
 
 from .small import Colours, Small, same, state
 

@@ -4,8 +4,8 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from privacy_exp.data.celeba import CelebA
-from privacy_exp.entry import CONF
 from privacy_exp.recognition.fit import clean_accuracy, fit_recognizer
+from privacy_exp.sweep.entry import CONF
 
 
 def test_the_onnx_recogniser_knows_the_people_of_celeba_dev(celeba_dev, face_onnx, trainer, tmp_path):

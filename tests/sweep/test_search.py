@@ -12,7 +12,7 @@ from extras import installed
 from hydra import compose, initialize_config_dir
 from reader import read_cells
 
-from privacy_exp.entry import CONF
+from privacy_exp.sweep.entry import CONF
 
 ROOT = Path(__file__).parents[2]
 

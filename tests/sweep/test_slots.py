@@ -11,8 +11,8 @@ from extras import installed
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
-from privacy_exp.entry import CONF
 from privacy_exp.sweep import slots
+from privacy_exp.sweep.entry import CONF
 from privacy_exp.sweep.slots import gpu_names, slot, slots_of
 
 HOLD = """

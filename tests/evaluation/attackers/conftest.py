@@ -11,12 +11,12 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from privacy_exp.cache.store import Store
-from privacy_exp.entry import CONF
 from privacy_exp.evaluation.measure import Scene
 from privacy_exp.evaluation.score import score_folder
 from privacy_exp.recognition.fit import fit_recognizer
 from privacy_exp.recognition.module import RecognitionModule
 from privacy_exp.runs.folder import RunFolder
+from privacy_exp.sweep.entry import CONF
 from tests.recognition.small import Colours, Small
 
 PROTECTIONS = {

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 from hydra.errors import HydraException
+from privacy_exp.store import files
 
 from privacy_exp.runs.running import LOCK
-from privacy_exp.store import files
 
 
 def command(*arguments: str, cwd) -> subprocess.CompletedProcess[str]:

@@ -10,11 +10,11 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from privacy_exp.entry import CONF
 from privacy_exp.inpainting.compiling import share_compiled
 from privacy_exp.inpainting.controls import MeanFill
+from privacy_exp.sweep.axes import refuse_inert_axis, swept_keys
+from privacy_exp.sweep.entry import CONF
 from privacy_exp.sweep.plan import WritePlan
-from privacy_exp.swept import refuse_inert_axis, swept_keys
 
 
 def job_of_a_sweep(folder: Path, params: dict[str, str], task: list[str], mode: str = "MULTIRUN") -> None:

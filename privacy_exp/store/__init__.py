@@ -1,1 +1,0 @@
-"""Files: run folders, records, and what has been computed already."""
