@@ -34,7 +34,7 @@ def run(config: DictConfig) -> None:
     from privacy_exp.runs.batches import forget_batches
     from privacy_exp.runs.folder import RunFolder
     from privacy_exp.runs.running import read_cell, running, write_cell
-    from privacy_exp.stages import anonymize
+    from privacy_exp.study.stages import anonymize
     from privacy_exp.sweep.configuration import check_keys, plain_config
 
     check_keys(config)

@@ -35,7 +35,7 @@ def run(config: DictConfig) -> Path:
     from privacy_exp.evaluation.deletion import curves, delete
     from privacy_exp.masking.stored import stored_scores
     from privacy_exp.report.deletion import write_deletion
-    from privacy_exp.stages import fit, to_device
+    from privacy_exp.study.stages import fit, to_device
     from privacy_exp.sweep.configuration import plain_config
 
     plain = plain_config(config)

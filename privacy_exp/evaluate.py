@@ -28,9 +28,9 @@ def run(config: DictConfig) -> dict[str, float | None]:
     from omegaconf import OmegaConf
 
     from privacy_exp.cache.store import Store
-    from privacy_exp.pairs import mode, score_pairs
-    from privacy_exp.rescore import rescore
     from privacy_exp.runs.record import read_record
+    from privacy_exp.study.pairs import mode, score_pairs
+    from privacy_exp.study.rescore import rescore
     from privacy_exp.sweep.configuration import MEASURES
 
     pairs = mode(config) == "pairs"

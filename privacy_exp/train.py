@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from privacy_exp.sweep.entry import entry_point
 
 if TYPE_CHECKING:
-    from privacy_exp.cell import Cell
+    from privacy_exp.study.cell import Cell
 
 
 def run(config: DictConfig) -> float | tuple[float, ...] | None:
@@ -25,8 +25,8 @@ def run(config: DictConfig) -> float | tuple[float, ...] | None:
     Raises:
         ValueError: input that cannot be used; the message names it and the way out.
     """
-    from privacy_exp.cell import Cell
-    from privacy_exp.dry_run import estimate
+    from privacy_exp.study.cell import Cell
+    from privacy_exp.study.dry_run import estimate
     from privacy_exp.sweep.slots import slot, slots_of
 
     accelerator = config.trainer.get("accelerator")
@@ -42,7 +42,7 @@ def run(config: DictConfig) -> float | tuple[float, ...] | None:
 
 def compute(cell: "Cell") -> float | tuple[float, ...]:
     """Computes a cell, or takes it as it was computed before, and returns the objective."""
-    from privacy_exp.dry_run import attack_cost
+    from privacy_exp.study.dry_run import attack_cost
 
     with cell.claim() as claim:
         failed = True

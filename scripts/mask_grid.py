@@ -15,7 +15,7 @@ from PIL import Image
 from privacy_exp.cache.files import atomic_file
 from privacy_exp.cache.store import Store
 from privacy_exp.recognition.base import Recognizer
-from privacy_exp.stages import fit
+from privacy_exp.study.stages import fit
 from privacy_exp.sweep.configuration import plain_config
 from privacy_exp.sweep.entry import CONF
 from privacy_exp.types import Faces, Images

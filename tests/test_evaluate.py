@@ -11,8 +11,8 @@ from PIL import Image
 
 from privacy_exp import evaluate
 from privacy_exp.recognition.base import Recognizer
-from privacy_exp.rescore import rescore
 from privacy_exp.runs.folder import RunFolder
+from privacy_exp.study.rescore import rescore
 from privacy_exp.sweep.entry import CONF
 
 
@@ -71,8 +71,8 @@ def by_hand(tmp_path, monkeypatch):
             path.parent.mkdir(exist_ok=True)
             Image.fromarray(np.full((8, 8, 3), LEVELS[level], np.uint8)).save(path)
     (tmp_path / "map.csv").write_text("class_id,identity\n10,black\n11,grey\n12,white\n")
-    monkeypatch.setattr("privacy_exp.rescore.load_checkpoint", lambda source: Brightness())
-    monkeypatch.setattr("privacy_exp.rescore.checkpoint_identities", lambda source: ["black", "grey", "white"])
+    monkeypatch.setattr("privacy_exp.study.rescore.load_checkpoint", lambda source: Brightness())
+    monkeypatch.setattr("privacy_exp.study.rescore.checkpoint_identities", lambda source: ["black", "grey", "white"])
     return tmp_path
 
 

@@ -7,7 +7,7 @@ from privacy_exp.runs.folder import RunFolder
 @pytest.fixture(scope="session")
 def scene(composed, tmp_path_factory):
     """A finished run over a few drawn people, half of each frame filled with the mean colour; built once."""
-    from privacy_exp.cell import Cell
+    from privacy_exp.study.cell import Cell
 
     out = tmp_path_factory.mktemp("finished")
     cell = Cell(composed(out, "masking=center", "mask_ratio=0.5", "inpainting=mean_fill"))

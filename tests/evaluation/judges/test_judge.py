@@ -14,8 +14,8 @@ from privacy_exp.evaluation.frechet import frechet_distance
 from privacy_exp.evaluation.judges.embedder import Embedder, embed_batches
 from privacy_exp.evaluation.judges.judge import Judge
 from privacy_exp.evaluation.measure import Scene, worst_observer
-from privacy_exp.pairs import NoRecognizer
 from privacy_exp.runs.folder import RunFolder
+from privacy_exp.study.pairs import NoRecognizer
 
 PEOPLE, PHOTOS = 16, 6
 

@@ -15,7 +15,7 @@ from privacy_exp.masking.base import Masker
 from privacy_exp.recognition.checkpoint import load_checkpoint
 from privacy_exp.runs.batches import finished_batches
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.stages import Anonymized, anonymize_batch, summary
+from privacy_exp.study.stages import Anonymized, anonymize_batch, summary
 from privacy_exp.types import Faces
 
 

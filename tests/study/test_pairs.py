@@ -10,9 +10,9 @@ from PIL import Image
 from privacy_exp import evaluate
 from privacy_exp.cache.store import Store
 from privacy_exp.evaluation.judges.judge import Judge
-from privacy_exp.pairs import score_pairs
 from privacy_exp.report.collect import collect
 from privacy_exp.report.sections import sections
+from privacy_exp.study.pairs import score_pairs
 from privacy_exp.sweep.entry import CONF
 from tests.evaluation.judges.test_judge import PHOTOS, Colour, colours
 

@@ -19,9 +19,9 @@ from privacy_exp.data.photo import BadDataError, safe_id
 from privacy_exp.evaluation.evaluate import Evaluation, evaluate
 from privacy_exp.evaluation.measure import Measure, Scene
 from privacy_exp.recognition.base import Recognizer
-from privacy_exp.rescore import write_evaluation
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.runs.record import Record
+from privacy_exp.study.rescore import write_evaluation
 from privacy_exp.types import Images
 
 BATCH = 32

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from privacy_exp.store import files
 from reader import read_cells
 
 from privacy_exp.inpainting.controls import MeanFill
 from privacy_exp.runs.running import running
-from privacy_exp.store import files
 
 SMALL = (
     "recognition.net._target_=recognition.small.Small",

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from privacy_exp.cell import Cell
 from privacy_exp.evaluation.measure import Cost
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.stages import anonymize
+from privacy_exp.study.cell import Cell
+from privacy_exp.study.stages import anonymize
 
 SAMPLE = 8
 """Images that are masked and painted to measure the pace."""

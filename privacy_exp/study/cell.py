@@ -35,8 +35,8 @@ from privacy_exp.report.grid import write_grid
 from privacy_exp.report.table import result_table
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.runs.record import SCHEMA, Record, installed_versions, write_images
-from privacy_exp.stages import Anonymized, Fitted, anonymize, fit, keep_checkpoint
 from privacy_exp.study.resume import TRACKED, Claim, claimed
+from privacy_exp.study.stages import Anonymized, Fitted, anonymize, fit, keep_checkpoint
 from privacy_exp.sweep.axes import refuse_inert_axis, swept_keys
 from privacy_exp.sweep.configuration import MEASURES, check_keys, plain_config
 from privacy_exp.sweep.entry import PACKAGE
@@ -208,7 +208,7 @@ class Cell:
             )
 
     def _anonymize_sharded(self, fitted: Fitted) -> Anonymized:
-        from privacy_exp.sharding import Share, anonymize_sharded
+        from privacy_exp.study.sharding import Share, anonymize_sharded
 
         share = Share(
             self.data,
