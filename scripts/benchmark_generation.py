@@ -17,7 +17,7 @@ from benchmark_timing import Line, duration, in_turns, ratio, settle
 from diffusers import PNDMScheduler
 from torch import Tensor
 
-from privacy_exp.data.drawing import draw
+from privacy_exp.data.drawn.drawing import draw
 from privacy_exp.inpainting.autoencoder import encode_decode
 from privacy_exp.inpainting.diffusion import DiffusionInpainter
 from privacy_exp.inpainting.loading import load_pipeline

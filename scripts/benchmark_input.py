@@ -8,7 +8,7 @@ from benchmark_timing import Line, Times, duration, ratio
 from pytorch_lightning import Callback, LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
-from privacy_exp.data.drawn_faces import Synthetic
+from privacy_exp.data.drawn.faces import Synthetic
 from privacy_exp.recognition.facenet import FaceNet
 from privacy_exp.recognition.module import RecognitionModule
 from privacy_exp.types import Faces

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from privacy_exp.data.drawing import Drawing, draw
+from privacy_exp.data.drawn.drawing import Drawing, draw
 
 FIRST = 5000
 """Identities from here on are measured: the default data set starts at 0."""

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.utils import make_grid, save_image
 
-from privacy_exp.data.drawing import draw
+from privacy_exp.data.drawn.drawing import draw
 from privacy_exp.evaluation.statistics import wilson
 from privacy_exp.inpainting.autoencoder_training import psnr
 from privacy_exp.inpainting.base import Inpainter

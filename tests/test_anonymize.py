@@ -5,7 +5,7 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from privacy_exp import anonymize
-from privacy_exp.data.drawing import draw
+from privacy_exp.data.drawn.drawing import draw
 from privacy_exp.inpainting.controls import MeanFill
 from privacy_exp.runs.folder import RunFolder, to_pillow
 from privacy_exp.sweep.entry import CONF

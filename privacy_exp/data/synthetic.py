@@ -11,13 +11,13 @@ from omegaconf import DictConfig
 from privacy_exp.sweep.entry import entry_point
 
 if TYPE_CHECKING:
-    from privacy_exp.data.drawn_faces import Synthetic as Synthetic
+    from privacy_exp.data.drawn.faces import Synthetic as Synthetic
 
 
 def __getattr__(name: str) -> Any:
     """`Synthetic`, the data set, once it is asked for: it brings torch along."""
     if name == "Synthetic":
-        from privacy_exp.data.drawn_faces import Synthetic
+        from privacy_exp.data.drawn.faces import Synthetic
 
         return Synthetic
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -34,7 +34,7 @@ def run(config: DictConfig) -> Path:
     """
     from hydra.utils import instantiate
 
-    from privacy_exp.data.celeba_writer import write_celeba
+    from privacy_exp.data.drawn.celeba_writer import write_celeba
 
     data = instantiate(config.data)
     out = Path(config.out).expanduser()

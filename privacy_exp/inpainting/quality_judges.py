@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from privacy_exp.data.drawing import draw
+from privacy_exp.data.drawn.drawing import draw
 from privacy_exp.seeds import generator
 from privacy_exp.types import Images
 

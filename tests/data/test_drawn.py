@@ -9,8 +9,8 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from privacy_exp.data.celeba import CelebA
-from privacy_exp.data.drawing import draw, facts
-from privacy_exp.data.drawn_faces import DRAWING, numbers_of
+from privacy_exp.data.drawn.drawing import draw, facts
+from privacy_exp.data.drawn.faces import DRAWING, numbers_of
 from privacy_exp.data.synthetic import Synthetic, run
 from privacy_exp.sweep.entry import CONF
 

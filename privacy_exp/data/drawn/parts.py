@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from privacy_exp.data.drawing_people import Person
-from privacy_exp.data.drawing_photo import Shot
+from privacy_exp.data.drawn.people import Person
+from privacy_exp.data.drawn.photo import Shot
 
 Plane = Float32[ndarray, "h w"]
 Paint = Float32[ndarray, "h w 3"]

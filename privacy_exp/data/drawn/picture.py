@@ -7,10 +7,10 @@ from numpy import ndarray
 
 from privacy_exp.data import drawing_hair as worn
 from privacy_exp.data import drawing_parts as parts
-from privacy_exp.data.drawing_camera import View
-from privacy_exp.data.drawing_parts import Head, Paint, Plane, paint, ramp
-from privacy_exp.data.drawing_people import Person
-from privacy_exp.data.drawing_photo import Shot
+from privacy_exp.data.drawn.camera import View
+from privacy_exp.data.drawn.parts import Head, Paint, Plane, paint, ramp
+from privacy_exp.data.drawn.people import Person
+from privacy_exp.data.drawn.photo import Shot
 
 
 def _shade(s: Shot, view: View, head: Head, height: Plane, relief: float = 1.0, gloss: float = 0.0) -> Paint:

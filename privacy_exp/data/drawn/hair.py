@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from privacy_exp.data.drawing_parts import Head, Paint, Plane, bump, mouth_lines, paint, ramp
-from privacy_exp.data.drawing_people import Person
-from privacy_exp.data.drawing_photo import Shot
+from privacy_exp.data.drawn.parts import Head, Paint, Plane, bump, mouth_lines, paint, ramp
+from privacy_exp.data.drawn.people import Person
+from privacy_exp.data.drawn.photo import Shot
 
 
 def strands(p: Person, head: Head) -> Plane:

@@ -7,9 +7,9 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from privacy_exp.data import drawing_parts as parts
-from privacy_exp.data.drawing_parts import Head
-from privacy_exp.data.drawing_people import Person
-from privacy_exp.data.drawing_photo import Shot
+from privacy_exp.data.drawn.parts import Head
+from privacy_exp.data.drawn.people import Person
+from privacy_exp.data.drawn.photo import Shot
 
 SPAN = 3.5
 """Mean inter-ocular distances across the frame."""

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float, UInt8
 from numpy import ndarray
 
-from privacy_exp.data.drawing_camera import frame, head_of, landmarks_of
-from privacy_exp.data.drawing_parts import Head, Plane
-from privacy_exp.data.drawing_people import Person, person
-from privacy_exp.data.drawing_photo import PLAIN, Shot, alike, on_the_day, shot
-from privacy_exp.data.drawing_picture import picture
+from privacy_exp.data.drawn.camera import frame, head_of, landmarks_of
+from privacy_exp.data.drawn.parts import Head, Plane
+from privacy_exp.data.drawn.people import Person, person
+from privacy_exp.data.drawn.photo import PLAIN, Shot, alike, on_the_day, shot
+from privacy_exp.data.drawn.picture import picture
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from privacy_exp.data.base import FaceData
-from privacy_exp.data.drawing import draw, facts
+from privacy_exp.data.drawn.drawing import draw, facts
 from privacy_exp.data.photo import BadDataError, Examined, Photo
 
 DRAWING = 1

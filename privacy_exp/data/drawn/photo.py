@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.random import Generator, default_rng
 
-from privacy_exp.data.drawing_people import Colour, Person, mix
+from privacy_exp.data.drawn.people import Colour, Person, mix
 
 PLAIN = frozenset({"hair", "skin", "background"})
 """What `draw` can draw alike for all."""

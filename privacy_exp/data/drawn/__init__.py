@@ -1,0 +1,1 @@
+"""Drawn faces: a synthetic world with people, landmarks, attributes and groups."""
