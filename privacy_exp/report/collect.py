@@ -70,7 +70,7 @@ class Cell:
     @property
     def drawn(self) -> bool:
         """Whether the faces are drawn: then no real person can be seen."""
-        return self.get("data._target_") == "privacy_exp.data.synthetic.Synthetic"
+        return self.get("data._target_") == "privacy_exp.draw.Synthetic"
 
     @property
     def observers(self) -> tuple[str, ...]:

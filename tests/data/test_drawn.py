@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from privacy_exp.data.celeba import CelebA
 from privacy_exp.data.drawn.drawing import draw, facts
 from privacy_exp.data.drawn.faces import DRAWING, numbers_of
-from privacy_exp.data.synthetic import Synthetic, run
+from privacy_exp.draw import Synthetic, run
 from privacy_exp.sweep.entry import CONF
 
 PHOTO_LEVEL = ("Eyeglasses", "Smiling", "Mouth_Slightly_Open")

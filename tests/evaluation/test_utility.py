@@ -10,7 +10,7 @@ import torch
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from privacy_exp.cache.store import Store
-from privacy_exp.data.synthetic import Synthetic
+from privacy_exp.draw import Synthetic
 from privacy_exp.evaluation.detection import Detections
 from privacy_exp.evaluation.measure import Scene
 from privacy_exp.evaluation.utility import inception

@@ -1,6 +1,6 @@
 """Writes drawn faces in CelebA's official layout, and names the data set that draws them.
 
-python -m privacy_exp.data.synthetic out=DIR [data.identities=100 ...]      torch is imported late: --help is quick
+python -m privacy_exp.draw out=DIR [data.identities=100 ...]      torch is imported late: --help is quick
 """
 
 from pathlib import Path
