@@ -22,7 +22,7 @@ def run(config: DictConfig) -> Path:
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
-    from privacy_exp.inpainting.training_stages import InpainterTraining
+    from privacy_exp.inpainting.training.stages import InpainterTraining
 
     data = instantiate(config.data)
     data.setup()

@@ -24,12 +24,12 @@ from torchvision.utils import make_grid, save_image
 
 from privacy_exp.data.drawn.drawing import draw
 from privacy_exp.evaluation.statistics import wilson
-from privacy_exp.inpainting.autoencoder_training import psnr
 from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.inpainting.controls import Blur, MeanFill
 from privacy_exp.inpainting.diffusion import DiffusionInpainter
-from privacy_exp.inpainting.quality import frechet_distance, masked_l1, seam_ratio
-from privacy_exp.inpainting.quality_judges import Judge, as_targets, drawn, train_judge
+from privacy_exp.inpainting.training.autoencoder import psnr
+from privacy_exp.inpainting.training.quality import frechet_distance, masked_l1, seam_ratio
+from privacy_exp.inpainting.training.quality_judges import Judge, as_targets, drawn, train_judge
 from privacy_exp.types import Faces, Images, Masks
 
 ASKED = {"Smiling": "smiling", "Mouth_Slightly_Open": "mouth open", "Eyeglasses": "eyeglasses"}

@@ -20,7 +20,7 @@ from privacy_exp.evaluation.utility.inception import FID, KID
 from privacy_exp.evaluation.utility.lpips import LPIPS
 from privacy_exp.evaluation.utility.pixels import Pixels, pixel_scores, psnr
 from privacy_exp.evaluation.utility.sanity import Sanity
-from privacy_exp.inpainting.quality import frechet_distance
+from privacy_exp.inpainting.training.quality import frechet_distance
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.runs.folder import RunFolder
 

@@ -16,7 +16,7 @@ from privacy_exp.evaluation.by_attribute import ATTRIBUTE
 from privacy_exp.evaluation.measure import Findings, Measure, Scene
 from privacy_exp.evaluation.statistics import Array, Metric, clustered_rate
 from privacy_exp.evaluation.utility.pictures import mean_of_present, pictures
-from privacy_exp.inpainting.quality_judges import Judge, as_targets, train_judge
+from privacy_exp.inpainting.training.quality_judges import Judge, as_targets, train_judge
 from privacy_exp.types import Images
 
 VERSION = 1

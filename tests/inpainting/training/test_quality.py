@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from privacy_exp.inpainting.quality import frechet_distance, masked_l1, seam_ratio
+from privacy_exp.inpainting.training.quality import frechet_distance, masked_l1, seam_ratio
 
 
 def test_frechet_distance_of_known_gaussians() -> None:

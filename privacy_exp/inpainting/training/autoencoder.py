@@ -7,8 +7,8 @@ from diffusers import AutoencoderKL
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from privacy_exp.inpainting.training import StepTraining
-from privacy_exp.inpainting.training_faces import TrainingFaces
+from privacy_exp.inpainting.training.faces import TrainingFaces
+from privacy_exp.inpainting.training.steps import StepTraining
 from privacy_exp.types import Images
 
 

@@ -16,10 +16,11 @@ from pytorch_lightning.utilities.seed import isolate_rng
 
 from privacy_exp.cache.files import write_text
 from privacy_exp.data.base import FaceData
-from privacy_exp.inpainting.autoencoder_training import AutoencoderTraining, latent_scale
-from privacy_exp.inpainting.denoiser_training import DenoiserTraining
 from privacy_exp.inpainting.loading import load_pipeline
-from privacy_exp.inpainting.networks import (
+from privacy_exp.inpainting.training.autoencoder import AutoencoderTraining, latent_scale
+from privacy_exp.inpainting.training.denoiser import DenoiserTraining
+from privacy_exp.inpainting.training.faces import TrainingFaces, collect
+from privacy_exp.inpainting.training.networks import (
     add_lora,
     build_autoencoder,
     build_pipeline,
@@ -27,8 +28,7 @@ from privacy_exp.inpainting.networks import (
     save_lora,
     save_pipeline,
 )
-from privacy_exp.inpainting.training import StepTraining, log_line
-from privacy_exp.inpainting.training_faces import TrainingFaces, collect
+from privacy_exp.inpainting.training.steps import StepTraining, log_line
 from privacy_exp.seeds import generator
 
 log = logging.getLogger(__name__)

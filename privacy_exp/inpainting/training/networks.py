@@ -14,8 +14,8 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from privacy_exp.cache.files import write_text
-from privacy_exp.inpainting.captions import tokenizer
 from privacy_exp.inpainting.prompts import SUBJECT
+from privacy_exp.inpainting.training.captions import tokenizer
 
 LORA_TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
 """The linear layers of the UNet's attention."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from privacy_exp import train_inpainter
 from privacy_exp.inpainting.diffusion import DiffusionInpainter
-from privacy_exp.inpainting.training import StepTraining
+from privacy_exp.inpainting.training.steps import StepTraining
 from privacy_exp.sweep.entry import CONF
 from tests.inpainting.conftest import some_faces, some_masks
 

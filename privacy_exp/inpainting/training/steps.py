@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
-from privacy_exp.inpainting.training_faces import TrainingFaces
+from privacy_exp.inpainting.training.faces import TrainingFaces
 from privacy_exp.seeds import generator
 
 

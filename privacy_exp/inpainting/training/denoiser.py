@@ -7,10 +7,10 @@ from diffusers import StableDiffusionInpaintPipeline
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from privacy_exp.inpainting.captions import sample_caption
-from privacy_exp.inpainting.mask_sampling import sample_masks
-from privacy_exp.inpainting.training import StepTraining
-from privacy_exp.inpainting.training_faces import TrainingFaces
+from privacy_exp.inpainting.training.captions import sample_caption
+from privacy_exp.inpainting.training.faces import TrainingFaces
+from privacy_exp.inpainting.training.masks import sample_masks
+from privacy_exp.inpainting.training.steps import StepTraining
 
 
 class DenoiserTraining(StepTraining):

@@ -1,0 +1,1 @@
+"""How inpainting checkpoints are made: autoencoder, UNet with text encoder, export."""
