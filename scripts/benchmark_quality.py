@@ -13,8 +13,8 @@ from benchmark_generation import painter
 from benchmark_timing import Line, duration, in_turns
 from torch import Tensor
 
-from privacy_exp.evaluation.detection import detect_faces
 from privacy_exp.recognition.checkpoint import load_checkpoint
+from privacy_exp.recognition.detection import detect_faces
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.types import Faces, Images, Masks
 

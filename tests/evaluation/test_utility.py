@@ -11,7 +11,6 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 
 from privacy_exp.cache.store import Store
 from privacy_exp.draw import Synthetic
-from privacy_exp.evaluation.detection import Detections
 from privacy_exp.evaluation.measure import Scene
 from privacy_exp.evaluation.utility import inception
 from privacy_exp.evaluation.utility.attributes import Attributes, balanced_accuracy
@@ -22,6 +21,7 @@ from privacy_exp.evaluation.utility.pixels import Pixels, pixel_scores, psnr
 from privacy_exp.evaluation.utility.sanity import Sanity
 from privacy_exp.inpainting.training.quality import frechet_distance
 from privacy_exp.recognition.base import Recognizer
+from privacy_exp.recognition.detection import Detections
 from privacy_exp.runs.folder import RunFolder
 
 

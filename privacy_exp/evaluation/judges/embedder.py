@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from privacy_exp.data.base import celeba_template
-from privacy_exp.evaluation.detection import detect_faces
 from privacy_exp.evaluation.measure import Scene
+from privacy_exp.recognition.detection import detect_faces
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.types import Images, Landmarks
 

@@ -5,10 +5,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from privacy_exp.evaluation.detection import Detections, detect_faces
 from privacy_exp.evaluation.measure import Findings, Measure, Scene
 from privacy_exp.evaluation.statistics import clustered_rate
 from privacy_exp.evaluation.utility.pictures import mean_of_present, pictures
+from privacy_exp.recognition.detection import Detections, detect_faces
 
 
 class Detection(Measure):
