@@ -15,7 +15,7 @@ from benchmark_timing import Line, duration, in_turns, ratio
 from privacy_exp.data.base import celeba_template
 from privacy_exp.evaluation.judges.embedder import embed_batches
 from privacy_exp.evaluation.judges.onnx import OnnxEmbedder
-from privacy_exp.evaluation.statistics import bootstrap_mean
+from privacy_exp.evaluation.statistics.intervals import bootstrap_mean
 from privacy_exp.recognition.detection import detect_faces
 from privacy_exp.runs.record import read_record
 

@@ -23,7 +23,7 @@ from torch.nn import functional
 from torchvision.utils import make_grid, save_image
 
 from privacy_exp.data.drawn.drawing import draw
-from privacy_exp.evaluation.statistics import wilson
+from privacy_exp.evaluation.statistics.intervals import wilson
 from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.inpainting.controls import Blur, MeanFill
 from privacy_exp.inpainting.diffusion import DiffusionInpainter

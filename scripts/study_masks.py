@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 
 from privacy_exp.evaluation.measure import Sighting, worst_observer
-from privacy_exp.evaluation.paired import Difference, paired_difference
 from privacy_exp.evaluation.privacy import sighting
-from privacy_exp.evaluation.statistics import Metric, clustered_rate, exact_mcnemar, holm
+from privacy_exp.evaluation.statistics.intervals import Metric, clustered_rate, exact_mcnemar, holm
+from privacy_exp.evaluation.statistics.paired import Difference, paired_difference
 from privacy_exp.runs.record import read_record
 from privacy_exp.sweep.plan import read_plan
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from privacy_exp.evaluation.measure import Sighting
-from privacy_exp.evaluation.statistics import Metric, clustered_rate
+from privacy_exp.evaluation.statistics.intervals import Metric, clustered_rate
 
 ATTRIBUTE = "attribute/"
 """Prefix of the table's columns that hold attributes of the photo, named as in the data."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from privacy_exp.evaluation.statistics import Metric, bootstrap_mean, clustered_rate, holm, sign_flip_test
+from privacy_exp.evaluation.statistics.intervals import Metric, bootstrap_mean, clustered_rate, holm, sign_flip_test
 from privacy_exp.masking.base import Masker
 from privacy_exp.masking.explaining import evaluating
 from privacy_exp.masking.filling import mean_filled

@@ -11,7 +11,7 @@ from privacy_exp.evaluation.by_attribute import ATTRIBUTE, rates_by_attribute
 from privacy_exp.evaluation.measure import Measure, Scene, Sighting, worst_observer
 from privacy_exp.evaluation.minimal import minimal_metrics
 from privacy_exp.evaluation.privacy import privacy_metrics, sighting
-from privacy_exp.evaluation.statistics import Metric
+from privacy_exp.evaluation.statistics.intervals import Metric
 
 RECOGNISED, RECOGNISED_CLEAN = "recognised/", "recognised_clean/"
 """Prefixes of the columns that say what each observer named rightly, on the result and on the original."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from privacy_exp.evaluation.statistics import Metric, clustered_rate
+from privacy_exp.evaluation.statistics.intervals import Metric, clustered_rate
 
 Array = np.ndarray
 

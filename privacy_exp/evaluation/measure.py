@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, Shaped
 
 from privacy_exp.cache.store import Store
 from privacy_exp.data.base import FaceData
-from privacy_exp.evaluation.statistics import Metric, resampled_sums
+from privacy_exp.evaluation.statistics.intervals import Metric, resampled_sums
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.types import Faces

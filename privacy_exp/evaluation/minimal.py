@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from privacy_exp.evaluation.statistics import Metric, clustered_rate
+from privacy_exp.evaluation.statistics.intervals import Metric, clustered_rate
 
 NOTED = "minimal_"
 """How the columns begin that `Minimal` notes."""

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from privacy_exp.evaluation.measure import Sighting
-from privacy_exp.evaluation.statistics import Metric, clustered_rate
+from privacy_exp.evaluation.statistics.intervals import Metric, clustered_rate
 
 
 def privacy_metrics(table: pd.DataFrame, floor: float) -> dict[str, Metric]:

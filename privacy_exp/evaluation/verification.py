@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from privacy_exp.evaluation.statistics import Metric, design_effect, wilson
+from privacy_exp.evaluation.statistics.intervals import Metric, design_effect, wilson
 
 Array = np.ndarray
 

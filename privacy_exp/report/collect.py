@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from privacy_exp.evaluation.statistics import Metric, bootstrap_mean
+from privacy_exp.evaluation.statistics.intervals import Metric, bootstrap_mean
 from privacy_exp.sweep.plan import read_plan
 
 NEEDED = {"schema": int, "choices": dict, "config": dict, "metrics": dict, "n": int}

@@ -6,7 +6,7 @@ from io import StringIO
 from rich.console import Console
 from rich.table import Table
 
-from privacy_exp.evaluation.comparison import Comparison
+from privacy_exp.evaluation.statistics.comparison import Comparison
 from privacy_exp.runs.run import Run
 
 ALPHA = 0.05

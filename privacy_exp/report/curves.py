@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from privacy_exp.evaluation.statistics import Metric
+from privacy_exp.evaluation.statistics.intervals import Metric
 from privacy_exp.report.metrics import as_text
 
 SCHEMA = 1

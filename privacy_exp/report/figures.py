@@ -10,7 +10,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from privacy_exp.evaluation.statistics import Metric
+from privacy_exp.evaluation.statistics.intervals import Metric
 from privacy_exp.report.metrics import as_text, describe
 from privacy_exp.report.sections import Section, show
 

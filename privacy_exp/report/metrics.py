@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from privacy_exp.evaluation.statistics import Metric
+from privacy_exp.evaluation.statistics.intervals import Metric
 
 LABELS = {
     "worst_observer": ("strongest observer", "recognition that the strongest observer keeps (1 all, 0 chance)"),

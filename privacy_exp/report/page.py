@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from privacy_exp.cache.files import write_text
-from privacy_exp.evaluation.statistics import Metric
+from privacy_exp.evaluation.statistics.intervals import Metric
 from privacy_exp.report.charts import Chart
 from privacy_exp.report.collect import Cell, Study
 from privacy_exp.report.figures import MARKERS, Look

@@ -9,8 +9,8 @@ import pandas as pd
 from jaxtyping import Bool, Int
 
 from privacy_exp.cache.keys import content_key
-from privacy_exp.evaluation.paired import Difference, paired_difference
-from privacy_exp.evaluation.statistics import exact_mcnemar, holm
+from privacy_exp.evaluation.statistics.intervals import exact_mcnemar, holm
+from privacy_exp.evaluation.statistics.paired import Difference, paired_difference
 from privacy_exp.report.collect import Cell
 from privacy_exp.report.comparison import ALPHA
 from privacy_exp.report.metrics import describe

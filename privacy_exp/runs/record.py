@@ -12,7 +12,7 @@ import pandas as pd
 
 from privacy_exp import __version__
 from privacy_exp.cache.files import atomic_file, write_text
-from privacy_exp.evaluation.statistics import Metric
+from privacy_exp.evaluation.statistics.intervals import Metric
 
 SCHEMA = 1
 """Version of the record's fields; it is part of every key."""

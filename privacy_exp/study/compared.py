@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from privacy_exp.cache.files import write_text
-from privacy_exp.evaluation.comparison import Comparison, compare
 from privacy_exp.evaluation.evaluate import RECOGNISED
+from privacy_exp.evaluation.statistics.comparison import Comparison, compare
 from privacy_exp.report.comparison import comparison_text
 from privacy_exp.runs.run import Run, read_run
 

@@ -11,7 +11,7 @@ from PIL import Image
 from privacy_exp.cache.files import atomic_file, write_text
 from privacy_exp.cache.keys import content_key
 from privacy_exp.cache.store import Store
-from privacy_exp.evaluation.statistics import Metric
+from privacy_exp.evaluation.statistics.intervals import Metric
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.runs.record import Record, read_record, write_images
 

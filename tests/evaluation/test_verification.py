@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import roc_curve
 
 from privacy_exp.evaluation import verification
-from privacy_exp.evaluation.statistics import wilson
+from privacy_exp.evaluation.statistics.intervals import wilson
 from privacy_exp.evaluation.verification import (
     Genuine,
     Threshold,

@@ -15,7 +15,7 @@ from PIL import Image
 
 from privacy_exp.evaluation.measure import worst_observer
 from privacy_exp.evaluation.privacy import privacy_metrics, sighting
-from privacy_exp.evaluation.statistics import Metric, bootstrap_mean
+from privacy_exp.evaluation.statistics.intervals import Metric, bootstrap_mean
 from privacy_exp.runs.record import Record, write_images
 
 METHODS = ("random_patches", "grad_cam", "saliency")

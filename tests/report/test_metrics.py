@@ -2,7 +2,7 @@
 
 import pytest
 
-from privacy_exp.evaluation.statistics import Metric
+from privacy_exp.evaluation.statistics.intervals import Metric
 from privacy_exp.report.metrics import as_text, better, in_order
 from privacy_exp.report.table import metric_table
 

@@ -9,7 +9,7 @@ from extras import installed
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
-from privacy_exp.evaluation.statistics import Metric
+from privacy_exp.evaluation.statistics.intervals import Metric
 from privacy_exp.runs.record import Record
 from privacy_exp.runs.running import running, write_cell
 from privacy_exp.status import run

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from privacy_exp.evaluation.statistics import Metric
+from privacy_exp.evaluation.statistics.intervals import Metric
 from privacy_exp.runs.record import Record
 from privacy_exp.tracking.offline import exit_code, offline_records, offline_runs
 from privacy_exp.tracking.tracker import CsvTracking, WandbTracking

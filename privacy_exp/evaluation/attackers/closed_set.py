@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 
 from privacy_exp.data.base import FaceData
 from privacy_exp.evaluation.measure import Findings, Scene, Sighting, recovered_share
-from privacy_exp.evaluation.statistics import Metric, clustered_rate
+from privacy_exp.evaluation.statistics.intervals import Metric, clustered_rate
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.fit import clean_accuracy
 

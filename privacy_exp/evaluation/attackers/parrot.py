@@ -10,7 +10,7 @@ from privacy_exp.evaluation.attackers.anonymized_faces import AnonymizedFaces
 from privacy_exp.evaluation.attackers.closed_set import attempt, attempts, findings, flagged, names_right
 from privacy_exp.evaluation.attackers.pictures import check_photos, check_seed, own_cost, own_pictures
 from privacy_exp.evaluation.measure import Cost, Findings, Measure, Scene
-from privacy_exp.evaluation.statistics import Metric, clustered_rate, design_effect
+from privacy_exp.evaluation.statistics.intervals import Metric, clustered_rate, design_effect
 from privacy_exp.runs.folder import RunFolder
 
 SHUFFLES = 5

@@ -9,10 +9,10 @@ from jaxtyping import Bool
 
 from privacy_exp.data.base import FaceData
 from privacy_exp.evaluation.attackers.closed_set import flagged, named
+from privacy_exp.evaluation.attackers.filters import add_noise, median_filter, recompress
 from privacy_exp.evaluation.attackers.pictures import check_photos
-from privacy_exp.evaluation.attackers.washing import add_noise, median_filter, recompress
 from privacy_exp.evaluation.measure import Findings, Measure, Scene, recovered_share
-from privacy_exp.evaluation.statistics import Metric, resampled_sums
+from privacy_exp.evaluation.statistics.intervals import Metric, resampled_sums
 from privacy_exp.inpainting.controls import gaussian_blur
 from privacy_exp.types import Images
 

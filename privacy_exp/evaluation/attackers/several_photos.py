@@ -12,7 +12,7 @@ from privacy_exp.evaluation.attackers.embedding import Embedder, embed_files, em
 from privacy_exp.evaluation.attackers.pictures import check_photos, originals
 from privacy_exp.evaluation.identification import RANKS
 from privacy_exp.evaluation.measure import Findings, Measure, Scene
-from privacy_exp.evaluation.statistics import Metric
+from privacy_exp.evaluation.statistics.intervals import Metric
 
 Array = np.ndarray
 

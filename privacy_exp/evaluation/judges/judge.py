@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float, Int
 
 from privacy_exp.cache.keys import scientific
-from privacy_exp.evaluation.frechet import frechet_metric
 from privacy_exp.evaluation.identification import identify, rank_metrics
 from privacy_exp.evaluation.judges.embedder import Embedded, Embedder, embed_batches
 from privacy_exp.evaluation.judges.viewer import Viewer
 from privacy_exp.evaluation.measure import Findings, Measure, Scene, Sighting
-from privacy_exp.evaluation.statistics import Metric, bootstrap_mean, clustered_rate
+from privacy_exp.evaluation.statistics.intervals import Metric, bootstrap_mean, clustered_rate
+from privacy_exp.evaluation.utility.frechet import frechet_metric
 from privacy_exp.evaluation.verification import (
     Threshold,
     accept_rate,

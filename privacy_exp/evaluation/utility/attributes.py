@@ -14,7 +14,7 @@ from torch import Tensor
 from privacy_exp.data.base import FaceData
 from privacy_exp.evaluation.by_attribute import ATTRIBUTE
 from privacy_exp.evaluation.measure import Findings, Measure, Scene
-from privacy_exp.evaluation.statistics import Array, Metric, clustered_rate
+from privacy_exp.evaluation.statistics.intervals import Array, Metric, clustered_rate
 from privacy_exp.evaluation.utility.pictures import mean_of_present, pictures
 from privacy_exp.inpainting.training.quality_judges import Judge, as_targets, train_judge
 from privacy_exp.types import Images

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from privacy_exp.evaluation.measure import Findings, Measure, Scene
-from privacy_exp.evaluation.statistics import clustered_rate
+from privacy_exp.evaluation.statistics.intervals import clustered_rate
 from privacy_exp.evaluation.utility.pictures import mean_of_present, pictures
 from privacy_exp.recognition.detection import Detections, detect_faces
 

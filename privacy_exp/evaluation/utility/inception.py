@@ -11,7 +11,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from privacy_exp.evaluation.measure import Findings, Measure, Scene
-from privacy_exp.evaluation.statistics import Metric
+from privacy_exp.evaluation.statistics.intervals import Metric
 from privacy_exp.evaluation.utility.pictures import pictures
 from privacy_exp.types import Images
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchmetrics.functional.image.lpips import _LPIPS  # the public class can only download what we have on disk
 
 from privacy_exp.evaluation.measure import Findings, Measure, Scene
-from privacy_exp.evaluation.statistics import Metric
+from privacy_exp.evaluation.statistics.intervals import Metric
 from privacy_exp.evaluation.utility.pictures import mean_of_present, pictures
 from privacy_exp.types import Images
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from privacy_exp.evaluation.measure import Findings, Measure, Scene
-from privacy_exp.evaluation.statistics import Array, Metric
+from privacy_exp.evaluation.statistics.intervals import Array, Metric
 from privacy_exp.evaluation.utility.pictures import mean_of_present, pictures
 from privacy_exp.types import Images, Masks
 

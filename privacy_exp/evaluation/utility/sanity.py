@@ -3,7 +3,7 @@
 import numpy as np
 
 from privacy_exp.evaluation.measure import Findings, Measure, Scene
-from privacy_exp.evaluation.statistics import clustered_rate
+from privacy_exp.evaluation.statistics.intervals import clustered_rate
 from privacy_exp.evaluation.utility.pictures import pictures
 from privacy_exp.inpainting.sanity import black_and_flat
 

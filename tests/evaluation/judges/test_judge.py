@@ -10,10 +10,10 @@ from PIL import Image
 
 from privacy_exp.cache.keys import file_digest
 from privacy_exp.cache.store import Store
-from privacy_exp.evaluation.frechet import frechet_distance
 from privacy_exp.evaluation.judges.embedder import Embedder, embed_batches
 from privacy_exp.evaluation.judges.judge import Judge
 from privacy_exp.evaluation.measure import Scene, worst_observer
+from privacy_exp.evaluation.utility.frechet import frechet_distance
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.study.pairs import NoRecognizer
 

@@ -6,10 +6,10 @@ from scipy.stats import permutation_test
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from privacy_exp.evaluation.paired import paired_difference
-from privacy_exp.evaluation.power import detectable_difference, pairs_needed
-from privacy_exp.evaluation.resampling import exchange_test, ratio
-from privacy_exp.evaluation.statistics import exact_mcnemar, holm, sign_flip_test
+from privacy_exp.evaluation.statistics.intervals import exact_mcnemar, holm, sign_flip_test
+from privacy_exp.evaluation.statistics.paired import paired_difference
+from privacy_exp.evaluation.statistics.power import detectable_difference, pairs_needed
+from privacy_exp.evaluation.statistics.resampling import exchange_test, ratio
 
 PEOPLE = np.repeat([f"p{i:02d}" for i in range(30)], 4)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.ndimage import median_filter as scipy_median
 
-from privacy_exp.evaluation.attackers.washing import add_noise, median_filter, recompress
+from privacy_exp.evaluation.attackers.filters import add_noise, median_filter, recompress
 
 
 @pytest.fixture(scope="module")

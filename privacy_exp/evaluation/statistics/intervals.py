@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Shaped
 from scipy.stats import binomtest, norm
 
-from privacy_exp.evaluation.resampling import Array, exchange_test, ratio, resampled_sums
+from privacy_exp.evaluation.statistics.resampling import Array, exchange_test, ratio, resampled_sums
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from privacy_exp.evaluation.power import detectable_difference
-from privacy_exp.evaluation.resampling import (
+from privacy_exp.evaluation.statistics.power import detectable_difference
+from privacy_exp.evaluation.statistics.resampling import (
     FEWEST_IDENTITIES,
     Array,
     Figure,

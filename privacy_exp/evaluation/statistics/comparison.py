@@ -10,9 +10,9 @@ from jaxtyping import Bool, Float
 from privacy_exp.evaluation.by_attribute import ATTRIBUTE
 from privacy_exp.evaluation.evaluate import RECOGNISED, RECOGNISED_CLEAN
 from privacy_exp.evaluation.measure import kept_share
-from privacy_exp.evaluation.paired import Difference, paired_difference
-from privacy_exp.evaluation.resampling import Array, Figure, ratio
-from privacy_exp.evaluation.statistics import exact_mcnemar, holm
+from privacy_exp.evaluation.statistics.intervals import exact_mcnemar, holm
+from privacy_exp.evaluation.statistics.paired import Difference, paired_difference
+from privacy_exp.evaluation.statistics.resampling import Array, Figure, ratio
 
 NOT_OUTCOMES = ("label", "pred", "prob")
 """Columns that say who is on the photo, or what was seen before anything was hidden."""

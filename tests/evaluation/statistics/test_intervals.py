@@ -3,8 +3,8 @@ import pytest
 from scipy.stats import binomtest
 from statsmodels.stats.proportion import proportion_confint
 
-from privacy_exp.evaluation.resampling import resampled_sums
-from privacy_exp.evaluation.statistics import bootstrap_mean, clustered_rate, design_effect, wilson
+from privacy_exp.evaluation.statistics.intervals import bootstrap_mean, clustered_rate, design_effect, wilson
+from privacy_exp.evaluation.statistics.resampling import resampled_sums
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 10), (3, 10), (10, 10), (417, 600)])

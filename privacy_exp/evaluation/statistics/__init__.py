@@ -1,0 +1,1 @@
+"""Intervals and tests in which people, not photos, are the sample."""
