@@ -18,12 +18,12 @@ from diffusers import PNDMScheduler
 from torch import Tensor
 
 from privacy_exp.data.drawn.drawing import draw
+from privacy_exp.data.seeds import generator
 from privacy_exp.inpainting.autoencoder import encode_decode
 from privacy_exp.inpainting.diffusion import DiffusionInpainter
 from privacy_exp.inpainting.loading import load_pipeline
 from privacy_exp.inpainting.precision import device_named
 from privacy_exp.masking.random_patches import RandomPatches
-from privacy_exp.seeds import generator
 from privacy_exp.types import Faces, Images, Masks
 
 ROOT = Path(__file__).parents[1]

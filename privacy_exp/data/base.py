@@ -28,7 +28,7 @@ from privacy_exp.data.identity_split import (
     split_identities,
 )
 from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Photo, safe_id
-from privacy_exp.seeds import generator
+from privacy_exp.data.seeds import generator
 from privacy_exp.types import Faces
 
 __all__ = [

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from privacy_exp.data.seeds import generator
 from privacy_exp.inpainting.sanity import Sanity
-from privacy_exp.seeds import generator
 from privacy_exp.types import Faces, Images, Masks
 
 

@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
+from privacy_exp.data.seeds import generator
 from privacy_exp.masking.budget import hide
 from privacy_exp.masking.regions import face_region
-from privacy_exp.seeds import generator
 from privacy_exp.types import Faces, Images, Labels, Masks, Scores
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from diffusers import AutoPipelineForInpainting
 
+from privacy_exp.data.seeds import generator
 from privacy_exp.inpainting.diffusion import DiffusionInpainter
 from privacy_exp.inpainting.loading import load_pipeline, scheduler_named
-from privacy_exp.seeds import generator
 from privacy_exp.types import Faces
 from tests.inpainting.conftest import some_faces, some_masks
 

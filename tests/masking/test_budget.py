@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from privacy_exp.data.seeds import generator
 from privacy_exp.masking.budget import block_index, hide
 from privacy_exp.masking.regions import face_region
-from privacy_exp.seeds import generator
 
 SIZES = [(96, 96), (112, 112), (160, 160), (218, 178)]
 

@@ -6,6 +6,7 @@ from pytorch_grad_cam import ScoreCAM as Library
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
+from privacy_exp.data.seeds import generator
 from privacy_exp.masking.eigen_cam import EigenCAM
 from privacy_exp.masking.grad_cam import GradCAM
 from privacy_exp.masking.integrated_gradients import IntegratedGradients
@@ -13,7 +14,6 @@ from privacy_exp.masking.random_patches import RandomPatches
 from privacy_exp.masking.saliency import Saliency
 from privacy_exp.masking.score_cam import ScoreCAM
 from privacy_exp.recognition.base import Recognizer
-from privacy_exp.seeds import generator
 from privacy_exp.types import Faces
 
 

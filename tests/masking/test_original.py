@@ -10,11 +10,11 @@ from hydra.utils import instantiate
 from torch import nn
 from torchvision.transforms.functional import center_crop, resize
 
+from privacy_exp.data.seeds import generator
 from privacy_exp.masking.original_grad_cam import OriginalGradCAM
 from privacy_exp.masking.original_random import OriginalRandom
 from privacy_exp.masking.original_saliency import OriginalSaliency
 from privacy_exp.recognition.base import Recognizer
-from privacy_exp.seeds import generator
 from privacy_exp.sweep.entry import CONF
 from privacy_exp.types import Faces
 

@@ -15,8 +15,8 @@ from privacy_exp.data.base import FaceData
 from privacy_exp.data.files import examine_image, read_image
 from privacy_exp.data.identity_split import PARTS, Split
 from privacy_exp.data.photo import BadDataError, Examined, Photo
+from privacy_exp.data.seeds import generator
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.seeds import generator
 
 GREY = 128
 """What a hidden pixel becomes where an attacker greys it, of 255."""

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from privacy_exp.data.seeds import generator
 from privacy_exp.runs.folder import to_pillow
-from privacy_exp.seeds import generator
 from privacy_exp.types import Images
 
 

@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from privacy_exp.data.base import FaceData, Photo
+from privacy_exp.data.seeds import generator
 from privacy_exp.inpainting.training.captions import phrases
-from privacy_exp.seeds import generator
 from privacy_exp.types import Images
 
 Pixels = UInt8[Tensor, "n 3 s s"]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from privacy_exp.data.drawn.drawing import draw
-from privacy_exp.seeds import generator
+from privacy_exp.data.seeds import generator
 from privacy_exp.types import Images
 
 

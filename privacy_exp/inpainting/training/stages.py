@@ -16,6 +16,7 @@ from pytorch_lightning.utilities.seed import isolate_rng
 
 from privacy_exp.cache.files import write_text
 from privacy_exp.data.base import FaceData
+from privacy_exp.data.seeds import generator
 from privacy_exp.inpainting.loading import load_pipeline
 from privacy_exp.inpainting.training.autoencoder import AutoencoderTraining, latent_scale
 from privacy_exp.inpainting.training.denoiser import DenoiserTraining
@@ -29,7 +30,6 @@ from privacy_exp.inpainting.training.networks import (
     save_pipeline,
 )
 from privacy_exp.inpainting.training.steps import StepTraining, log_line
-from privacy_exp.seeds import generator
 
 log = logging.getLogger(__name__)
 

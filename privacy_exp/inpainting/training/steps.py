@@ -10,8 +10,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
+from privacy_exp.data.seeds import generator
 from privacy_exp.inpainting.training.faces import TrainingFaces
-from privacy_exp.seeds import generator
 
 
 class _Steps(IterableDataset[int]):

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from privacy_exp.data.seeds import generator
 from privacy_exp.inpainting.prompts import SUBJECT, words
 from privacy_exp.inpainting.training.captions import phrases, sample_caption, tokenizer
 from privacy_exp.inpainting.training.denoiser import shifted
 from privacy_exp.inpainting.training.masks import KINDS, face_box, sample_masks
-from privacy_exp.seeds import generator
 
 POINTS = torch.tensor([[0.36, 0.45], [0.64, 0.45], [0.5, 0.6], [0.4, 0.72], [0.6, 0.72]])
 FACE = {"Smiling": True, "Eyeglasses": False, "Male": True}
