@@ -27,7 +27,7 @@ def run(config: DictConfig) -> Path:
     """Writes the configured faces in CelebA's layout and returns the folder.
 
     Args:
-        config: composed from conf/synthetic.yaml.
+        config: composed from conf/draw.yaml.
 
     Raises:
         ValueError: `out` holds files already, or a number is out of range.
@@ -43,7 +43,7 @@ def run(config: DictConfig) -> Path:
     return out
 
 
-main = entry_point("synthetic", run)
+main = entry_point("draw", run)
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,6 @@
 """Lists what the store holds, by kind, and prunes it.
 
-python -m privacy_exp.store [prune.days=30] [prune.max_gb=20] [prune.kind=cell] [dry_run=true]
+python -m privacy_exp.cache [prune.days=30] [prune.max_gb=20] [prune.kind=cell] [dry_run=true]
 """
 
 from pathlib import Path
@@ -40,7 +40,7 @@ def run(config: DictConfig) -> None:
     print(f"{sum(item.size for item in gone) / 1e6:.1f} MB {verb} in {len(gone)} entries")
 
 
-main = entry_point("store", run)
+main = entry_point("cache", run)
 
 if __name__ == "__main__":
     main()

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from privacy_exp.store import entry, store
 
+from privacy_exp.cache import entry, store
 from privacy_exp.cache.keys import content_key, scientific
 from privacy_exp.cache.links import share
 from privacy_exp.cache.pruning import items, remove, to_prune

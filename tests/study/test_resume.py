@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from privacy_exp.store import files
 from reader import read_cells
 
+from privacy_exp.cache import files
 from privacy_exp.inpainting.controls import MeanFill
 from privacy_exp.runs.running import running
 
@@ -117,7 +117,7 @@ def test_a_killed_cell_goes_on_with_the_next_batch(cheap, tmp_path, painted, whe
 
 def test_a_batch_that_was_complete_but_not_yet_moved_counts(cheap, tmp_path, painted, monkeypatch):
     """Killed between the batch's own rename and the moves of its files."""
-    from privacy_exp.store import batches
+    from privacy_exp.runs import batches
 
     store = tmp_path / "store"
     moves, move = [], batches._move

@@ -64,7 +64,7 @@ def test_a_sweep_as_a_user_starts_it(tmp_path: Path) -> None:
     axis = ["inpainting.prompt=''", "inpainting.guidance_scale=1.0,3.0"]
     places = [f"hydra.sweep.dir={tmp_path / 'out'}", f"store.root={tmp_path / 'store'}", "tracking=csv"]
     command = [sys.executable, "-m", "privacy_exp.train", "-m", *axis, *places]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}  # this checkout, installed or not
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}  # this checkout, installed or not
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1
     assert "the sweep varies `inpainting.guidance_scale`, which does nothing" in done.stderr

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 from hydra.errors import HydraException
-from privacy_exp.store import files
 
+from privacy_exp.cache import files
 from privacy_exp.runs.running import LOCK
 
 

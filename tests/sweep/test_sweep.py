@@ -13,7 +13,7 @@ from reader import read_cells
 from privacy_exp.sweep.progress import cell_states
 from privacy_exp.tracking.offline import exit_code, offline_runs
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FEW = [
     "data.identities=4",
     "data.photos_per_identity=10",

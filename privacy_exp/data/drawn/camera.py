@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from privacy_exp.data import drawing_parts as parts
+from privacy_exp.data.drawn import parts
 from privacy_exp.data.drawn.parts import Head
 from privacy_exp.data.drawn.people import Person
 from privacy_exp.data.drawn.photo import Shot

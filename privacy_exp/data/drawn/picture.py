@@ -5,8 +5,8 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from privacy_exp.data import drawing_hair as worn
-from privacy_exp.data import drawing_parts as parts
+from privacy_exp.data.drawn import hair as worn
+from privacy_exp.data.drawn import parts
 from privacy_exp.data.drawn.camera import View
 from privacy_exp.data.drawn.parts import Head, Paint, Plane, paint, ramp
 from privacy_exp.data.drawn.people import Person

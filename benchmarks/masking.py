@@ -1,6 +1,6 @@
 """What masking costs: against the recogniser's own passes, with stored scores, and each method's time for 100 photos.
 
-usage: python scripts/benchmark.py masking      real photos where CELEBA_DEV and FACE_ONNX are set, else drawn ones
+usage: python benchmarks/run.py masking      real photos where CELEBA_DEV and FACE_ONNX are set, else drawn ones
 """
 
 import os
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from benchmark_timing import Line, duration, in_turns, ratio
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from timing import Line, duration, in_turns, ratio
 
 from privacy_exp.cache.store import Store
 from privacy_exp.masking.base import Masker

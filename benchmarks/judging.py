@@ -1,6 +1,6 @@
 """What judging costs: the judge's embedding against the bare network, and judging against a default cell.
 
-usage: python scripts/benchmark_judging.py      needs FACE_ONNX, or measures the drawn world's own judge alone
+usage: python scripts/judging.py      needs FACE_ONNX, or measures the drawn world's own judge alone
 """
 
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from benchmark_timing import Line, duration, in_turns, ratio
+from timing import Line, duration, in_turns, ratio
 
 from privacy_exp.data.base import celeba_template
 from privacy_exp.evaluation.judges.embedder import embed_batches
@@ -66,7 +66,7 @@ def share_of_a_cell() -> float:
 
 
 def lines(rounds: int = 5) -> list[Line]:
-    """Lines for `scripts/benchmark.py`."""
+    """Lines for `benchmarks/run.py`."""
     share = share_of_a_cell()
     what = "judging and statistics / a default cell with its fit in the store"
     judged = Line(what, share, None, None, "", 1, "≤ 0.15", "judge=[independent]")

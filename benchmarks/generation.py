@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 import yaml
-from benchmark_timing import Line, duration, in_turns, ratio, settle
 from diffusers import PNDMScheduler
+from timing import Line, duration, in_turns, ratio, settle
 from torch import Tensor
 
 from privacy_exp.data.drawn.drawing import draw
@@ -90,7 +90,7 @@ def lines(rounds: int = 5, compiled: bool = True) -> list[Line]:
 def compiled_elsewhere() -> float:
     """Seconds of the first compiled batch in another process, which finds the code on disk."""
     code = (
-        "import sys, time; sys.path.insert(0, sys.argv[1]); import benchmark_generation as g; f, m = g.photos(g.BATCH);"
+        "import sys, time; sys.path.insert(0, sys.argv[1]); import generation as g; f, m = g.photos(g.BATCH);"
         "one = g.painter(compile=True); t = time.perf_counter(); one(f, m, seed=0); print(time.perf_counter() - t)"
     )
     command = [sys.executable, "-c", code, str(ROOT / "scripts")]

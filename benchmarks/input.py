@@ -4,8 +4,8 @@ import time
 from typing import Any
 
 import torch
-from benchmark_timing import Line, Times, duration, ratio
 from pytorch_lightning import Callback, LightningDataModule, Trainer
+from timing import Line, Times, duration, ratio
 from torch.utils.data import DataLoader
 
 from privacy_exp.data.drawn.faces import Synthetic

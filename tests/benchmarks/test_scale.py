@@ -1,12 +1,12 @@
-"""docs/scale.md shows what scripts/scale.py computes, and that computes what a hand does."""
+"""docs/scale.md shows what benchmarks/scale.py computes, and that computes what a hand does."""
 
 import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "scripts"))
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import scale  # noqa: E402
 

@@ -1,6 +1,6 @@
 """What the full study costs on 1, 8 and 64 GPUs: the arithmetic behind docs/scale.md, from named figures.
 
-usage: python scripts/scale.py
+usage: python benchmarks/scale.py
 """
 
 import heapq

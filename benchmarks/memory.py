@@ -3,8 +3,8 @@
 import tempfile
 from pathlib import Path
 
-from benchmark_commands import TRAIN, measured
-from benchmark_timing import Line
+from commands import TRAIN, measured
+from timing import Line
 
 SIZES = (100, 550, 1000)
 # All photos are there in each run, and nearly all are test photos: runs differ in how many of them they take.

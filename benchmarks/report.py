@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from benchmark_commands import TRAIN, line, measured
-from benchmark_timing import Line
+from commands import TRAIN, line, measured
+from timing import Line
 
 METHODS = tuple(f"method_{number:02d}" for number in range(20))
 RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5)

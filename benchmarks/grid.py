@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmark_commands import TRAIN, measured
-from benchmark_timing import Line
+from commands import TRAIN, measured
+from timing import Line
 
 
 def lines(rounds: int = 1) -> list[Line]:

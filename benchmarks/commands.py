@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmark_timing import Line
+from timing import Line
 
 ROOT = Path(__file__).parents[1]
 TRAIN = [sys.executable, "-m", "privacy_exp.train"]

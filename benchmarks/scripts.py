@@ -3,8 +3,8 @@
 import tempfile
 from pathlib import Path
 
-from benchmark_commands import ROOT, line
-from benchmark_timing import Line
+from commands import ROOT, line
+from timing import Line
 
 
 def lines(rounds: int = 1) -> list[Line]:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from benchmark_commands import TRAIN, measured
-from benchmark_generation import painter
-from benchmark_timing import Line, duration, in_turns
+from commands import TRAIN, measured
+from generation import painter
+from timing import Line, duration, in_turns
 from torch import Tensor
 
 from privacy_exp.recognition.checkpoint import load_checkpoint

@@ -1,6 +1,6 @@
 """Times and memory against what the project promises, a table a section.
 
-usage: python scripts/benchmark.py [SECTION ...] [--rounds 5] [--out DIR]      all but `scripts` where none is named
+usage: python benchmarks/run.py [SECTION ...] [--rounds 5] [--out DIR]      all but `scripts` where none is named
 
 commands    the commands a user types first, from an empty store; its fit serves the sections after it
 generation  seconds an image, against the original study's loop and the plain bound; eager and compiled
@@ -40,7 +40,7 @@ COLUMNS = ("what", "median", "min", "max", "unit", "rounds", "promised", "")
 
 def main() -> int:
     """Runs the sections, prints and saves their tables; exit code 1 where a promise was missed or a section failed."""
-    there = [name for name in SECTIONS if find_spec(f"benchmark_{name}")]
+    there = [name for name in SECTIONS if find_spec(name)]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(there))
     parser.add_argument("--rounds", type=int, default=5, help="how often each candidate is timed; the median counts")
@@ -73,7 +73,7 @@ def main() -> int:
 def run(name: str, rounds: int) -> dict[str, Any]:
     """One section's lines, with the load before and after it."""
     started, before = time.perf_counter(), os.getloadavg()[0]
-    lines = importlib.import_module(f"benchmark_{name}").lines(rounds)
+    lines = importlib.import_module(name).lines(rounds)
     seconds = time.perf_counter() - started
     load = [round(before, 2), round(os.getloadavg()[0], 2)]
     return {"load": load, "seconds": round(seconds, 1), "lines": [line.as_dict() for line in lines]}
