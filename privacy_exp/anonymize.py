@@ -9,6 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from privacy_exp.sweep.entry import entry_point
+from privacy_exp.types import UserError
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ def run(config: DictConfig) -> None:
         config: composed from conf/anonymize.yaml.
 
     Raises:
-        ValueError: input that cannot be used; the message names it and the way out.
+        UserError: input that cannot be used; the message names it and the way out.
     """
     from hydra.utils import instantiate
 
@@ -56,7 +57,7 @@ def run(config: DictConfig) -> None:
         recognizer.choose_target_layer(config.recognition.target_layer)
         recognizer.to("cuda" if plain["trainer"]["accelerator"] in ("gpu", "cuda") else "cpu")
     elif not masker.blind:
-        raise ValueError(
+        raise UserError(
             f"masking={type(masker).__name__} explains a recogniser: give one with recognition.checkpoint=RUN_OR_FILE."
         )
     photos = [photo for part in ("train", "val", "test") for photo in data.photos[part]]
@@ -74,7 +75,7 @@ def run(config: DictConfig) -> None:
         if (read_cell(out) or {}).get("key") != key:  # with the same settings a killed run goes on
             kept = [kind for kind in ("original", "masks", "results") if (out / kind).is_dir()]
             if kept:
-                raise ValueError(
+                raise UserError(
                     f"`out` holds pictures of other photos or settings ({', '.join(kept)} in {out}), and old and new "
                     "ones would be mixed. Name a new folder, or delete that one."
                 )

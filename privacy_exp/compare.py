@@ -18,7 +18,7 @@ def run(config: DictConfig) -> dict[str, float | None]:
         Name of each figure to a - b.
 
     Raises:
-        ValueError: runs that cannot be compared; the message says why.
+        UserError: runs that cannot be compared; the message says why.
     """
     from privacy_exp.study.compared import compare_runs
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from privacy_exp.sweep.entry import entry_point
+from privacy_exp.types import UserError
 
 if TYPE_CHECKING:
     from privacy_exp.masking.base import Masker
@@ -24,7 +25,7 @@ def run(config: DictConfig) -> Path:
         The path of `deletion.json`.
 
     Raises:
-        ValueError: a method that does not exist or has no budget, or shares that do not rise within [0, 1].
+        UserError: a method that does not exist or has no budget, or shares that do not rise within [0, 1].
     """
     import torch
     from hydra.core.hydra_config import HydraConfig
@@ -35,15 +36,15 @@ def run(config: DictConfig) -> Path:
     from privacy_exp.evaluation.deletion import curves, delete
     from privacy_exp.masking.stored import stored_scores
     from privacy_exp.report.deletion import write_deletion
-    from privacy_exp.study.stages import fit, to_device
+    from privacy_exp.study.stages import fit
     from privacy_exp.sweep.configuration import plain_config
 
     plain = plain_config(config)
     shares, seeds = [float(share) for share in config.shares], [int(seed) for seed in config.mask_seeds]
     if len(shares) < 2 or shares != sorted(set(shares)) or not 0 <= shares[0] <= shares[-1] <= 1:
-        raise ValueError(f"`shares` must be at least two rising numbers in [0, 1], but got {shares}.")
+        raise UserError(f"`shares` must be at least two rising numbers in [0, 1], but got {shares}.")
     if not seeds:
-        raise ValueError("`mask_seeds` must name at least one seed, but got none.")
+        raise UserError("`mask_seeds` must name at least one seed, but got none.")
     maskers = build_methods(config)
     parts = {name: instantiate(config.recognition[name]) for name in ("net", "module")}
     parts["trainer"] = instantiate(config.trainer)
@@ -62,7 +63,7 @@ def run(config: DictConfig) -> Path:
         def scores(seed: int, masker: "Masker" = masker) -> Any:
             return stored_scores(store, masker, recognizer, seed) or (lambda f: masker.rank(f, recognizer, seed))
 
-        batches = (to_device(faces, device) for faces in data.batches("test", config.batch_size))
+        batches = (faces.to(device) for faces in data.batches("test", config.batch_size))
         found[name] = delete(batches, recognizer, masker, shares, seeds, scores)
     choices = HydraConfig.get().runtime.choices
     folder = Path(HydraConfig.get().runtime.output_dir)
@@ -96,7 +97,7 @@ def build_methods(config: DictConfig) -> dict[str, "Masker"]:
     asked = known if config.methods is None else list(config.methods)
     wrong = [name for name in (*asked, config.against) if name not in known]
     if wrong:
-        raise ValueError(f"`methods` and `against` must be among {', '.join(known)}, but got {wrong[0]}.")
+        raise UserError(f"`methods` and `against` must be among {', '.join(known)}, but got {wrong[0]}.")
     maskers = {}
     for name in dict.fromkeys([config.against, *asked]):
         part = compose(f"masking/{name}").masking
@@ -105,7 +106,7 @@ def build_methods(config: DictConfig) -> dict[str, "Masker"]:
         if masker.has_budget:
             maskers[name] = masker
         elif config.methods is not None or name == config.against:
-            raise ValueError(f"`methods` and `against` must rank pixels, but {name} decides its own area.")
+            raise UserError(f"`methods` and `against` must rank pixels, but {name} decides its own area.")
     return maskers
 
 

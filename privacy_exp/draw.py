@@ -30,7 +30,7 @@ def run(config: DictConfig) -> Path:
         config: composed from conf/draw.yaml.
 
     Raises:
-        ValueError: `out` holds files already, or a number is out of range.
+        UserError: `out` holds files already, or a number is out of range.
     """
     from hydra.utils import instantiate
 

@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from privacy_exp.sweep.entry import entry_point
+from privacy_exp.types import UserError
 
 
 def run(config: DictConfig) -> dict[str, float | None]:
@@ -22,7 +23,7 @@ def run(config: DictConfig) -> dict[str, float | None]:
         Metric names to values.
 
     Raises:
-        ValueError: input that cannot be used; the message names it and the way out.
+        UserError: input that cannot be used; the message names it and the way out.
     """
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
@@ -39,7 +40,7 @@ def run(config: DictConfig) -> dict[str, float | None]:
     if not pairs and chosen and (Path(config.run) / "record.json").is_file():
         recorded = read_record(Path(config.run))["config"]
         if "trainer" not in recorded:
-            raise ValueError(
+            raise UserError(
                 f"{config.run} holds scored pairs, not a run: score them again with originals=DIR anonymized=DIR and a "
                 "new out=DIR."
             )
@@ -47,7 +48,7 @@ def run(config: DictConfig) -> dict[str, float | None]:
     missing = OmegaConf.missing_keys(config)
     if missing:
         name = sorted(missing)[0]
-        raise ValueError(f"{name} must be given: add {name}=VALUE to the command line.")
+        raise UserError(f"{name} must be given: add {name}=VALUE to the command line.")
     measures = {f"{group}/{name}": instantiate(config[group][name]) for group, name in chosen}
     store = Store(config.store.root)
     if pairs:

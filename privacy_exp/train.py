@@ -23,7 +23,7 @@ def run(config: DictConfig) -> float | tuple[float, ...] | None:
         The value of the one metric named in `objective`, a tuple where it names several, None after a dry run.
 
     Raises:
-        ValueError: input that cannot be used; the message names it and the way out.
+        UserError: input that cannot be used; the message names it and the way out.
     """
     from privacy_exp.study.cell import Cell
     from privacy_exp.study.dry_run import estimate

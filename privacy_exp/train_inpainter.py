@@ -17,7 +17,7 @@ def run(config: DictConfig) -> Path:
         config: composed from conf/train_inpainter.yaml.
 
     Raises:
-        ValueError: input that cannot be used; the message names it and the way out.
+        UserError: input that cannot be used; the message names it and the way out.
     """
     from hydra.utils import instantiate
     from omegaconf import OmegaConf

@@ -140,7 +140,7 @@ def nothing_left(out: Path, overrides: list[str]) -> list[Check]:
             few = observer.startswith("attacker/several_photos")  # an identity may have fewer than it takes
             checks.append(Check(f"black: {name}", shown(metric), "null only for too few photos", few))
             continue
-        chance = chance_of(observer or "c", found)
+        chance = chance_of(observer or "target", found)
         at_chance = metric["low"] - 1e-9 <= chance <= metric["high"] + 1e-9
         checks.append(Check(f"black: {name}", shown(metric), f"interval holds {chance:.3f}", at_chance))
     return checks

@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from privacy_exp.evaluation.measure import Sighting, worst_observer
-from privacy_exp.evaluation.privacy import sighting
-from privacy_exp.evaluation.statistics.intervals import Metric, clustered_rate, exact_mcnemar, holm
+from privacy_exp.evaluation.measure import Outcome, strongest_observer
+from privacy_exp.evaluation.privacy import outcome
+from privacy_exp.evaluation.statistics.intervals import clustered_rate, exact_mcnemar, holm
 from privacy_exp.evaluation.statistics.paired import Difference, paired_difference
 from privacy_exp.runs.record import read_record
 from privacy_exp.sweep.plan import read_plan
+from privacy_exp.types import Metric
 
 REFERENCE = "random_patches"
 FLOOR = 0.8
@@ -82,7 +83,7 @@ def seen_by(table: pd.DataFrame, judge: str) -> tuple[np.ndarray, np.ndarray, np
 
 
 def columns(table: pd.DataFrame, judge: str | None) -> np.ndarray:
-    """What a figure sums over images, hits and what they are counted among: a judge's rank 1, or c's fool rate."""
+    """Hits and what they are counted among, one row per image: a judge's rank 1, or the target's fool rate."""
     if judge is not None:
         asked, _, hits = seen_by(table, judge)
         return np.stack([np.nan_to_num(hits), asked])
@@ -91,14 +92,14 @@ def columns(table: pd.DataFrame, judge: str | None) -> np.ndarray:
 
 
 def strongest(table: pd.DataFrame, judge: str, excluded: str | None) -> tuple[Metric, list[str]]:
-    """`worst_observer` over the pooled folds: c and the judge, where they passed their gates."""
+    """`strongest_observer` over the pooled folds: c and the judge, where they passed their gates."""
     identity = table["identity"].to_numpy(str)
     people = len(np.unique(identity))
     asked, clean, seen = seen_by(table, judge)
     known = identity[asked]
     chance = 1 / len(np.unique(known))
-    of_judge = Sighting(judge, known, clean[asked], seen[asked], chance, excluded, np.flatnonzero(asked))
-    return worst_observer([sighting(table, people, FLOOR), of_judge])
+    of_judge = Outcome(judge, known, clean[asked], seen[asked], chance, excluded, np.flatnonzero(asked))
+    return strongest_observer([outcome(table, people, FLOOR), of_judge])
 
 
 def gate(paths: list[Path], judge: str) -> str | None:
@@ -126,7 +127,7 @@ def cell_rows(tables: dict[tuple[str, float], pd.DataFrame], judge: str, exclude
     encode and decode.
     """
     lines = [
-        "| mask | area | face | n | accuracy | fool rate | control | judge rank 1 | worst observer | who |",
+        "| mask | area | face | n | accuracy | fool rate | control | judge rank 1 | strongest observer | who |",
         "|" + 10 * "---|",
     ]
     for (method, ratio), table in in_order(tables):
@@ -204,7 +205,7 @@ def report(out: Path, reference: str = REFERENCE) -> str:
     text = [f"{', '.join(parts)}; {folded} fold{'s' * (folded > 1)}"]
     for judge in judges:
         excluded = gate(next(iter(cells.values())), judge)
-        title = f"## {judge}" + (f" ({excluded}: takes no part in worst_observer)" if excluded else "")
+        title = f"## {judge}" + (f" ({excluded}: takes no part in strongest_observer)" if excluded else "")
         text += ["", title, "", *cell_rows(tables, judge, excluded)]
     text += ["", f"## Against {reference}", "", *comparisons(tables, judges, reference)]
     return "\n".join(text) + "\n"

@@ -51,7 +51,7 @@ def test_the_cost_stands_before_the_run_and_the_store_pays_it_once(cell, adaptiv
     first, _, rest = printed.partition("\n")
     assert first.startswith("attackers gallery, parrot, mask_aware, purification: 2 fits of about ")
     assert " 40 further pictures " in first, "train and val, painted once for all three"
-    assert "worst_observer" in rest
+    assert "strongest_observer" in rest
     assert kept() == before
 
 

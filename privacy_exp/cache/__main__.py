@@ -17,7 +17,7 @@ def run(config: DictConfig) -> None:
         config: composed from conf/store.yaml.
 
     Raises:
-        ValueError: a number that makes no sense.
+        UserError: a number that makes no sense.
         FileNotFoundError: there is no store.
     """
     from privacy_exp.cache.pruning import items, remove, to_prune

@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from privacy_exp.cache.entry import LABEL
+from privacy_exp.types import UserError
 
 DAY = 86_400  # seconds
 
@@ -74,18 +75,16 @@ def to_prune(
         max_gb: the longest unused, until the rest of the store has at most so many gigabytes (1e9 bytes).
 
     Raises:
-        ValueError: neither `days` nor `max_gb` is given, or one is negative.
+        UserError: neither `days` nor `max_gb` is given, or one is negative.
     """
     if days is None and max_gb is None:
-        raise ValueError("pruning needs a measure: prune.days=30 or prune.max_gb=20.")
+        raise UserError("pruning needs a measure: prune.days=30 or prune.max_gb=20.")
     for name, value in (("days", days), ("max_gb", max_gb)):
         if value is not None and value < 0:
-            raise ValueError(f"`prune.{name}` must be at least 0, but got {value}.")
+            raise UserError(f"`prune.{name}` must be at least 0, but got {value}.")
     kinds = sorted({item.kind for item in found})
     if kind is not None and kind not in kinds:
-        raise ValueError(
-            f"`prune.kind` must be one of {', '.join(kinds) or 'nothing: the store is empty'}, got {kind}."
-        )
+        raise UserError(f"`prune.kind` must be one of {', '.join(kinds) or 'nothing: the store is empty'}, got {kind}.")
     candidates = [item for item in found if kind in (None, item.kind)]
     chosen = [item for item in candidates if days is not None and item.days > days]
     if max_gb is not None:

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
+from privacy_exp.types import UserError
 
-class BadDataError(ValueError):
+
+class BadDataError(UserError):
     """Input data that cannot be used; the message names the thing and the way out."""
 
 

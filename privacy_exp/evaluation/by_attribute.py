@@ -7,38 +7,39 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from privacy_exp.evaluation.measure import Sighting
-from privacy_exp.evaluation.statistics.intervals import Metric, clustered_rate
+from privacy_exp.evaluation.measure import Outcome
+from privacy_exp.evaluation.statistics.intervals import clustered_rate
+from privacy_exp.types import Metric
 
 ATTRIBUTE = "attribute/"
 """Prefix of the table's columns that hold attributes of the photo, named as in the data."""
 
 RATES = re.compile(r"recognised/|judge/.*/tar_cross_|utility/detected$")
-"""Columns of the table that hold a rate, besides c's own."""
+"""Columns of the table that hold a rate, besides the target's own."""
 
 FEWEST_IMAGES = 5
 """An attribute is shown only if both of its values have so many images."""
 
 
 def rates_by_attribute(
-    table: pd.DataFrame, strongest: Sighting | None, floor: float, flags: Mapping[str, str] | None = None
+    table: pd.DataFrame, strongest: Outcome | None, floor: float, flags: Mapping[str, str] | None = None
 ) -> dict[str, Metric]:
     """Accuracy, fool rate and the strongest observer's hits, apart for photos with and without each attribute.
 
-    - by/Male=1/accuracy: c's on the originals of photos with the attribute; Male=0 of those without;
+    - by/Male=1/accuracy: the target's on the originals of photos with the attribute; Male=0 of those without;
     - by/Male=1/fool_rate: recognised before, not after, among those recognised before;
     - by/Male=1/worst_observer_accuracy: rank 1 of the strongest observer on the results; None where its probes are
       other photos;
     - by/Male=1/recognised/<observer>, by/Male=1/judge/<name>/tar_cross_…, by/Male=1/utility/detected: means of what the
       table holds of each photo.
 
-    c's own are left out where the table has no `pred`.
+    the target's own are left out where the table has no `pred`.
 
     Args:
         table: a row an image with `identity, label, pred, pred_anonymized` and `attribute/<Name>` columns.
-        strongest: the observer that `worst_observer` names, or None.
-        floor: clean accuracy over all photos; below it c's fool rates are flagged "below_gate".
-        flags: why observers take no part in `worst_observer`, by name; their rates carry it.
+        strongest: the observer that `strongest_observer` names, or None.
+        floor: clean accuracy over all photos; below it the target's fool rates are flagged "below_gate".
+        flags: why observers take no part in `strongest_observer`, by name; their rates carry it.
     """
     people = table["identity"].to_numpy(str)
     metrics: dict[str, Metric] = {}
@@ -72,7 +73,7 @@ def _of_c(table: pd.DataFrame, people: np.ndarray, which: np.ndarray, floor: flo
     }
 
 
-def _of_strongest(strongest: Sighting | None, people: np.ndarray, which: np.ndarray) -> Metric:
+def _of_strongest(strongest: Outcome | None, people: np.ndarray, which: np.ndarray) -> Metric:
     n = int(which.sum())
     if strongest is None:
         return Metric(None, None, None, n, "no observer passed its gate")

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from privacy_exp.evaluation.statistics.intervals import Metric, bootstrap_mean, clustered_rate, holm, sign_flip_test
+from privacy_exp.evaluation.statistics.intervals import bootstrap_mean, clustered_rate, holm, sign_flip_test
 from privacy_exp.masking.base import Masker
 from privacy_exp.masking.explaining import evaluating
 from privacy_exp.masking.filling import mean_filled
 from privacy_exp.recognition.base import Recognizer
-from privacy_exp.types import Faces, Scores
+from privacy_exp.types import Faces, Metric, Scores, UserError
 
 Array = np.ndarray
 FEWEST_PEOPLE = 20
@@ -62,7 +62,7 @@ def delete(
     with evaluating(recognizer):
         for faces in batches:
             if faces.labels is None:
-                raise ValueError("deletion curves need photos of known people; use `data.labelled=true`.")
+                raise UserError("deletion curves need photos of known people; use `data.labelled=true`.")
             known = (recognizer(faces.images).argmax(1) == faces.labels).cpu().numpy()
             found = [_ask(faces, recognizer, masker, shares, seed, source(faces)) for seed, source in sources.items()]
             prob, right = (np.mean([part[i] for part in found], axis=0) for i in (0, 1))
@@ -74,11 +74,11 @@ def _ask(
     faces: Faces, recognizer: Recognizer, masker: Masker, shares: Sequence[float], seed: int, scores: Scores
 ) -> tuple[Float[Array, "n shares"], Float[Array, "n shares"]]:
     """Probability of the true identity and whether it is the first guess, at each share."""
-    rooms = masker.rooms(faces)
+    rooms = masker.capacity(faces)
     assert faces.labels is not None  # noqa: S101  `delete` has checked
     prob, right = [], []
     for share in shares:
-        masks = masker.spend(faces, scores, [share * room for room in rooms], seed)
+        masks = masker.to_masks(faces, scores, [share * room for room in rooms], seed)
         logits = recognizer(mean_filled(faces.images, masks)).float()
         prob.append(logits.softmax(1).gather(1, faces.labels[:, None])[:, 0].cpu().double())
         right.append((logits.argmax(1) == faces.labels).cpu().double())

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from privacy_exp.evaluation.by_attribute import ATTRIBUTE, rates_by_attribute
-from privacy_exp.evaluation.measure import Measure, Scene, Sighting, worst_observer
+from privacy_exp.evaluation.measure import Measure, Outcome, Scene, strongest_observer
 from privacy_exp.evaluation.minimal import minimal_metrics
-from privacy_exp.evaluation.privacy import privacy_metrics, sighting
-from privacy_exp.evaluation.statistics.intervals import Metric
+from privacy_exp.evaluation.privacy import outcome, privacy_metrics
+from privacy_exp.types import Metric
 
 RECOGNISED, RECOGNISED_CLEAN = "recognised/", "recognised_clean/"
 """Prefixes of the columns that say what each observer named rightly, on the result and on the original."""
@@ -24,7 +24,7 @@ class Evaluation:
     Attributes:
         table: the scene's, with a column or more from each measure, what each observer recognised, and attributes.
         metrics: figures by name.
-        observers: who took part in `worst_observer`, the strongest first.
+        observers: who took part in `strongest_observer`, the strongest first.
         details: facts that are not metrics, by the measure's name; under "observers" each one's chance.
         warnings: what a reader of the figures must know.
     """
@@ -40,9 +40,9 @@ def evaluate(scene: Scene, measures: Mapping[str, Measure], floor: float) -> Eva
     """Looks at a finished run with everything that was asked for.
 
     Args:
-        scene: the run; where its table has no `pred` there is no c, and its figures are left out.
+        scene: the run; where its table has no `pred` there is no target, and its figures are left out.
         measures: by group and name, such as "judge/onnx".
-        floor: clean accuracy of c below which every privacy figure is flagged.
+        floor: clean accuracy of the target below which every privacy figure is flagged.
     """
     named = "pred" in scene.table
     scene = replace(scene, table=with_attributes(scene))
@@ -52,19 +52,19 @@ def evaluate(scene: Scene, measures: Mapping[str, Measure], floor: float) -> Eva
         flag = metrics["fool_rate"].reason
         metrics |= {n: replace(m, reason=m.reason or flag) for n, m in minimal_metrics(scene.table).items()}
     found = Evaluation(scene.table, metrics, [])
-    sightings = [sighting(scene.table, len(scene.identities), floor)] if named else []
+    outcomes = [outcome(scene.table, len(scene.identities), floor)] if named else []
     for name, measure in measures.items():
         findings = measure.measure(scene, name)
         found.metrics |= findings.metrics
         found.table = found.table.assign(**findings.columns)
         found.details |= {name: findings.details} if findings.details else {}
         found.warnings += findings.warnings
-        sightings += findings.sightings
-    found.metrics["worst_observer"], found.observers = worst_observer(sightings)
-    found.details["observers"] = {s.name: {"chance": s.chance, "excluded": s.excluded} for s in sightings}
-    found.table = found.table.assign(**observer_columns(sightings, scene.table))
-    strongest = next((s for s in sightings if found.observers and s.name == found.observers[0]), None)
-    flags = {s.name: s.excluded for s in sightings if s.excluded is not None}
+        outcomes += findings.outcomes
+    found.metrics["strongest_observer"], found.observers = strongest_observer(outcomes)
+    found.details["observers"] = {s.name: {"chance": s.chance, "excluded": s.excluded} for s in outcomes}
+    found.table = found.table.assign(**observer_columns(outcomes, scene.table))
+    strongest = next((s for s in outcomes if found.observers and s.name == found.observers[0]), None)
+    flags = {s.name: s.excluded for s in outcomes if s.excluded is not None}
     found.metrics |= rates_by_attribute(found.table, strongest, floor, flags)
     return found
 
@@ -81,14 +81,14 @@ def with_attributes(scene: Scene) -> pd.DataFrame:
     return scene.table.assign(**{ATTRIBUTE + name: [bool(row[name]) for row in known] for name in sorted(known[0])})
 
 
-def observer_columns(sightings: Sequence[Sighting], table: pd.DataFrame) -> dict[str, np.ndarray]:
+def observer_columns(outcomes: Sequence[Outcome], table: pd.DataFrame) -> dict[str, np.ndarray]:
     """What each observer recognised, image by image; NaN for photos that it was not asked about.
 
     Observers whose probes are other photos than the table's are left out.
     """
     people = table["identity"].to_numpy(str)
     columns = {}
-    for seen in sightings:
+    for seen in outcomes:
         rows = np.arange(len(table)) if seen.rows is None else seen.rows
         if np.array_equal(seen.identity.astype(str), people[rows]):
             for prefix, hits in ((RECOGNISED, seen.anonymized), (RECOGNISED_CLEAN, seen.clean)):

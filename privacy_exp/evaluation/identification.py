@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from privacy_exp.evaluation.statistics.intervals import Metric, clustered_rate
+from privacy_exp.evaluation.statistics.intervals import clustered_rate
+from privacy_exp.types import Metric, UserError
 
 Array = np.ndarray
 
@@ -63,11 +64,11 @@ def identify(
         ranks: k, 1 among them.
 
     Raises:
-        ValueError: fewer than two identities in the gallery.
+        UserError: fewer than two identities in the gallery.
     """
     names, columns = np.unique(gallery_identities, return_inverse=True)
     if len(names) < 2:
-        raise ValueError(f"`gallery` must hold at least 2 identities to tell apart, but got {len(names)}.")
+        raise UserError(f"`gallery` must hold at least 2 identities to tell apart, but got {len(names)}.")
     hits = np.zeros((len(probes), len(ranks)))
     known = np.zeros(len(probes), dtype=bool)
     best_other = np.full(len(probes), np.nan)

@@ -12,10 +12,10 @@ from jaxtyping import Float, Int, Shaped
 
 from privacy_exp.cache.store import Store
 from privacy_exp.data.base import FaceData
-from privacy_exp.evaluation.statistics.intervals import Metric, resampled_sums
+from privacy_exp.evaluation.statistics.intervals import resampled_sums
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.types import Faces
+from privacy_exp.types import Faces, Metric
 
 Array = np.ndarray
 
@@ -28,7 +28,7 @@ class Scene:
         folder: the run's pictures; everything is scored from these files.
         table: a row an image, sorted by `image_id`, with `identity, label, pred, pred_anonymized`; see `score_folder`.
         identities: label to the data's own name.
-        recognizer: c, fitted, in evaluation mode.
+        recognizer: the target, fitted, in evaluation mode.
         store: what has been computed already.
         seed: the run's.
         device: what networks run on.
@@ -39,9 +39,9 @@ class Scene:
         frame: cuts photos of the data as the masking method does; None where it leaves them as they are.
         anonymize: masks and repaints all photos of "train" or "val" as the run did the test photos, with a seed of the
             caller's, and returns their folder (kept in the store); None for a folder made elsewhere.
-        fit: a recogniser fitted as c was, from the same initial weights with the same budget, to other pictures (kept
-            in the store); a second argument other than None replaces the net's `freeze`. None for a folder made
-            elsewhere.
+        fit: a recogniser fitted as the target was, from the same initial weights with the same budget, to other
+            pictures (kept in the store); a second argument other than None replaces the net's `freeze`.
+            None for a folder made elsewhere.
     """
 
     folder: RunFolder
@@ -60,16 +60,16 @@ class Scene:
 
     @property
     def floor(self) -> float:
-        """Lowest clean accuracy with which an observer takes part in `worst_observer`."""
+        """Lowest clean accuracy with which an observer takes part in `strongest_observer`."""
         return float(self.config.get("evaluation", {}).get("floor", 0.8))
 
 
 @dataclass(frozen=True)
-class Sighting:
-    """What one observer recognised: what `worst_observer` compares.
+class Outcome:
+    """What one observer recognised: what `strongest_observer` compares.
 
     Attributes:
-        name: `c`, `judge/onnx`, `attacker/parrot`, ...
+        name: `target`, `judge/onnx`, `attacker/parrot`, ...
         identity: who is on each of its probes; the clusters of the interval.
         clean: right at rank 1 on each original, in [0, 1]: ties count as their expectation.
         anonymized: the same on the anonymised picture.
@@ -95,14 +95,14 @@ class Findings:
     Attributes:
         metrics: figures by their full names, such as `judge/onnx/tar_cross_1e-2`.
         columns: a value for each row of the scene's table; they go into `images.parquet`.
-        sightings: for `worst_observer`.
+        outcomes: for `strongest_observer`.
         warnings: what a reader of the figures must know.
         details: facts that are not metrics, such as thresholds.
     """
 
     metrics: dict[str, Metric] = field(default_factory=dict)
     columns: dict[str, Shaped[Array, " n"]] = field(default_factory=dict)
-    sightings: list[Sighting] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
 
@@ -112,7 +112,7 @@ class Cost:
     """What a measure asks of a run besides looking at it, where it is not in the store yet.
 
     Attributes:
-        fits: trainings, in fits of c.
+        fits: trainings, in fits of the target.
         pictures: (part, seed) of photos that are masked and repainted; measures that name the same share them.
     """
 
@@ -133,7 +133,7 @@ class Measure(ABC):
             data: after `setup()`.
 
         Raises:
-            ValueError: names what is missing and the way out.
+            UserError: names what is missing and the way out.
         """
 
     def cost(self, data: FaceData, recognizer_frozen: bool, seed: int) -> Cost:
@@ -141,7 +141,7 @@ class Measure(ABC):
 
         Args:
             data: after `setup()`.
-            recognizer_frozen: whether c's trunk is frozen.
+            recognizer_frozen: whether the target's trunk is frozen.
             seed: the run's.
         """
         del data, recognizer_frozen, seed
@@ -157,27 +157,27 @@ class Measure(ABC):
         """
 
 
-def worst_observer(sightings: Sequence[Sighting], draws: int = 2000, seed: int = 0) -> tuple[Metric, list[str]]:
+def strongest_observer(outcomes: Sequence[Outcome], draws: int = 2000, seed: int = 0) -> tuple[Metric, list[str]]:
     """What the strongest observer still recognises: max of (top-1 on anonymised - chance) / (clean top-1 - chance).
 
     1: somebody recognises people as well as ever; 0: everybody guesses. The interval is that of the maximum, over
     identities drawn with replacement.
 
     Args:
-        sightings: one an observer; those that are excluded, or at chance on the originals, take no part.
+        outcomes: one an observer; those that are excluded, or at chance on the originals, take no part.
         draws: resamples.
         seed: of the draws.
 
     Returns:
         The metric, and who took part, the strongest first.
     """
-    able = [s for s in sightings if s.excluded is None and len(s.clean) and float(np.mean(s.clean)) > s.chance]
+    able = [s for s in outcomes if s.excluded is None and len(s.clean) and float(np.mean(s.clean)) > s.chance]
     if not able:
-        excluded = sorted({s.excluded for s in sightings if s.excluded})
+        excluded = sorted({s.excluded for s in outcomes if s.excluded})
         reason = f"{', '.join(excluded) or 'at chance on the originals'}: no observer passed its gate"
-        if not sightings:
+        if not outcomes:
             reason = "no observer was asked: choose a judge, and give at least two photos of a person"
-        return Metric(None, None, None, max((len(s.clean) for s in sightings), default=0), reason), []
+        return Metric(None, None, None, max((len(s.clean) for s in outcomes), default=0), reason), []
     values = [float(kept_share(_columns(s).sum(axis=1), s.chance)) for s in able]
     people = np.unique(np.concatenate([s.identity for s in able]))
     sums = [row for s in able for row in _of_people(s, people)]
@@ -190,17 +190,17 @@ def worst_observer(sightings: Sequence[Sighting], draws: int = 2000, seed: int =
     return metric, [able[int(i)].name for i in order]
 
 
-def recovered_share(*sightings: Sighting) -> Metric:
+def recovered_share(*outcomes: Outcome) -> Metric:
     """(top-1 on anonymised - chance) / (clean top-1 - chance) of one observer, or of the best of an observer's tries.
 
-    The interval is over identities, as in `worst_observer`. An observer excluded there still has its figure here, with
-    the reason of the exclusion beside it.
+    The interval is over identities, as in `strongest_observer`. An observer excluded there still has its figure here,
+    with the reason of the exclusion beside it.
 
     Args:
-        sightings: the observer's own, one a try.
+        outcomes: the observer's own, one a try.
     """
-    metric, _ = worst_observer([replace(sighting, excluded=None) for sighting in sightings])
-    return replace(metric, reason=metric.reason or sightings[0].excluded)
+    metric, _ = strongest_observer([replace(outcome, excluded=None) for outcome in outcomes])
+    return replace(metric, reason=metric.reason or outcomes[0].excluded)
 
 
 def kept_share(sums: Float[Array, "3 *draws"], chance: float) -> Float[Array, "*draws"]:
@@ -216,11 +216,11 @@ def kept_share(sums: Float[Array, "3 *draws"], chance: float) -> Float[Array, "*
     return np.where(able > 0, share, np.nan)
 
 
-def _columns(sighting: Sighting) -> Float[Array, "3 n"]:
-    return np.stack([np.ones(len(sighting.clean)), sighting.clean, sighting.anonymized])
+def _columns(outcome: Outcome) -> Float[Array, "3 n"]:
+    return np.stack([np.ones(len(outcome.clean)), outcome.clean, outcome.anonymized])
 
 
-def _of_people(sighting: Sighting, people: Shaped[Array, " p"]) -> Float[Array, "3 p"]:
+def _of_people(outcome: Outcome, people: Shaped[Array, " p"]) -> Float[Array, "3 p"]:
     """Probes, and what is recognised of each of these people; 0 for those whom the observer does not know."""
-    index = np.searchsorted(people, sighting.identity)
-    return np.stack([np.bincount(index, weights=column, minlength=len(people)) for column in _columns(sighting)])
+    index = np.searchsorted(people, outcome.identity)
+    return np.stack([np.bincount(index, weights=column, minlength=len(people)) for column in _columns(outcome)])

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from privacy_exp.evaluation.statistics.intervals import Metric, clustered_rate
+from privacy_exp.evaluation.statistics.intervals import clustered_rate
+from privacy_exp.types import Metric
 
 NOTED = "minimal_"
 """How the columns begin that `Minimal` notes."""

@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from privacy_exp.evaluation.measure import Sighting
-from privacy_exp.evaluation.statistics.intervals import Metric, clustered_rate
+from privacy_exp.evaluation.measure import Outcome
+from privacy_exp.evaluation.statistics.intervals import clustered_rate
+from privacy_exp.types import Metric
 
 
 def privacy_metrics(table: pd.DataFrame, floor: float) -> dict[str, Metric]:
-    """Accuracy and fool rates of recogniser c, with intervals over identities.
+    """Accuracy and fool rates of the target recogniser, with intervals over identities.
 
     - accuracy = mean[c(x) = y]; accuracy_anonymized = mean[c(a) = y];
     - fool_rate = #{c(x) = y, c(a) ≠ y} / #{c(x) = y}; None where nothing was recognised;
@@ -54,14 +55,14 @@ def privacy_metrics(table: pd.DataFrame, floor: float) -> dict[str, Metric]:
     return metrics
 
 
-def sighting(table: pd.DataFrame, num_classes: int, floor: float) -> Sighting:
-    """What c recognised, for `worst_observer`; excluded below its gate.
+def outcome(table: pd.DataFrame, num_classes: int, floor: float) -> Outcome:
+    """What the target recognised, for `strongest_observer`; excluded below its gate.
 
     Args:
         table: see `privacy_metrics`.
-        num_classes: identities that c knows; chance is 1 / num_classes.
-        floor: lowest clean accuracy with which c takes part.
+        num_classes: identities that the target knows; chance is 1 / num_classes.
+        floor: lowest clean accuracy with which the target takes part.
     """
     clean, anonymized = ((table[c] == table["label"]).to_numpy(np.float64) for c in ("pred", "pred_anonymized"))
     excluded = "below_gate" if float(clean.mean()) < floor else None
-    return Sighting("c", table["identity"].to_numpy(str), clean, anonymized, 1 / num_classes, excluded)
+    return Outcome("target", table["identity"].to_numpy(str), clean, anonymized, 1 / num_classes, excluded)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.types import Images, Labels, Logits
+from privacy_exp.types import Images, Labels, Logits, UserError
 
 
 @torch.inference_mode()
@@ -39,7 +39,7 @@ def score_folder(
 
     Raises:
         FileNotFoundError: a sub-folder without pictures.
-        ValueError: pictures that do not pair, or a class id that the recogniser does not know.
+        UserError: pictures that do not pair, or a class id that the recogniser does not know.
     """
     originals, results, masks = (folder.list(kind) for kind in ("original", "results", "masks"))
     draws = further_draws(folder)
@@ -104,7 +104,7 @@ def _true_probability(logits: Logits, labels: Labels) -> np.ndarray:
 def _finite(logits: Logits, ids: Sequence[str]) -> Logits:
     bad = [i for i, row in zip(ids, logits, strict=True) if not row.isfinite().all()]
     if bad:
-        raise ValueError(
+        raise UserError(
             f"the recogniser gives NaN or infinite logits for {bad[0]} and {len(bad) - 1} more of its batch."
         )
     return logits.float().cpu()
@@ -119,7 +119,7 @@ def _batched(ids: dict[str, tuple[Path, int | None]], size: int) -> Iterator[tup
 def _class_of(listing: dict[str, tuple[Path, int | None]], image_id: str) -> int:
     path, class_id = listing[image_id]
     if class_id is None:
-        raise ValueError(f"{path} has no class id: without identities nothing can be scored.")
+        raise UserError(f"{path} has no class id: without identities nothing can be scored.")
     return class_id
 
 
@@ -131,16 +131,16 @@ def _check_pairs(
     for kind, listing in others.items():
         odd = sorted(originals.keys() ^ listing.keys())
         if odd:
-            raise ValueError(
+            raise UserError(
                 f"original and {kind} do not pair: {len(odd)} image ids stand in one only, such as {odd[0]!r}."
             )
         for image_id, (path, class_id) in listing.items():
             if class_id != originals[image_id][1]:
-                raise ValueError(f"{path} says class {class_id}, but its original says {originals[image_id][1]}.")
+                raise UserError(f"{path} says class {class_id}, but its original says {originals[image_id][1]}.")
     for image_id in originals:
         class_id = _class_of(originals, image_id)
         if class_id not in known:
-            raise ValueError(
+            raise UserError(
                 f"{originals[image_id][0]} has class {class_id}, which stands for no identity: the recogniser knows "
                 f"{len(known)}, from {min(known)} to {max(known)}; give `label_map` if the folder counts otherwise."
             )

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from privacy_exp.evaluation.statistics.intervals import Metric, design_effect, wilson
+from privacy_exp.evaluation.statistics.intervals import design_effect, wilson
+from privacy_exp.types import Metric, UserError
 
 Array = np.ndarray
 
@@ -66,11 +67,11 @@ def thresholds(
         fars: false accept rates F in (0, 1).
 
     Raises:
-        ValueError: a rate outside (0, 1).
+        UserError: a rate outside (0, 1).
     """
     wrong = [far for far in fars if not 0 < far < 1]
     if wrong:
-        raise ValueError(f"`fars` must lie in (0, 1), but got {wrong[0]}.")
+        raise UserError(f"`fars` must lie in (0, 1), but got {wrong[0]}.")
     pairs = impostor_pairs(identities)
     usable = [far for far in fars if pairs * far >= PAIRS_NEEDED * (1 - 1e-9)]
     keep = int(np.floor(max(usable) * pairs + 1e-9)) + 1 if usable else 0

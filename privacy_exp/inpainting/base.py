@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from privacy_exp.data.seeds import generator
 from privacy_exp.inpainting.sanity import Sanity
-from privacy_exp.types import Faces, Images, Masks
+from privacy_exp.types import Faces, Images, Masks, UserError
 
 
 class Inpainter(ABC):
@@ -86,12 +86,12 @@ class Inpainter(ABC):
             draw: which of several pictures of each face.
 
         Raises:
-            ValueError: where the masks' shape is not the faces'.
+            UserError: where the masks' shape is not the faces'.
             SanityError: for a result that is not a number.
         """
         count, _, height, width = faces.images.shape
         if masks.shape != (count, 1, height, width):
-            raise ValueError(
+            raise UserError(
                 f"`masks` must have the shape {(count, 1, height, width)} of the faces, but got {tuple(masks.shape)}."
             )
         generators = [generator(seed, image_id, "inpaint", str(draw)) for image_id in faces.ids]

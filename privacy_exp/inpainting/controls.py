@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.masking.filling import mean_of_kept
-from privacy_exp.types import Faces, Images, Masks
+from privacy_exp.types import Faces, Images, Masks, UserError
 
 
 @final
@@ -61,7 +61,7 @@ class Blur(Inpainter):
 
     def __init__(self, sigma: float) -> None:
         if not 0 < sigma <= 1:
-            raise ValueError(f"`sigma` is a share of the frame's shorter side in (0, 1], but got {sigma}.")
+            raise UserError(f"`sigma` is a share of the frame's shorter side in (0, 1], but got {sigma}.")
         self.sigma = sigma
 
     def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
@@ -97,7 +97,7 @@ class Pixelate(Inpainter):
 
     def __init__(self, block: int) -> None:
         if block < 1:
-            raise ValueError(f"`block` must be at least 1 pixel, but got {block}.")
+            raise UserError(f"`block` must be at least 1 pixel, but got {block}.")
         self.block = block
 
     def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
@@ -123,7 +123,7 @@ class OpencvTelea(Inpainter):
 
     def __init__(self, radius: float) -> None:
         if radius <= 0:
-            raise ValueError(f"`radius` must be above 0 pixels, but got {radius}.")
+            raise UserError(f"`radius` must be above 0 pixels, but got {radius}.")
         self.radius = radius
 
     def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:

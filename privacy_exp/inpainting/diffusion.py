@@ -21,7 +21,7 @@ from privacy_exp.inpainting.precision import device_named, dtype_named
 from privacy_exp.inpainting.prompts import fields, fill
 from privacy_exp.inpainting.shared_halves import SharedHalves
 from privacy_exp.inpainting.size import native
-from privacy_exp.types import Faces, Images, Masks
+from privacy_exp.types import Faces, Images, Masks, UserError
 
 
 @final
@@ -53,7 +53,7 @@ class DiffusionInpainter(Inpainter):
         fills_batches: whether the last batch is filled up to `batch_size` with copies, whose pictures are dropped.
 
     Raises:
-        ValueError: for a value outside its range.
+        UserError: for a value outside its range.
     """
 
     expects_detail = True
@@ -84,16 +84,16 @@ class DiffusionInpainter(Inpainter):
             ("batch_size", batch_size, 1),
         ):
             if value < least:
-                raise ValueError(f"`{name}` must be at least {least}, but got {value}.")
+                raise UserError(f"`{name}` must be at least {least}, but got {value}.")
         if not 0 < strength <= 1 or int(num_inference_steps * strength) < 1:
-            raise ValueError(
+            raise UserError(
                 f"`strength` must lie in (0, 1] and leave at least one of the `num_inference_steps` = "
                 f"{num_inference_steps}, but got {strength}."
             )
         if crop not in ("none", "face"):
-            raise ValueError(f"`crop` must be none or face, but got {crop}.")
+            raise UserError(f"`crop` must be none or face, but got {crop}.")
         if seamless and not keep_pixels:
-            raise ValueError(
+            raise UserError(
                 "`keep_pixels: false` takes the picture as it was painted, but `seamless` puts the kept pixels back: "
                 "set inpainting.seamless=false too."
             )
@@ -118,7 +118,7 @@ class DiffusionInpainter(Inpainter):
             pipe.unet.config.time_cond_proj_dim is not None
         )  # the scale is an input of the network, prompt or not
         if distilled and (start, stop) != (0.0, 1.0):
-            raise ValueError(
+            raise UserError(
                 "`guidance_interval` needs guidance by two passes, which a distilled checkpoint does not do; leave it "
                 f"at [0, 1], but got {list(guidance_interval)}."
             )
@@ -163,7 +163,7 @@ class DiffusionInpainter(Inpainter):
             sampling: the constructor's keywords.
 
         Raises:
-            ValueError: for a checkpoint that can't inpaint, or a value outside its range.
+            UserError: for a checkpoint that can't inpaint, or a value outside its range.
             FileNotFoundError: where there is no such folder.
             ConnectionError: where it is not in the cache and the hub can't be reached or refuses.
         """
@@ -177,9 +177,7 @@ class DiffusionInpainter(Inpainter):
             pipe.unet.to(memory_format=torch.channels_last)
             pipe.vae.to(memory_format=torch.channels_last)
         if offload and where.type == "cpu":
-            raise ValueError(
-                "`offload` moves parts between a GPU and memory, but `device` is the CPU. Set it to false."
-            )
+            raise UserError("`offload` moves parts between a GPU and memory, but `device` is the CPU. Set it to false.")
         if offload:
             pipe.enable_model_cpu_offload(device=where)
         else:
@@ -332,7 +330,5 @@ class DiffusionInpainter(Inpainter):
 def _interval(values: Sequence[float]) -> tuple[float, float]:
     pair = tuple(float(value) for value in values)
     if len(pair) != 2 or not 0 <= pair[0] < pair[1] <= 1:
-        raise ValueError(
-            f"`guidance_interval` must be [start, stop] with 0 <= start < stop <= 1, but got {list(pair)}."
-        )
+        raise UserError(f"`guidance_interval` must be [start, stop] with 0 <= start < stop <= 1, but got {list(pair)}.")
     return pair[0], pair[1]

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from privacy_exp.inpainting.base import Inpainter
-from privacy_exp.types import Faces, Images, Masks
+from privacy_exp.types import Faces, Images, Masks, UserError
 
 
 @final
@@ -30,7 +30,7 @@ class KSame(Inpainter):
 
     def __init__(self, k: int) -> None:
         if k < 2:
-            raise ValueError(f"`k` must be at least 2 identities, for a group of one hides nobody, but got {k}.")
+            raise UserError(f"`k` must be at least 2 identities, for a group of one hides nobody, but got {k}.")
         self.k = k
         self.members: Images = torch.empty(0, 3, 0, 0)
         self.groups: Images = torch.empty(0, 3, 0, 0)
@@ -43,18 +43,18 @@ class KSame(Inpainter):
             train: the training photos in batches, with labels.
 
         Raises:
-            ValueError: without labels, or with fewer than k identities.
+            UserError: without labels, or with fewer than k identities.
         """
         sums: dict[int, Tensor] = {}
         counts: dict[int, int] = {}
         for faces in train:
             if faces.labels is None:
-                raise ValueError("`k_same` averages people's faces, but the training faces have no labels.")
+                raise UserError("`k_same` averages people's faces, but the training faces have no labels.")
             for label, image in zip(faces.labels.tolist(), faces.images, strict=True):
                 sums[label] = sums.get(label, torch.zeros_like(image)) + image
                 counts[label] = counts.get(label, 0) + 1
         if len(sums) < self.k:
-            raise ValueError(
+            raise UserError(
                 f"`k` = {self.k} needs as many training identities, but got {len(sums)}. "
                 "Lower `inpainting.k` or take more identities."
             )
@@ -71,13 +71,13 @@ class KSame(Inpainter):
 
         Raises:
             RuntimeError: before `fit`.
-            ValueError: for faces of another size than the training faces, or a label that has no training photo.
+            UserError: for faces of another size than the training faces, or a label that has no training photo.
         """
         del masks, generators
         if not len(self.members):
             raise RuntimeError("`k_same` learns from the training split: call `fit(train)` before repainting.")
         if faces.images.shape[1:] != self.members.shape[1:]:
-            raise ValueError(
+            raise UserError(
                 f"`faces` must have the size {tuple(self.members.shape[2:])} of the training faces, "
                 f"but got {tuple(faces.images.shape[2:])}."
             )
@@ -89,7 +89,7 @@ class KSame(Inpainter):
         chosen = torch.where(known, self.group_of[labels.clamp(0, len(self.group_of) - 1)], -1)
         if (chosen < 0).any():
             missing = sorted(set(labels[chosen < 0].tolist()))
-            raise ValueError(f"`faces` hold the labels {missing}, which have no training photo to average.")
+            raise UserError(f"`faces` hold the labels {missing}, which have no training photo to average.")
         return self.groups[chosen]
 
 

@@ -20,6 +20,8 @@ from diffusers.utils import logging as diffusers_logging
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from transformers.utils import logging as transformers_logging
 
+from privacy_exp.types import UserError
+
 Pipeline: TypeAlias = StableDiffusionInpaintPipeline | StableDiffusionXLInpaintPipeline
 _Loaded = TypeVar("_Loaded")
 
@@ -51,13 +53,13 @@ def load_pipeline(checkpoint: str, revision: str | None, variant: str | None, dt
         dtype: of the weights.
 
     Raises:
-        ValueError: where it is no Stable Diffusion (XL) checkpoint, or its UNet can't inpaint.
+        UserError: where it is no Stable Diffusion (XL) checkpoint, or its UNet can't inpaint.
         FileNotFoundError: where there is no such folder.
         ConnectionError: where it is not in the cache and the hub can't be reached or refuses.
     """
     place = resolve(checkpoint)
     if Path(place).is_dir() and not (Path(place) / "model_index.json").is_file():
-        raise ValueError(
+        raise UserError(
             f"`checkpoint` must be a folder that diffusers saved (with a model_index.json), but {place} has none. "
             "Convert a single weight file with `StableDiffusionInpaintPipeline.from_single_file(...).save_pretrained`."
         )
@@ -68,7 +70,7 @@ def load_pipeline(checkpoint: str, revision: str | None, variant: str | None, dt
         source = {"revision": revision, "local_files_only": local_files_only}
         name = DiffusionPipeline.load_config(place, **source)["_class_name"]
         if name not in FAMILIES:
-            raise ValueError(
+            raise UserError(
                 f"`checkpoint` must hold one of {', '.join(FAMILIES)}, but {place} holds {name}, "
                 "which is not an inpainting pipeline of that family."
             )
@@ -81,7 +83,7 @@ def load_pipeline(checkpoint: str, revision: str | None, variant: str | None, dt
     pipe = _cached_first(load, place)
     channels = pipe.unet.config.in_channels
     if channels not in (4, 9):
-        raise ValueError(f"`checkpoint` must have a UNet of 4 or 9 input channels, but that of {place} has {channels}.")
+        raise UserError(f"`checkpoint` must have a UNet of 4 or 9 input channels, but that of {place} has {channels}.")
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -98,14 +100,14 @@ def load_autoencoder(
         dtype: of the weights.
 
     Raises:
-        ValueError: for a folder without autoencoder or UNet.
+        UserError: for a folder without autoencoder or UNet.
         FileNotFoundError: where there is no such folder.
         ConnectionError: where it is not in the cache and the hub can't be reached or refuses.
     """
     place = resolve(checkpoint)
     for part in ("vae", "unet"):
         if Path(place).is_dir() and not (Path(place) / part / "config.json").is_file():
-            raise ValueError(f"`checkpoint` must be a folder that diffusers saved, but {place} has no {part}/.")
+            raise UserError(f"`checkpoint` must be a folder that diffusers saved, but {place} has no {part}/.")
 
     _check_variant(place, "vae", variant)
 
@@ -130,7 +132,7 @@ def load_lora(pipe: Pipeline, lora: str, revision: str | None, scale: float) -> 
         scale: weight of the change, usually 1.
 
     Raises:
-        ValueError: where nothing in it fits the pipeline.
+        UserError: where nothing in it fits the pipeline.
         FileNotFoundError: where there is no such folder or file.
         ConnectionError: where it is not in the cache and the hub can't be reached or refuses.
     """
@@ -148,7 +150,7 @@ def load_lora(pipe: Pipeline, lora: str, revision: str | None, scale: float) -> 
 
     _cached_first(load, place, "lora")
     if not pipe.get_active_adapters():
-        raise ValueError(f"`lora` must hold weights for this checkpoint's UNet or text encoder, but {place} has none.")
+        raise UserError(f"`lora` must hold weights for this checkpoint's UNet or text encoder, but {place} has none.")
     pipe.fuse_lora(lora_scale=scale)
     pipe.unload_lora_weights()
 
@@ -187,13 +189,13 @@ def scheduler_named(name: str, pipe: Pipeline) -> Any:
         pipe: the pipeline whose scheduler it replaces.
 
     Raises:
-        ValueError: for a class that diffusers lacks or that does not fit the pipeline.
+        UserError: for a class that diffusers lacks or that does not fit the pipeline.
     """
     # The last two don't count themselves among the others' kind; the first draws noise for a batch, not for an image.
     fitting = {kind.__name__ for kind in pipe.scheduler.compatibles} - {"DPMSolverSDEScheduler"}
     fitting |= {"LCMScheduler", "TCDScheduler"}
     if name not in fitting:
-        raise ValueError(f"`scheduler` must be one of {', '.join(sorted(fitting))}, but got {name}.")
+        raise UserError(f"`scheduler` must be one of {', '.join(sorted(fitting))}, but got {name}.")
     settings = {"skip_prk_steps": True} if name == "PNDMScheduler" else {}
     return getattr(diffusers, name).from_config({**settings, **pipe.scheduler.config})
 
@@ -219,7 +221,7 @@ def _cached_first(load: Callable[[bool], _Loaded], place: str, name: str = "chec
 def _check_variant(place: str, part: str, variant: str | None) -> None:
     folder = Path(place) / part
     if variant is not None and folder.is_dir() and not any(folder.glob(f"*.{variant}*.safetensors")):
-        raise ValueError(
+        raise UserError(
             f"`variant` is {variant}, but {folder} has no *.{variant}.safetensors. "
             "Set `inpainting.variant=null` to take the plain files."
         )

@@ -2,6 +2,8 @@
 
 import torch
 
+from privacy_exp.types import UserError
+
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -13,12 +15,12 @@ def dtype_named(name: str, device: torch.device) -> torch.dtype:
         device: where it will be used.
 
     Raises:
-        ValueError: for any other name.
+        UserError: for any other name.
     """
     if name == "auto":
         return torch.float16 if device.type == "cuda" else torch.float32
     if name not in DTYPES:
-        raise ValueError(f"`dtype` must be one of auto, {', '.join(DTYPES)}, but got {name}.")
+        raise UserError(f"`dtype` must be one of auto, {', '.join(DTYPES)}, but got {name}.")
     return DTYPES[name]
 
 
@@ -29,11 +31,11 @@ def device_named(name: str) -> torch.device:
         name: a torch device such as cpu or cuda:0, or auto.
 
     Raises:
-        ValueError: for a GPU that is not there.
+        UserError: for a GPU that is not there.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"`device` is {name}, but this machine has no usable GPU. Use `device=auto` or `device=cpu`.")
+        raise UserError(f"`device` is {name}, but this machine has no usable GPU. Use `device=auto` or `device=cpu`.")
     return device

@@ -7,7 +7,7 @@ The same words caption the faces that a checkpoint is trained on (`captions.py`)
 import string
 from collections.abc import Mapping
 
-from privacy_exp.types import Faces
+from privacy_exp.types import Faces, UserError
 
 SUBJECT = "a photo of a face"
 """How every caption begins; also the plainest prompt."""
@@ -59,15 +59,15 @@ def fields(template: str) -> list[str]:
     """The fields that a prompt template names, in order; none for a plain string.
 
     Raises:
-        ValueError: for a field that no prompt can have, or braces that do not pair.
+        UserError: for a field that no prompt can have, or braces that do not pair.
     """
     try:
         named = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
     except ValueError as error:
-        raise ValueError(f"`prompt` must pair its braces, but got {template!r}: {error}.") from error
+        raise UserError(f"`prompt` must pair its braces, but got {template!r}: {error}.") from error
     for name in named:
         if name not in FIELDS:
-            raise ValueError(f"`prompt` may hold the fields {_listed(FIELDS)}, but got {{{name}}} in {template!r}.")
+            raise UserError(f"`prompt` may hold the fields {_listed(FIELDS)}, but got {{{name}}} in {template!r}.")
     return named
 
 
@@ -81,7 +81,7 @@ def fill(template: str, faces: Faces) -> list[str]:
         faces: the batch; its attributes are needed only for the fields that the template names.
 
     Raises:
-        ValueError: for a field that no prompt can have, or one that needs attributes which the data lacks.
+        UserError: for a field that no prompt can have, or one that needs attributes which the data lacks.
     """
     named = fields(template)
     if not named:
@@ -89,7 +89,7 @@ def fill(template: str, faces: Faces) -> list[str]:
     known = faces.attributes or {}
     for field in named:
         if not any(name in known for name in FIELDS[field]):
-            raise ValueError(
+            raise UserError(
                 f"`prompt` asks for {{{field}}}, which needs the attribute {_listed(FIELDS[field], ' or ')}, but the "
                 f"data has {_listed(known) or 'no attributes'}. Drop the field, or take data with that attribute."
             )

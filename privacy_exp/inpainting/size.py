@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from privacy_exp.types import UserError
+
 
 def native(native_size: int | Sequence[int] | None, trained_for: int | Sequence[int], step: int) -> tuple[int, int]:
     """Height and width in pixels.
@@ -12,12 +14,12 @@ def native(native_size: int | Sequence[int] | None, trained_for: int | Sequence[
         step: pixels a latent cell spans; sizes must be multiples of it.
 
     Raises:
-        ValueError: for anything but one or two positive multiples of `step`.
+        UserError: for anything but one or two positive multiples of `step`.
     """
     asked = trained_for if native_size is None else native_size
     size = (asked, asked) if isinstance(asked, int) else tuple(asked)
     if len(size) != 2 or any(side < 1 or side % step for side in size):
-        raise ValueError(
+        raise UserError(
             f"`native_size` must be one or two (height, width) positive multiples of {step} pixels, the side of this "
             f"checkpoint's latent cells, but got {native_size}."
         )

@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 from privacy_exp.data.seeds import generator
 from privacy_exp.masking.budget import hide
 from privacy_exp.masking.regions import face_region
-from privacy_exp.types import Faces, Images, Labels, Masks, Scores
+from privacy_exp.types import Faces, Images, Labels, Masks, Scores, UserError
 
 
 class Masker(ABC):
@@ -40,9 +40,9 @@ class Masker(ABC):
 
     def __init__(self, granularity: int = 8, region: str = "frame") -> None:
         if granularity < 1:
-            raise ValueError(f"`granularity` must be at least 1 pixel, but got {granularity}.")
+            raise UserError(f"`granularity` must be at least 1 pixel, but got {granularity}.")
         if region not in ("frame", "face"):
-            raise ValueError(f"`region` must be 'frame' or 'face', but got {region!r}.")
+            raise UserError(f"`region` must be 'frame' or 'face', but got {region!r}.")
         self.granularity = granularity
         self.region = region
 
@@ -88,13 +88,13 @@ class Masker(ABC):
             scores: what `rank` gives for the same arguments, where it is known already.
 
         Raises:
-            ValueError: `mask_ratio` outside [0, 1] or more than the region holds, or no recogniser for a guided method.
+            UserError: `mask_ratio` outside [0, 1] or more than the region holds, or no recogniser for a guided method.
         """
         if not 0 <= mask_ratio <= 1:
-            raise ValueError(f"`mask_ratio` must lie in [0, 1], but got {mask_ratio}.")
+            raise UserError(f"`mask_ratio` must lie in [0, 1], but got {mask_ratio}.")
         if scores is None:
             scores = self.rank(faces, recognizer, seed)
-        return self.spend(faces, scores, [mask_ratio] * len(faces.ids), seed)
+        return self.to_masks(faces, scores, [mask_ratio] * len(faces.ids), seed)
 
     def rank(self, faces: Faces, recognizer: nn.Module | None, seed: int) -> Scores:
         """`score` with each image's own generator.
@@ -105,16 +105,16 @@ class Masker(ABC):
             seed: decides random scores, together with the image's id.
 
         Raises:
-            ValueError: no recogniser for a guided method.
+            UserError: no recogniser for a guided method.
         """
         if recognizer is None and not self.blind:
-            raise ValueError(
+            raise UserError(
                 f"{type(self).__name__} explains a recogniser: give one with recognition.checkpoint=RUN_OR_FILE."
             )
         network = nn.Identity() if recognizer is None else recognizer
         return self.score(faces, network, [generator(seed, i, "score") for i in faces.ids])
 
-    def spend(self, faces: Faces, scores: Scores, shares: Sequence[float], seed: int) -> Masks:
+    def to_masks(self, faces: Faces, scores: Scores, shares: Sequence[float], seed: int) -> Masks:
         """Hides a share of each image in the order of its scores; a larger share hides all that a smaller one does.
 
         Args:
@@ -124,14 +124,14 @@ class Masker(ABC):
             seed: decides the order of ties, together with the image's id.
 
         Raises:
-            ValueError: a share that is more than the region holds.
+            UserError: a share that is more than the region holds.
         """
         ties = [generator(seed, i, "ties") for i in faces.ids]
         rows = zip(scores[:, 0], shares, self._allowed(faces), ties, strict=True)
         masks = [hide(row, share, self.granularity, allowed, tie) for row, share, allowed, tie in rows]
         return torch.stack(masks)[:, None].to(faces.images.device)
 
-    def rooms(self, faces: Faces) -> list[float]:
+    def capacity(self, faces: Faces) -> list[float]:
         """Share of each frame that the region holds: the largest that can be hidden."""
         return [1.0 if allowed is None else float(allowed.float().mean()) for allowed in self._allowed(faces)]
 
@@ -154,7 +154,7 @@ class Masker(ABC):
         if self.region == "frame":
             return [None] * len(faces.ids)
         if faces.landmarks is None:
-            raise ValueError(
+            raise UserError(
                 "`region: face` needs the five landmarks, which this data lacks; use `masking.region=frame`."
             )
         height, width = faces.images.shape[-2:]

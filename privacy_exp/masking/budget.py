@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
+from privacy_exp.types import UserError
+
 
 def hide(
     scores: Float[Tensor, "h w"],
@@ -22,17 +24,17 @@ def hide(
         generator: breaks ties at random. A stable sort on tied scores would hide the top of the image first.
 
     Raises:
-        ValueError: the budget exceeds the allowed region, or a score is NaN.
+        UserError: the budget exceeds the allowed region, or a score is NaN.
     """
     height, width = scores.shape
     budget = round(mask_ratio * height * width)
     scores = scores.detach().to("cpu", torch.float64)
     if scores.isnan().any():
-        raise ValueError("`scores` hold NaN: the masking method failed on this image; try trainer.precision=32.")
+        raise UserError("`scores` hold NaN: the masking method failed on this image; try trainer.precision=32.")
     usable = torch.ones(height, width, dtype=torch.bool) if allowed is None else allowed.cpu()
     room = int(usable.sum())
     if budget > room:
-        raise ValueError(
+        raise UserError(
             f"`mask_ratio` {mask_ratio} asks for {budget} pixels, but `region: face` holds {room} here: "
             f"at most {room / (height * width):.3f} can be hidden; lower the ratio or use `masking.region=frame`."
         )

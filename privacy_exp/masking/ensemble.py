@@ -6,7 +6,7 @@ from torch import Generator, nn
 
 from privacy_exp.masking.base import Masker
 from privacy_exp.masking.iterative import mean_rank
-from privacy_exp.types import Faces, Scores
+from privacy_exp.types import Faces, Scores, UserError
 
 
 class Ensemble(Masker):
@@ -22,7 +22,7 @@ class Ensemble(Masker):
         super().__init__(granularity, region)
         lone = [name for name, member in members.items() if not member.has_budget]
         if len(members) < 2 or lone:
-            raise ValueError(f"`members` must be at least two methods that rank pixels, but got {', '.join(members)}.")
+            raise UserError(f"`members` must be at least two methods that rank pixels, but got {', '.join(members)}.")
         self.members = dict(members)
         self.draws = any(member.draws for member in members.values())
 

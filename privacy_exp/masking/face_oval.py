@@ -5,7 +5,7 @@ from torch import Generator, nn
 
 from privacy_exp.masking.base import Masker
 from privacy_exp.recognition.points import five_points
-from privacy_exp.types import Faces, Scores
+from privacy_exp.types import Faces, Scores, UserError
 
 
 class FaceOval(Masker):
@@ -23,7 +23,7 @@ class FaceOval(Masker):
     def __init__(self, aspect: float, granularity: int = 8, region: str = "frame") -> None:
         super().__init__(granularity, region)
         if aspect <= 0:
-            raise ValueError(f"`aspect` must be positive, but got {aspect}.")
+            raise UserError(f"`aspect` must be positive, but got {aspect}.")
         self.aspect = aspect
 
     def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:

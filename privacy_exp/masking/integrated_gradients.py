@@ -7,7 +7,7 @@ from torch import Generator, nn
 from privacy_exp.masking.base import Masker, target_labels
 from privacy_exp.masking.explaining import explaining
 from privacy_exp.masking.target import check_target, identity_score
-from privacy_exp.types import Faces, Images, Scores
+from privacy_exp.types import Faces, Images, Scores, UserError
 
 
 class IntegratedGradients(Masker):
@@ -30,9 +30,9 @@ class IntegratedGradients(Masker):
     ) -> None:
         super().__init__(granularity, region)
         if steps < 1:
-            raise ValueError(f"`steps` must be at least 1, but got {steps}.")
+            raise UserError(f"`steps` must be at least 1, but got {steps}.")
         if not 0 <= baseline <= 1:
-            raise ValueError(f"`baseline` must lie in [0, 1], but got {baseline}.")
+            raise UserError(f"`baseline` must lie in [0, 1], but got {baseline}.")
         self.steps, self.baseline, self.target = steps, baseline, check_target(target)
 
     def attribute(self, faces: Faces, recognizer: nn.Module) -> Images:

@@ -8,7 +8,7 @@ from torch import Generator, nn
 
 from privacy_exp.masking.base import Masker
 from privacy_exp.masking.budget import hide
-from privacy_exp.types import Faces, Scores
+from privacy_exp.types import Faces, Scores, UserError
 
 
 class Iterative(Masker):
@@ -24,9 +24,9 @@ class Iterative(Masker):
     def __init__(self, base: Masker, steps: int, granularity: int = 8, region: str = "frame") -> None:
         super().__init__(granularity, region)
         if steps < 1:
-            raise ValueError(f"`steps` must be at least 1, but got {steps}.")
+            raise UserError(f"`steps` must be at least 1, but got {steps}.")
         if not base.has_budget:
-            raise ValueError(f"`base` must rank pixels, but {type(base).__name__} decides its own area.")
+            raise UserError(f"`base` must rank pixels, but {type(base).__name__} decides its own area.")
         self.base, self.steps = base, steps
 
     def scoring_keys(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from torch import Generator, nn
 
 from privacy_exp.masking.base import Masker
 from privacy_exp.recognition.points import five_points
-from privacy_exp.types import Faces, Scores
+from privacy_exp.types import Faces, Scores, UserError
 
 PARTS = {"eyes": (0, 1), "nose": (2,), "mouth": (3, 4)}
 """Parts of a face and which of the five points belong to them."""
@@ -29,9 +29,9 @@ class Landmarks(Masker):
     def __init__(self, order: Sequence[str], radius: float, granularity: int = 8, region: str = "frame") -> None:
         super().__init__(granularity, region)
         if not order or len(set(order)) != len(order) or not set(order) <= set(PARTS):
-            raise ValueError(f"`order` must name some of {', '.join(PARTS)}, each once, but got {list(order)}.")
+            raise UserError(f"`order` must name some of {', '.join(PARTS)}, each once, but got {list(order)}.")
         if radius <= 0:
-            raise ValueError(f"`radius` must be positive, but got {radius}.")
+            raise UserError(f"`radius` must be positive, but got {radius}.")
         self.order, self.radius = list(order), radius
 
     def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:

@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 from privacy_exp.masking.base import Masker, target_labels
 from privacy_exp.masking.explaining import evaluating
 from privacy_exp.masking.filling import mean_filled
-from privacy_exp.types import Faces, Labels, Masks, Scores
+from privacy_exp.types import Faces, Labels, Masks, Scores, UserError
 
 
 class Minimal(Masker):
@@ -38,12 +38,12 @@ class Minimal(Masker):
     ) -> None:
         super().__init__(granularity, region)
         if not base.has_budget:
-            raise ValueError(f"`base` must rank pixels, but {type(base).__name__} decides its own area.")
+            raise UserError(f"`base` must rank pixels, but {type(base).__name__} decides its own area.")
         if not 0 < cap <= 1:
-            raise ValueError(f"`cap` must lie in (0, 1], but got {cap}.")
+            raise UserError(f"`cap` must lie in (0, 1], but got {cap}.")
         for name, value, least in (("trials", trials, 1), ("steps", steps, 0)):
             if value < least:
-                raise ValueError(f"`{name}` must be at least {least}, but got {value}.")
+                raise UserError(f"`{name}` must be at least {least}, but got {value}.")
         self.base, self.cap, self.trials, self.steps = base, cap, trials, steps
         self.draws = base.draws
 
@@ -62,10 +62,10 @@ class Minimal(Masker):
         labels = target_labels(faces, recognizer)
 
         def known(shares: Sequence[float]) -> list[bool]:
-            masks = self.spend(faces, scores, shares, seed)
+            masks = self.to_masks(faces, scores, shares, seed)
             return recognises(recognizer, faces._replace(images=mean_filled(faces.images, masks)), labels).tolist()
 
-        caps = [min(self.cap, room) for room in self.rooms(faces)]  # a face region may hold less
+        caps = [min(self.cap, room) for room in self.capacity(faces)]  # a face region may hold less
         first = [known([cap * step / self.trials for cap in caps]) for step in range(self.trials + 1)]
         rows = [list(row) for row in zip(*first, strict=True)]  # one an image, from nothing hidden to `cap`
         lost = [row.index(False) if False in row else self.trials for row in rows]
@@ -82,7 +82,7 @@ class Minimal(Masker):
             "minimal_lost": [False in row for row in rows],
             "minimal_monotone": [row == sorted(row, reverse=True) for row in rows],
         }
-        return self.spend(faces, scores, high, seed)
+        return self.to_masks(faces, scores, high, seed)
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ from torch import Generator, nn
 
 from privacy_exp.masking.base import Masker
 from privacy_exp.masking.target import embedding_change
-from privacy_exp.types import Faces, Scores
+from privacy_exp.types import Faces, Scores, UserError
 
 
 class Occlusion(Masker):
@@ -30,9 +30,9 @@ class Occlusion(Masker):
         super().__init__(granularity, region)
         for name, value in (("patch", patch), ("stride", stride)):
             if not 0 < value <= 1:
-                raise ValueError(f"`{name}` is a share of the shorter side and must lie in (0, 1], but got {value}.")
+                raise UserError(f"`{name}` is a share of the shorter side and must lie in (0, 1], but got {value}.")
         if batch_size < 1:
-            raise ValueError(f"`batch_size` must be at least 1, but got {batch_size}.")
+            raise UserError(f"`batch_size` must be at least 1, but got {batch_size}.")
         self.patch, self.stride, self.batch_size = patch, stride, batch_size
 
     def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:

@@ -9,7 +9,7 @@ from torch import nn
 from privacy_exp.masking.base import Masker
 from privacy_exp.recognition.base import cover, cover_frame
 from privacy_exp.recognition.onnx import OnnxFace
-from privacy_exp.types import Faces, Landmarks, Masks, Scores
+from privacy_exp.types import Faces, Landmarks, Masks, Scores, UserError
 
 
 class OriginalMethod(Masker):
@@ -30,18 +30,18 @@ class OriginalMethod(Masker):
         super().__init__(granularity=1, region="frame")
         for name, value in (("crop", crop), ("size", size)):
             if value is not None and value < 8:
-                raise ValueError(f"`{name}` must be at least 8 pixels, but got {value}.")
+                raise UserError(f"`{name}` must be at least 8 pixels, but got {value}.")
         self.crop, self.size, self.stretch = crop, size, stretch
 
     def fit(self, train: Iterable[Faces], recognizer: nn.Module | None) -> None:
         """Learns nothing.
 
         Raises:
-            ValueError: a recogniser that aligns by the data's template, which these frames do not follow.
+            UserError: a recogniser that aligns by the data's template, which these frames do not follow.
         """
         del train
         if isinstance(recognizer, OnnxFace) and recognizer.align:
-            raise ValueError(
+            raise UserError(
                 "the original study's frames do not suit a recogniser that aligns by the data's template: use "
                 "recognition=original or original_scratch, or set recognition.net.align=false."
             )

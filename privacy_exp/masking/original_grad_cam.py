@@ -15,7 +15,7 @@ from privacy_exp.masking.explaining import evaluating, explaining
 from privacy_exp.masking.original_frame import OriginalMethod
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.onnx import IMAGENET_MEAN, IMAGENET_STD, OnnxFace
-from privacy_exp.types import Faces, Images, Scores
+from privacy_exp.types import Faces, Images, Scores, UserError
 
 
 class OriginalGradCAM(OriginalMethod):
@@ -46,7 +46,7 @@ class OriginalGradCAM(OriginalMethod):
     ) -> None:
         super().__init__(crop, size, stretch)
         if not 0 <= threshold <= 255:
-            raise ValueError(f"`threshold` must lie in [0, 255], but got {threshold}.")
+            raise UserError(f"`threshold` must lie in [0, 255], but got {threshold}.")
         self.target_layer, self.threshold, self.reference_scale = target_layer, threshold, reference_scale
         self._references: dict[int, Tensor] = {}
 
@@ -55,7 +55,7 @@ class OriginalGradCAM(OriginalMethod):
         """Keeps the features of each identity's first training photo.
 
         Raises:
-            ValueError: no recogniser, or one without a trunk of its own.
+            UserError: no recogniser, or one without a trunk of its own.
         """
         net = _with_trunk(recognizer)
         self._references = {}
@@ -85,7 +85,7 @@ class OriginalGradCAM(OriginalMethod):
         labels = target_labels(faces, net).tolist()
         unknown = sorted({label for label in labels if label not in self._references})
         if unknown:
-            raise ValueError(
+            raise UserError(
                 f"original_grad_cam compares with a reference photo, but there is none of identity {unknown[0]} among "
                 "the training photos; it needs labelled training data: run it with `python -m privacy_exp.train`."
             )
@@ -116,12 +116,12 @@ class _SimilarityTo:
 
 def _with_trunk(recognizer: nn.Module | None) -> Recognizer:
     if not isinstance(recognizer, Recognizer):
-        raise ValueError(
+        raise UserError(
             f"original_grad_cam explains a recogniser's trunk, but got {type(recognizer).__name__}: give one with "
             "recognition.checkpoint=RUN_OR_FILE."
         )
     if isinstance(recognizer, OnnxFace):
-        raise ValueError(
+        raise UserError(
             "original_grad_cam feeds the trunk whole pictures of another size, which an ONNX graph with its alignment "
             "does not take; use masking=grad_cam, or a FaceNet (recognition=original, facenet_vggface2, ...)."
         )

@@ -4,7 +4,7 @@ import torch
 from torch import Generator, nn
 
 from privacy_exp.masking.original_frame import OriginalMethod
-from privacy_exp.types import Faces, Scores
+from privacy_exp.types import Faces, Scores, UserError
 
 
 class OriginalRandom(OriginalMethod):
@@ -29,13 +29,13 @@ class OriginalRandom(OriginalMethod):
     ) -> None:
         super().__init__(crop, size, stretch)
         if patch_size < 1 or size % patch_size:
-            raise ValueError(f"`patch_size` must divide `size` = {size}, but got {patch_size}.")
+            raise UserError(f"`patch_size` must divide `size` = {size}, but got {patch_size}.")
         if not 0 <= first <= last < size // patch_size:
-            raise ValueError(
+            raise UserError(
                 f"`first` and `last` must be rows of the grid, 0 to {size // patch_size - 1}, but got {first}, {last}."
             )
         if patches < 0:
-            raise ValueError(f"`patches` must be at least 0, but got {patches}.")
+            raise UserError(f"`patches` must be at least 0, but got {patches}.")
         self.patch_size, self.patches, self.first, self.last = patch_size, patches, first, last
 
     def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:

@@ -12,7 +12,7 @@ from privacy_exp.masking.base import image_gradient, target_labels
 from privacy_exp.masking.explaining import explaining
 from privacy_exp.masking.original_frame import OriginalMethod
 from privacy_exp.masking.target import identity_score
-from privacy_exp.types import Faces, Images, Scores
+from privacy_exp.types import Faces, Images, Scores, UserError
 
 
 class OriginalSaliency(OriginalMethod):
@@ -49,11 +49,11 @@ class OriginalSaliency(OriginalMethod):
     ) -> None:
         super().__init__(crop, size, stretch)
         if not 0 <= percentile <= 100:
-            raise ValueError(f"`percentile` must lie in [0, 100], but got {percentile}.")
+            raise UserError(f"`percentile` must lie in [0, 100], but got {percentile}.")
         if len(blur) != 2 or int(blur[0]) % 2 == 0 or blur[1] <= 0:
-            raise ValueError(f"`blur` must be [odd side, positive deviation], but got {list(blur)}.")
+            raise UserError(f"`blur` must be [odd side, positive deviation], but got {list(blur)}.")
         if denoise is not None and len(denoise) != 4:
-            raise ValueError(
+            raise UserError(
                 f"`denoise` must be [luminance, colour, template, search] or null, but got {list(denoise)}."
             )
         self.percentile, self.lab_a, self.blur, self.jet = percentile, lab_a, list(blur), jet

@@ -5,7 +5,7 @@ from torch import Generator, nn
 
 from privacy_exp.masking.base import Masker
 from privacy_exp.masking.budget import block_index
-from privacy_exp.types import Faces, Scores
+from privacy_exp.types import Faces, Scores, UserError
 
 
 class RandomPatches(Masker):
@@ -24,7 +24,7 @@ class RandomPatches(Masker):
     def __init__(self, patch_size: int, granularity: int = 8, region: str = "frame") -> None:
         super().__init__(granularity, region)
         if patch_size < 1:
-            raise ValueError(f"`patch_size` must be at least 1 pixel, but got {patch_size}.")
+            raise UserError(f"`patch_size` must be at least 1 pixel, but got {patch_size}.")
         self.patch_size = patch_size
 
     def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:

@@ -4,7 +4,7 @@ from torch import Generator, nn
 
 from privacy_exp.masking.base import Masker
 from privacy_exp.masking.random_patches import random_patches
-from privacy_exp.types import Faces, Scores
+from privacy_exp.types import Faces, Scores, UserError
 
 
 class RandomPixels(Masker):
@@ -19,7 +19,7 @@ class RandomPixels(Masker):
 
     def __init__(self, block_size: int, region: str = "frame") -> None:
         if block_size < 1:
-            raise ValueError(f"`block_size` must be at least 1 pixel, but got {block_size}.")
+            raise UserError(f"`block_size` must be at least 1 pixel, but got {block_size}.")
         super().__init__(granularity=block_size, region=region)
 
     def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:

@@ -6,7 +6,7 @@ from torch import Generator, nn
 
 from privacy_exp.masking.base import Masker
 from privacy_exp.masking.target import embedding_change
-from privacy_exp.types import Faces, Scores
+from privacy_exp.types import Faces, Scores, UserError
 
 
 class Rise(Masker):
@@ -29,9 +29,9 @@ class Rise(Masker):
         super().__init__(granularity, region)
         for name, value in (("samples", samples), ("cells", cells), ("batch_size", batch_size)):
             if value < 1:
-                raise ValueError(f"`{name}` must be at least 1, but got {value}.")
+                raise UserError(f"`{name}` must be at least 1, but got {value}.")
         if not 0 < hidden < 1:
-            raise ValueError(f"`hidden` must lie in (0, 1), but got {hidden}.")
+            raise UserError(f"`hidden` must lie in (0, 1), but got {hidden}.")
         self.samples, self.cells, self.hidden, self.batch_size = samples, cells, hidden, batch_size
 
     def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:

@@ -9,6 +9,7 @@ from pytorch_grad_cam.base_cam import BaseCAM
 from torch import Tensor, nn
 
 from privacy_exp.masking.activation import ActivationMap
+from privacy_exp.types import UserError
 
 
 class ScoreCAM(ActivationMap):
@@ -33,7 +34,7 @@ class ScoreCAM(ActivationMap):
         super().__init__(target, granularity, region)
         for name, value in (("channels", channels), ("batch_size", batch_size)):
             if value < 1:
-                raise ValueError(f"`{name}` must be at least 1, but got {value}.")
+                raise UserError(f"`{name}` must be at least 1, but got {value}.")
         self.channels, self.batch_size = channels, batch_size
 
     def library(self, network: nn.Module, layer: nn.Module) -> BaseCAM:

@@ -6,7 +6,7 @@ from torch import Generator, nn
 from privacy_exp.masking.base import Masker, image_gradient, target_labels
 from privacy_exp.masking.explaining import explaining
 from privacy_exp.masking.target import check_target, identity_score
-from privacy_exp.types import Faces, Scores
+from privacy_exp.types import Faces, Scores, UserError
 
 
 class SmoothGrad(Masker):
@@ -27,9 +27,9 @@ class SmoothGrad(Masker):
     ) -> None:
         super().__init__(granularity, region)
         if samples < 1:
-            raise ValueError(f"`samples` must be at least 1, but got {samples}.")
+            raise UserError(f"`samples` must be at least 1, but got {samples}.")
         if noise < 0:
-            raise ValueError(f"`noise` must be at least 0, but got {noise}.")
+            raise UserError(f"`noise` must be at least 0, but got {noise}.")
         self.samples, self.noise, self.target = samples, noise, check_target(target)
 
     def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from privacy_exp.masking.explaining import evaluating
 from privacy_exp.recognition.base import Recognizer
-from privacy_exp.types import Embeddings, Images, Labels
+from privacy_exp.types import Embeddings, Images, Labels, UserError
 
 
 @runtime_checkable
@@ -27,10 +27,10 @@ def check_target(target: str, allowed: tuple[str, ...] = TARGETS) -> str:
     """The same name, if it is one of `allowed`.
 
     Raises:
-        ValueError: it is not.
+        UserError: it is not.
     """
     if target not in allowed:
-        raise ValueError(f"`target` must be one of {', '.join(allowed)}, but got {target!r}.")
+        raise UserError(f"`target` must be one of {', '.join(allowed)}, but got {target!r}.")
     return target
 
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from privacy_exp.types import Images, Landmarks
+from privacy_exp.types import Images, Landmarks, UserError
 
 ARCFACE_TEMPLATE = ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041))
 """Where ArcFace-style embedders expect the five points, in pixels of a 112 x 112 crop (insightface)."""
@@ -26,7 +26,7 @@ def similarity(source: Landmarks, target: Landmarks) -> Float[Tensor, "n 2 3"]:
         target: the same points where they should land.
 
     Raises:
-        ValueError: the five points of a face coincide.
+        UserError: the five points of a face coincide.
 
     Reference: Umeyama, Least-squares estimation of transformation parameters, 1991; in the plane, one complex factor.
     """
@@ -34,7 +34,7 @@ def similarity(source: Landmarks, target: Landmarks) -> Float[Tensor, "n 2 3"]:
     s, t = source - source_mean, target - target_mean
     spread = s.square().sum((1, 2))
     if bool((spread < 1e-6).any()):
-        raise ValueError("`landmarks` of a face must be five different points, but they coincide.")
+        raise UserError("`landmarks` of a face must be five different points, but they coincide.")
     cosine = (s * t).sum((1, 2)) / spread
     sine = (s[..., 0] * t[..., 1] - s[..., 1] * t[..., 0]).sum(1) / spread
     turn = torch.stack([torch.stack([cosine, -sine], 1), torch.stack([sine, cosine], 1)], 1)

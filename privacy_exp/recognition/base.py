@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from privacy_exp.recognition.alignment import inside, warp
-from privacy_exp.types import Embeddings, Images, Labels, Logits, Scores
+from privacy_exp.types import Embeddings, Images, Labels, Logits, Scores, UserError
 
 FREEZE = ("none", "early", "trunk", "weights")
 
@@ -51,9 +51,9 @@ class Recognizer(nn.Module, ABC):
     ) -> None:
         super().__init__()
         if freeze not in FREEZE:
-            raise ValueError(f"`freeze` must be one of {', '.join(FREEZE)}, but got {freeze!r}.")
+            raise UserError(f"`freeze` must be one of {', '.join(FREEZE)}, but got {freeze!r}.")
         if num_classes < 2:
-            raise ValueError(
+            raise UserError(
                 f"`num_classes` must be at least 2 to tell people apart, but got {num_classes}. Give data with more "
                 "identities, or lower `data.min_images_per_identity`."
             )
@@ -161,12 +161,12 @@ class Recognizer(nn.Module, ABC):
                 output map is larger than 4×4.
 
         Raises:
-            ValueError: no such module; the message lists close names.
+            UserError: no such module; the message lists close names.
         """
         names = [found for found, _ in self.trunk.named_modules() if found]
         if name != "auto" and name not in names:
             close = difflib.get_close_matches(name, names, n=5, cutoff=0.3) or names[:5]
-            raise ValueError(
+            raise UserError(
                 f"`recognition.target_layer` must be auto or a module of the recogniser, but got {name!r}. "
                 f"Close: {', '.join(close)}."
             )
@@ -191,11 +191,11 @@ def last_map_layer(trunk: nn.Module, image_size: int) -> str:
         image_size: s.
 
     Raises:
-        ValueError: no child has such a map.
+        UserError: no child has such a map.
     """
     found = [name for name, size in _called(trunk, image_size) if size > 4]
     if not found:
-        raise ValueError(
+        raise UserError(
             f"No layer of this recogniser has an output map larger than 4×4 at {image_size} px; name one with "
             "`recognition.target_layer`."
         )

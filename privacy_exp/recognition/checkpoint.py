@@ -13,6 +13,7 @@ from torch import nn
 
 from privacy_exp.cache.files import write_bytes
 from privacy_exp.recognition.base import Recognizer
+from privacy_exp.types import UserError
 
 CHECKPOINT = "recognizer.ckpt"
 """Name of the checkpoint in a run folder."""
@@ -29,10 +30,10 @@ def save_checkpoint(path: str | os.PathLike[str], recognizer: Recognizer, identi
         identities: label to the data's own name.
 
     Raises:
-        ValueError: as many names as classes are needed.
+        UserError: as many names as classes are needed.
     """
     if len(identities) != recognizer.num_classes:
-        raise ValueError(
+        raise UserError(
             f"`identities` must name the {recognizer.num_classes} classes of the recogniser, "
             f"but got {len(identities)} names."
         )
@@ -60,7 +61,7 @@ def load_checkpoint(path: str | os.PathLike[str], identities: Sequence[str] | No
 
     Raises:
         FileNotFoundError: no such file, or a folder without one.
-        ValueError: not a checkpoint of this format, damaged, or of other people than `identities`.
+        UserError: not a checkpoint of this format, damaged, or of other people than `identities`.
     """
     file = checkpoint_file(path)
     content = _read(file)
@@ -70,7 +71,7 @@ def load_checkpoint(path: str | os.PathLike[str], identities: Sequence[str] | No
     try:
         recognizer.load_state_dict(content["state_dict"])
     except RuntimeError as error:
-        raise ValueError(f"{file}: its weights do not fit {content['class']}: {_first_lines(error)}") from error
+        raise UserError(f"{file}: its weights do not fit {content['class']}: {_first_lines(error)}") from error
     recognizer.prototypes = content["prototypes"]
     return recognizer.eval()
 
@@ -91,7 +92,7 @@ def load_trunk(recognizer: Recognizer, path: str | os.PathLike[str]) -> None:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: damaged, or of another architecture.
+        UserError: damaged, or of another architecture.
     """
     file = checkpoint_file(path)
     content = _read(file)
@@ -100,7 +101,7 @@ def load_trunk(recognizer: Recognizer, path: str | os.PathLike[str]) -> None:
     try:
         recognizer.trunk.load_state_dict({n: v for n, v in state.items() if not n.startswith(taken_out)})
     except RuntimeError as error:
-        raise ValueError(
+        raise UserError(
             f"`init_from` must be a checkpoint of the same architecture as {type(recognizer).__name__}, but {file} "
             f"holds {content['class'].rsplit('.', 1)[-1]}: {_first_lines(error)}"
         ) from error
@@ -128,15 +129,15 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ValueError(_unpickling_message(file)) from error
+        raise UserError(_unpickling_message(file)) from error
     except (RuntimeError, EOFError, ValueError) as error:
-        raise ValueError(
+        raise UserError(
             f"{file} is damaged, as after a broken copy or download ({_first_lines(error)}). Copy it again, or fit "
             "anew."
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         kind = content.get("format", "without a format mark") if isinstance(content, dict) else type(content).__name__
-        raise ValueError(
+        raise UserError(
             f"{file} is not a recogniser's checkpoint (expected {FORMAT}, found {str(kind)[:60]}). `privacy_exp.train` "
             f"writes one to each run folder as {CHECKPOINT}."
         )
@@ -156,13 +157,13 @@ def _unpickling_message(file: Path) -> str:
 
 def _check_identities(file: Path, known: list[str], asked: Sequence[str]) -> None:
     if len(known) != len(asked):
-        raise ValueError(
+        raise UserError(
             f"`recognition.checkpoint` {file} tells {len(known)} people apart, but the data has {len(asked)}. Choose "
             "the data it was fitted on (data.manifest=RUN/manifest.csv repeats a split), or fit anew."
         )
     other = [f"label {i} is {a!r}, not {b!r}" for i, (a, b) in enumerate(zip(known, asked, strict=True)) if a != b]
     if other:
-        raise ValueError(
+        raise UserError(
             f"`recognition.checkpoint` {file} knows other people than the data: {other[0]} ({len(other)} differ). "
             "Choose the data it was fitted on, or fit anew."
         )
@@ -174,9 +175,9 @@ def _class(file: Path, name: str) -> type[Recognizer]:
     try:
         kind = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"{file} was made by {name}, which can't be imported here: {error}") from error
+        raise UserError(f"{file} was made by {name}, which can't be imported here: {error}") from error
     if not (isinstance(kind, type) and issubclass(kind, Recognizer)):
-        raise ValueError(f"{file} was made by {name}, which is not a Recognizer.")
+        raise UserError(f"{file} was made by {name}, which is not a Recognizer.")
     return kind
 
 

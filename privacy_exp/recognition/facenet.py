@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from privacy_exp.recognition.base import Recognizer, cover
-from privacy_exp.types import Images
+from privacy_exp.types import Images, UserError
 
 WEIGHTS = {
     "vggface2": "20180402-114759-vggface2.pt",
@@ -56,11 +56,11 @@ class FaceNet(Recognizer):
     ) -> None:
         del template
         if image_size < SMALLEST:
-            raise ValueError(f"`image_size` must be at least {SMALLEST} pixels for FaceNet, but got {image_size}.")
+            raise UserError(f"`image_size` must be at least {SMALLEST} pixels for FaceNet, but got {image_size}.")
         if not 0 <= dropout < 1:
-            raise ValueError(f"`dropout` must lie in [0, 1), but got {dropout}.")
+            raise UserError(f"`dropout` must lie in [0, 1), but got {dropout}.")
         if head not in HEADS:
-            raise ValueError(f"`head` must be one of {', '.join(HEADS)}, but got {head!r}.")
+            raise UserError(f"`head` must be one of {', '.join(HEADS)}, but got {head!r}.")
         trunk = InceptionResnetV1(dropout_prob=dropout)
         # Its forward then ends at the last BatchNorm: unit length is for `embed`, the head wants features as they are.
         trunk.classify = True
@@ -91,7 +91,7 @@ class FaceNet(Recognizer):
             **kwargs: the class's other arguments.
 
         Raises:
-            ValueError: an unknown name, or a cached file that is not whole.
+            UserError: an unknown name, or a cached file that is not whole.
             ConnectionError: the weights are not cached and can't be fetched.
         """
         net = cls(num_classes, **kwargs)
@@ -111,12 +111,12 @@ class FaceNet(Recognizer):
 def published_weights(name: str) -> dict[str, Tensor]:
     """The state dict of facenet-pytorch's weights `name`, from the torch cache or from its release page."""
     if name not in WEIGHTS:
-        raise ValueError(f"`pretrained` must be one of {', '.join(WEIGHTS)}, but got {name!r}.")
+        raise UserError(f"`pretrained` must be one of {', '.join(WEIGHTS)}, but got {name!r}.")
     path = Path(get_torch_home()) / "checkpoints" / WEIGHTS[name]
     try:
         return InceptionResnetV1(pretrained=name).state_dict()
     except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError) as error:
-        raise ValueError(
+        raise UserError(
             f"The cached weights {path} are not whole ({str(error).splitlines()[0]}). Delete the file; the next run "
             f"fetches {RELEASE}{WEIGHTS[name]} again."
         ) from error

@@ -28,7 +28,7 @@ from privacy_exp.recognition.checkpoint import (
     save_checkpoint,
 )
 from privacy_exp.recognition.module import RecognitionModule
-from privacy_exp.types import Faces
+from privacy_exp.types import Faces, UserError
 
 __all__ = [
     "CHECKPOINT",
@@ -154,18 +154,18 @@ def clean_accuracy(recognizer: Recognizer, batches: Iterable[Faces]) -> float:
     """Share of photos whose highest logit is their own identity's; runs where the recogniser is.
 
     Raises:
-        ValueError: no photos, or photos without labels.
+        UserError: no photos, or photos without labels.
     """
     device = next(recognizer.parameters()).device
     recognizer.eval()
     right = total = 0
     for faces in batches:
         if faces.labels is None:
-            raise ValueError("`batches` must carry labels to count right answers.")
+            raise UserError("`batches` must carry labels to count right answers.")
         right += int((recognizer(faces.images.to(device)).argmax(1).cpu() == faces.labels.cpu()).sum())
         total += len(faces.ids)
     if not total:
-        raise ValueError("`batches` holds no photo, so there is no accuracy; raise that part's share in `data.split`.")
+        raise UserError("`batches` holds no photo, so there is no accuracy; raise that part's share in `data.split`.")
     return right / total
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy
 
 from privacy_exp.recognition.base import Recognizer
-from privacy_exp.types import Faces, Images, Logits
+from privacy_exp.types import Faces, Images, Logits, UserError
 
 OPTIMIZERS = ("adamw", "sgd", "adam")
 KEEP = ("best", "last")
@@ -55,19 +55,19 @@ class RecognitionModule(LightningModule):
     ) -> None:
         super().__init__()
         if max_epochs < 1:
-            raise ValueError(f"`max_epochs` must be at least 1, but got {max_epochs}.")
+            raise UserError(f"`max_epochs` must be at least 1, but got {max_epochs}.")
         if optimizer not in OPTIMIZERS:
-            raise ValueError(f"`optimizer` must be one of {', '.join(OPTIMIZERS)}, but got {optimizer!r}.")
+            raise UserError(f"`optimizer` must be one of {', '.join(OPTIMIZERS)}, but got {optimizer!r}.")
         if keep not in KEEP:
-            raise ValueError(f"`keep` must be one of {', '.join(KEEP)}, but got {keep!r}.")
+            raise UserError(f"`keep` must be one of {', '.join(KEEP)}, but got {keep!r}.")
         if validate_on not in VALIDATE_ON:
-            raise ValueError(f"`validate_on` must be one of {', '.join(VALIDATE_ON)}, but got {validate_on!r}.")
+            raise UserError(f"`validate_on` must be one of {', '.join(VALIDATE_ON)}, but got {validate_on!r}.")
         if not 0 <= label_smoothing < 1:
-            raise ValueError(f"`label_smoothing` must lie in [0, 1), but got {label_smoothing}.")
+            raise UserError(f"`label_smoothing` must lie in [0, 1), but got {label_smoothing}.")
         if lr <= 0:
-            raise ValueError(f"`lr` must be positive, but got {lr}.")
+            raise UserError(f"`lr` must be positive, but got {lr}.")
         if patience is not None and patience < 1:
-            raise ValueError(f"`patience` must be at least 1 epoch, or null to never stop early, but got {patience}.")
+            raise UserError(f"`patience` must be at least 1 epoch, or null to never stop early, but got {patience}.")
         self.recognizer = recognizer
         self.max_epochs = max_epochs
         self.lr = lr
@@ -95,7 +95,7 @@ class RecognitionModule(LightningModule):
 
     def _step(self, faces: Faces, part: str, accuracy: MulticlassAccuracy) -> Tensor:
         if faces.labels is None:
-            raise ValueError("`data` must know who is on each photo to fit a recogniser, but a batch has no labels.")
+            raise UserError("`data` must know who is on each photo to fit a recogniser, but a batch has no labels.")
         labels = faces.labels
         if part == "train" and len(labels) == 1 and self.recognizer.freeze != "trunk":
             # BatchNorm needs two values: the last photo of an epoch is taken twice, shifted differently.

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from privacy_exp.recognition.alignment import arcface_points, similarity, warp
 from privacy_exp.recognition.base import Recognizer, cover
-from privacy_exp.types import Images, Logits
+from privacy_exp.types import Images, Logits, UserError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -60,7 +60,7 @@ class OnnxFace(Recognizer):
         scale: see `CosineHead`.
 
     Raises:
-        ValueError: not an ONNX model, not an embedder of one face image, or an operator that can't be converted.
+        UserError: not an ONNX model, not an embedder of one face image, or an operator that can't be converted.
     """
 
     mean: Tensor
@@ -80,7 +80,7 @@ class OnnxFace(Recognizer):
         scale: float = 32.0,
     ) -> None:
         if align and template is None:
-            raise ValueError("`template` (five points of the data's frames) is needed to align; or set `align: false`.")
+            raise UserError("`template` (five points of the data's frames) is needed to align; or set `align: false`.")
         trunk, features = convert(graph.numpy().tobytes(), image_size)
         config = {
             "graph": graph,
@@ -112,7 +112,7 @@ class OnnxFace(Recognizer):
 
         Raises:
             FileNotFoundError: no such file.
-            ValueError: see the class.
+            UserError: see the class.
         """
         path = Path(model).expanduser()
         if not path.is_file():
@@ -123,7 +123,7 @@ class OnnxFace(Recognizer):
         try:
             return cls(num_classes, torch.from_numpy(np.fromfile(path, dtype=np.uint8)), **kwargs)
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+            raise UserError(f"{path}: {error}") from error
 
     def prepare(self, images: Images) -> Float[Tensor, "n 3 s s"]:
         """Aligns (or crops), then subtracts the mean and divides by the standard deviation."""
@@ -150,17 +150,17 @@ def convert(graph: bytes, image_size: int) -> tuple[nn.Module, int]:
         image_size: side of its square input, in pixels.
 
     Raises:
-        ValueError: see `OnnxFace`.
+        UserError: see `OnnxFace`.
     """
     try:
         model = onnx.load_model_from_string(graph)
     except DecodeError as error:
-        raise ValueError("not an ONNX model (its bytes can't be decoded). Is the download whole?") from error
+        raise UserError("not an ONNX model (its bytes can't be decoded). Is the download whole?") from error
     _check_input(model, image_size)
     try:
         trunk = onnx2torch.convert(model)
     except NotImplementedError as error:
-        raise ValueError(
+        raise UserError(
             f"onnx2torch can't convert an operator of this graph: {error} Export it anew with opset 13 or another "
             "framework's exporter."
         ) from error
@@ -169,10 +169,10 @@ def convert(graph: bytes, image_size: int) -> tuple[nn.Module, int]:
         with torch.no_grad():
             output = trunk(torch.zeros(2, 3, image_size, image_size))
     except RuntimeError as error:
-        raise ValueError(f"the graph does not take a batch of two images of {image_size} px: {error}") from error
+        raise UserError(f"the graph does not take a batch of two images of {image_size} px: {error}") from error
     if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != 2:
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise ValueError(
+        raise UserError(
             f"a face embedder gives one vector an image, but two images gave {shape}. Is the batch size fixed at 1? "
             "Export it with a dynamic batch."
         )
@@ -188,9 +188,9 @@ def _check_input(model: onnx.ModelProto, image_size: int) -> None:
     fits = len(shapes) == 1 and len(shapes[0]) == 4 and shapes[0][1] in (0, 3)
     if not fits:
         shown = ", ".join(f"{value.name}: {shape}" for value, shape in zip(inputs, shapes, strict=True))
-        raise ValueError(
+        raise UserError(
             f"a face embedder takes one input of shape batch x 3 x height x width, but got {shown or 'none'}."
         )
     if any(side not in (0, image_size) for side in shapes[0][2:]):
         height, width = shapes[0][2:]
-        raise ValueError(f"`image_size` must be the graph's own {height} x {width}, but got {image_size}.")
+        raise UserError(f"`image_size` must be the graph's own {height} x {width}, but got {image_size}.")

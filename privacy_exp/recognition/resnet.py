@@ -10,7 +10,7 @@ from torchvision.models.resnet import ResNet as TorchvisionResNet
 
 from privacy_exp.recognition.base import Recognizer, cover
 from privacy_exp.recognition.onnx import CosineHead
-from privacy_exp.types import Images
+from privacy_exp.types import Images, UserError
 
 FEATURES = 512
 SMALLEST = 32
@@ -42,9 +42,9 @@ class ResNet(Recognizer):
     ) -> None:
         del template
         if image_size < SMALLEST:
-            raise ValueError(f"`image_size` must be at least {SMALLEST} pixels for ResNet, but got {image_size}.")
+            raise UserError(f"`image_size` must be at least {SMALLEST} pixels for ResNet, but got {image_size}.")
         if len(blocks) != 4 or min(blocks) < 1:
-            raise ValueError(f"`blocks` must be four numbers of at least 1, but got {list(blocks)}.")
+            raise UserError(f"`blocks` must be four numbers of at least 1, but got {list(blocks)}.")
         trunk = TorchvisionResNet(BasicBlock, list(blocks))
         trunk.conv1 = nn.Conv2d(3, 64, 3, stride=2, padding=1, bias=False)  # 7 × 7 and a pool would leave 2 × 2 cells
         trunk.maxpool = nn.Identity()

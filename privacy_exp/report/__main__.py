@@ -18,7 +18,7 @@ def run(config: DictConfig) -> Path:
 
     Raises:
         FileNotFoundError: no such sweep.
-        ValueError: nothing in it can be shown, or a key has a value that is not allowed.
+        UserError: nothing in it can be shown, or a key has a value that is not allowed.
     """
     from hydra.utils import instantiate
 

@@ -18,6 +18,7 @@ from privacy_exp.report.ranking import best, compare
 from privacy_exp.report.sections import Section, headline, sections
 from privacy_exp.report.tables import comparison_frame, headline_frame, terminal_table, write_tables
 from privacy_exp.tracking.tracker import CsvTracking
+from privacy_exp.types import UserError
 
 FIGURE = re.compile(
     r"(plane|deletion|fool_rate_over_ratio|guidance_and_ratio|faces)(_\d+)?(_section\d+)?\.(png|pdf|svg)"
@@ -48,11 +49,11 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.pictures not in (None, True, False):
-            raise ValueError(f"`report.pictures` must be true, false or null, but got {self.pictures!r}.")
+            raise UserError(f"`report.pictures` must be true, false or null, but got {self.pictures!r}.")
         for name in ("inline_pictures", "max_pictures"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
-                raise ValueError(f"`report.{name}` must be a whole number of at least 1, but got {value!r}.")
+                raise UserError(f"`report.{name}` must be a whole number of at least 1, but got {value!r}.")
 
 
 def build(sweeps: Sequence[Path], out: Path | None, options: Options, tracking: CsvTracking | None = None) -> Path:
@@ -69,7 +70,7 @@ def build(sweeps: Sequence[Path], out: Path | None, options: Options, tracking: 
 
     Raises:
         FileNotFoundError: no such folder or file.
-        ValueError: nothing can be shown, or an option names something that is not there.
+        UserError: nothing can be shown, or an option names something that is not there.
     """
     study = collect(sweeps)
     curves = find_deletion(options.deletion, sweeps)

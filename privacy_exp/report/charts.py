@@ -138,7 +138,7 @@ def charts(section: Section, utility: str | None, curves: Sequence[Mapping[str, 
 def plane(section: Section, utility: str | None, look: Mapping[str, Look]) -> Chart:
     """Privacy against utility with the Pareto front."""
     title = "Privacy and utility"
-    privacy = next((n for n in ("worst_observer", "fool_rate") if _has(section, n)), None)
+    privacy = next((n for n in ("strongest_observer", "fool_rate") if _has(section, n)), None)
     if utility is None or privacy is None or not _has(section, utility):
         missing = "a utility metric" if utility is None or not _has(section, utility) else "a privacy metric"
         return Chart(
@@ -147,7 +147,7 @@ def plane(section: Section, utility: str | None, look: Mapping[str, Look]) -> Ch
     fronts = pareto_front(section, privacy, utility)
     reading = f"A point a cell: {describe(privacy).label} across, {describe(utility).label} up, with 95 % intervals; "
     reading += "larger points hide a larger share, hollow ones are below the gate. "
-    if privacy != "worst_observer":
+    if privacy != "strongest_observer":
         reading += "No cell has a strongest observer that passed its gate, so the fool rate stands in its place. "
     reading += _front_words(fronts)
     left_out = sum(1 for c in section.cells if c.metric(privacy).value is None or c.metric(utility).value is None)

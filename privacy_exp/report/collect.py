@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from privacy_exp.evaluation.statistics.intervals import Metric, bootstrap_mean
+from privacy_exp.evaluation.statistics.intervals import bootstrap_mean
 from privacy_exp.sweep.plan import read_plan
+from privacy_exp.types import Metric, UserError
 
 NEEDED = {"schema": int, "choices": dict, "config": dict, "metrics": dict, "n": int}
 """Fields and their types without which a record cannot be shown, whatever its schema version."""
@@ -74,8 +75,8 @@ class Cell:
 
     @property
     def observers(self) -> tuple[str, ...]:
-        """Who took part in `worst_observer`, by name; the record lists the strongest first."""
-        found = self.record["metrics"].get("worst_observer", {})
+        """Who took part in `strongest_observer`, by name; the record lists the strongest first."""
+        found = self.record["metrics"].get("strongest_observer", {})
         return tuple(sorted(found.get("observers", ()))) if isinstance(found, Mapping) else ()
 
 
@@ -108,7 +109,7 @@ def collect(sweeps: Sequence[Path]) -> Study:
 
     Raises:
         FileNotFoundError: no such folder.
-        ValueError: no folder holds a record that can be shown.
+        UserError: no folder holds a record that can be shown.
     """
     study = Study()
     known: dict[str, str] = {}
@@ -135,7 +136,7 @@ def collect(sweeps: Sequence[Path]) -> Study:
         begun = {folder.name for folder in run_folders(sweep)}
         study.missing += [f"{sweep.name}/{i}" for i in range(plan["count"] if plan else 0) if str(i) not in begun]
     if not study.cells:
-        raise ValueError(_nothing(sweeps, study))
+        raise UserError(_nothing(sweeps, study))
     return study
 
 
@@ -158,16 +159,16 @@ def read_cell(folder: Path, name: str, problems: list[str]) -> Cell:
         problems: takes a sentence for everything in it that cannot be shown.
 
     Raises:
-        ValueError: the record is damaged or lacks what every schema version has.
+        UserError: the record is damaged or lacks what every schema version has.
     """
     path = folder / "record.json"
     try:
         record = json.loads(path.read_text(), parse_constant=str)  # NaN stays a word: it is no figure
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{name}: {path} is damaged ({error}); run the cell again.") from error
+        raise UserError(f"{name}: {path} is damaged ({error}); run the cell again.") from error
     lacking = [key for key, kind in NEEDED.items() if not isinstance(record, dict) or type(record.get(key)) is not kind]
     if lacking:
-        raise ValueError(f"{name}: {path} is no record of a run: it lacks {', '.join(lacking)}.")
+        raise UserError(f"{name}: {path} is no record of a run: it lacks {', '.join(lacking)}.")
     metrics = {key: _metric(name, key, value, problems) for key, value in record["metrics"].items()}
     images = _images(folder / "images.parquet", name, problems)
     return Cell(name, folder, record, metrics | {"share_hidden": _share(images)}, images, _command(folder))

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from privacy_exp.evaluation.statistics.intervals import Metric
 from privacy_exp.report.metrics import as_text
+from privacy_exp.types import Metric, UserError
 
 SCHEMA = 1
 
@@ -22,7 +22,7 @@ def find_deletion(path: str | None, sweeps: Sequence[Path]) -> list[Mapping[str,
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: it holds no deletion curves of this schema.
+        UserError: it holds no deletion curves of this schema.
     """
     if path is not None:
         return [read_deletion(Path(path))]
@@ -36,13 +36,13 @@ def read_deletion(path: Path) -> Mapping[str, Any]:
     try:
         content = json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is damaged ({error}); compute the deletion curves again.") from error
+        raise UserError(f"{path} is damaged ({error}); compute the deletion curves again.") from error
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA or not isinstance(content.get("curves"), list):
-        raise ValueError(f"{path} has schema {schema!r}; the report reads deletion curves of schema {SCHEMA}.")
+        raise UserError(f"{path} has schema {schema!r}; the report reads deletion curves of schema {SCHEMA}.")
     for curve in content["curves"]:
         if len(curve.get("shares", ())) != len(curve.get("prob", ())) or not curve.get("method"):
-            raise ValueError(f"{path}: a curve needs a method and as many `prob` as `shares`.")
+            raise UserError(f"{path}: a curve needs a method and as many `prob` as `shares`.")
     found: dict[str, Any] = content
     return found
 

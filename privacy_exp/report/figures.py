@@ -10,9 +10,9 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from privacy_exp.evaluation.statistics.intervals import Metric
 from privacy_exp.report.metrics import as_text, describe
 from privacy_exp.report.sections import Section, show
+from privacy_exp.types import Metric
 
 INK, MUTED, GRID = "#1b2430", "#5b6675", "#dfe4ea"
 DARK, LIGHT = "#000001", "#fffffe"  # on shades that are the same in both themes

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from privacy_exp.evaluation.statistics.intervals import Metric
+from privacy_exp.types import Metric
 
 LABELS = {
-    "worst_observer": ("strongest observer", "recognition that the strongest observer keeps (1 all, 0 chance)"),
+    "strongest_observer": ("strongest observer", "recognition that the strongest observer keeps (1 all, 0 chance)"),
     "accuracy": ("clean accuracy", "clean accuracy of the recogniser"),
     "accuracy_anonymized": ("accuracy after", "its accuracy on the results"),
     "fool_rate": ("fool rate", "recognised before, not after"),
@@ -20,7 +20,7 @@ LABELS = {
 LOWER_IS_BETTER = (
     *("error", "loss", "lpips", "kid", "fid", "distance", "frechet"),
     *(
-        "worst_observer",
+        "strongest_observer",
         "accuracy",
         "tar_",
         "same_photo",

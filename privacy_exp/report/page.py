@@ -10,7 +10,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from privacy_exp.cache.files import write_text
-from privacy_exp.evaluation.statistics.intervals import Metric
 from privacy_exp.report.charts import Chart
 from privacy_exp.report.collect import Cell, Study
 from privacy_exp.report.figures import MARKERS, Look
@@ -20,6 +19,7 @@ from privacy_exp.report.ranking import Comparison
 from privacy_exp.report.sections import Section, show
 from privacy_exp.report.setting import question, run_facts, setting
 from privacy_exp.report.tables import comparison_frame
+from privacy_exp.types import Metric
 
 GLYPHS = {
     "o": "M6 2a4 4 0 1 0 0 8a4 4 0 1 0 0-8z",

@@ -15,6 +15,7 @@ from privacy_exp.report.collect import Cell
 from privacy_exp.report.comparison import ALPHA
 from privacy_exp.report.metrics import describe
 from privacy_exp.report.sections import Section, data_key
+from privacy_exp.types import UserError
 
 
 @dataclass(frozen=True)
@@ -97,10 +98,10 @@ def paired_outcomes(
         Fooled in the first, fooled in the second, identity.
 
     Raises:
-        ValueError: a cell has no table of images, or the two are of different data.
+        UserError: a cell has no table of images, or the two are of different data.
     """
     if one.images is None or two.images is None or data_key(one) != data_key(two):
-        raise ValueError(f"{one.name} and {two.name} cannot be paired: one has no images.parquet, or other data.")
+        raise UserError(f"{one.name} and {two.name} cannot be paired: one has no images.parquet, or other data.")
     place = pd.Index(two.images["image_id"]).get_indexer(one.images["image_id"])  # -1 where the second lacks it
     first, second = (
         [images[name].to_numpy(np.int64)[rows] for name in ("label", "pred", "pred_anonymized")]

@@ -9,6 +9,7 @@ from typing import Any
 from privacy_exp.cache.keys import content_key
 from privacy_exp.report.collect import Cell
 from privacy_exp.report.metrics import UTILITY, describe, in_order
+from privacy_exp.types import UserError
 
 RUNTIME = {
     "batch_size",
@@ -171,16 +172,16 @@ def headline(section: Section, utility: str | None = None, most: int = 2) -> lis
         most: utility columns.
 
     Raises:
-        ValueError: no record has the metric that `utility` names.
+        UserError: no record has the metric that `utility` names.
     """
     valued = [n for n in section.metrics if any(cell.metric(n).value is not None for cell in section.cells)]
     there = [name for name in UTILITY if name in valued]
     there += [n for n in valued if n.startswith("utility/") and n not in UTILITY and describe(n).better is not None]
     if utility is not None and utility not in section.metrics:
         known = ", ".join(there) or "none of utility"
-        raise ValueError(f"`report.utility` must be a metric of the records ({known}), but got {utility}.")
+        raise UserError(f"`report.utility` must be a metric of the records ({known}), but got {utility}.")
     chosen = dict.fromkeys([utility, *there] if utility is not None else there)
-    columns = ["accuracy", "fool_rate", "worst_observer", *list(chosen)[:most], "share_hidden"]
+    columns = ["accuracy", "fool_rate", "strongest_observer", *list(chosen)[:most], "share_hidden"]
     return [name for name in columns if name in section.metrics]
 
 

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from privacy_exp.evaluation.statistics.intervals import Metric
 from privacy_exp.report.metrics import describe, in_order
 from privacy_exp.runs.record import Record
+from privacy_exp.types import Metric
 
 MOST = 24
 """Rows of the table; the record holds the others."""
@@ -39,7 +39,7 @@ def metric_table(
     Args:
         title: stands above.
         metrics: by their names in the record.
-        observers: who took part in `worst_observer`, the strongest first.
+        observers: who took part in `strongest_observer`, the strongest first.
         source: where all figures stand.
     """
     names = in_order(metrics)

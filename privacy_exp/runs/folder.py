@@ -20,7 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from privacy_exp.cache.files import atomic_file
-from privacy_exp.types import Images, Labels, Masks
+from privacy_exp.types import Images, Labels, Masks, UserError
 
 KINDS = {"original": "img", "masks": "masks", "results": "generated", "control": "control"}
 """Sub-folder and the word in its file names."""
@@ -42,7 +42,7 @@ class RunFolder:
 
     def __init__(self, path: str | Path, image_format: str | None = None) -> None:
         if image_format is not None and image_format not in FORMATS:
-            raise ValueError(f"`image_format` must be one of {sorted(FORMATS)}, but got {image_format!r}.")
+            raise UserError(f"`image_format` must be one of {sorted(FORMATS)}, but got {image_format!r}.")
         self.path = Path(path)
         self.image_format = image_format
 
@@ -56,7 +56,7 @@ class RunFolder:
             images: RGB in [0, 1], or masks.
         """
         if self.image_format is None:
-            raise ValueError("`image_format` is needed to write pictures: jpg or png.")
+            raise UserError("`image_format` is needed to write pictures: jpg or png.")
         classes = [UNKNOWN] * len(ids) if labels is None else [str(int(label)) for label in labels]
         for image_id, class_id, image in zip(ids, classes, images, strict=True):
             name = f"{image_id}-{KINDS[kind]}-label-{class_id}.{self.image_format}"
@@ -68,7 +68,7 @@ class RunFolder:
 
         Raises:
             FileNotFoundError: no such pictures.
-            ValueError: a file name outside the layout, or an id that occurs twice.
+            UserError: a file name outside the layout, or an id that occurs twice.
         """
         folder = self.path / kind
         found: dict[str, tuple[Path, int | None]] = {}
@@ -78,9 +78,9 @@ class RunFolder:
             image_id, _, rest = path.stem.partition("-")
             class_id = rest.rpartition("-")[2]
             if not rest or not (class_id.isdecimal() or class_id == UNKNOWN):
-                raise ValueError(f"{path} is not named {{image-id}}-{KINDS[kind]}-label-{{class-id}}{path.suffix}.")
+                raise UserError(f"{path} is not named {{image-id}}-{KINDS[kind]}-label-{{class-id}}{path.suffix}.")
             if image_id in found:
-                raise ValueError(
+                raise UserError(
                     f"image id {image_id!r} occurs twice in {folder}: {found[image_id][0].name}, {path.name}."
                 )
             found[image_id] = (path, None if class_id == UNKNOWN else int(class_id))
@@ -92,12 +92,12 @@ class RunFolder:
         """Pictures as RGB in [0, 1].
 
         Raises:
-            ValueError: an unreadable file, or pictures of different sizes; named.
+            UserError: an unreadable file, or pictures of different sizes; named.
         """
         images = [_read_rgb(path) for path in paths]
         for path, image in zip(paths, images, strict=True):
             if image.shape != images[0].shape:
-                raise ValueError(
+                raise UserError(
                     f"{path} is {image.shape[1]}x{image.shape[0]}, but {paths[0].name} is not: one size a run."
                 )
         return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
@@ -118,6 +118,6 @@ def _read_rgb(path: Path) -> np.ndarray:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
     except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(
+        raise UserError(
             f"{path} cannot be read as a picture ({error}); run the cell again to write it anew."
         ) from error

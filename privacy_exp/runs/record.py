@@ -12,9 +12,9 @@ import pandas as pd
 
 from privacy_exp import __version__
 from privacy_exp.cache.files import atomic_file, write_text
-from privacy_exp.evaluation.statistics.intervals import Metric
+from privacy_exp.types import Metric, UserError
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the record's fields; it is part of every key."""
 
 LIBRARIES = ("torch", "torchvision", "diffusers", "transformers", "pytorch-lightning", "facenet-pytorch", "numpy")
@@ -39,7 +39,7 @@ class Record:
         seed: of masks and noise.
         n: test images.
         metrics: see PROTOCOL names: `accuracy`, `fool_rate`, ...
-        observers: who took part in `worst_observer`, the strongest first.
+        observers: who took part in `strongest_observer`, the strongest first.
         timing: seconds a stage, images a second, start and end (seconds since 1970), slot; never among the metrics.
         details: facts about the run that are not metrics, such as whether guidance was live.
         warnings: what a reader of the figures must know.
@@ -64,8 +64,8 @@ class Record:
     def as_dict(self) -> dict[str, Any]:
         """The record as plain values, in the order of the file."""
         metrics = {name: _plain(metric) for name, metric in self.metrics.items()}
-        if "worst_observer" in metrics:
-            metrics["worst_observer"] |= {"observers": self.observers}
+        if "strongest_observer" in metrics:
+            metrics["strongest_observer"] |= {"observers": self.observers}
         fields = {k: getattr(self, k) for k in ("key", "choices", "config", "mask_ratio", "seed", "n")}
         rest = {"timing": self.timing, "versions": self.versions, "device": self.device, "details": self.details}
         return {"schema": SCHEMA, **fields, "metrics": metrics, **rest, "warnings": self.warnings}
@@ -74,7 +74,7 @@ class Record:
     def read(cls, folder: Path) -> "Record":
         """The record of a finished run; see `read_record` for the errors."""
         plain = read_record(folder)
-        observers = plain["metrics"].get("worst_observer", {}).get("observers", [])
+        observers = plain["metrics"].get("strongest_observer", {}).get("observers", [])
         names = {part.name for part in fields(Metric)}
         metrics = {k: Metric(**{n: v for n, v in m.items() if n in names}) for k, m in plain["metrics"].items()}
         kept = {part.name: plain[part.name] for part in fields(cls) if part.name in plain}
@@ -92,7 +92,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: the folder holds none.
-        ValueError: it is damaged or of another schema version.
+        UserError: it is damaged or of another schema version.
     """
     path = folder / "record.json"
     if not path.is_file():
@@ -102,9 +102,9 @@ def read_record(folder: Path) -> dict[str, Any]:
     try:
         record: dict[str, Any] = json.loads(path.read_text())
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is damaged ({error}); run the cell again.") from error
+        raise UserError(f"{path} is damaged ({error}); run the cell again.") from error
     if record.get("schema") != SCHEMA:
-        raise ValueError(f"{path} has schema {record.get('schema')!r}, but this version reads {SCHEMA}.")
+        raise UserError(f"{path} has schema {record.get('schema')!r}, but this version reads {SCHEMA}.")
     return record
 
 

@@ -36,7 +36,7 @@ def read_run(folder: str | Path) -> Run:
 
     Raises:
         FileNotFoundError: the folder is no finished run.
-        ValueError: its record is damaged or of another schema version.
+        UserError: its record is damaged or of another schema version.
     """
     path = Path(folder)
     record = read_record(path)

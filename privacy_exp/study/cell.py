@@ -40,7 +40,7 @@ from privacy_exp.study.stages import Anonymized, Fitted, anonymize, fit, keep_ch
 from privacy_exp.sweep.axes import refuse_inert_axis, swept_keys
 from privacy_exp.sweep.configuration import MEASURES, check_keys, plain_config
 from privacy_exp.sweep.entry import PACKAGE
-from privacy_exp.types import Faces
+from privacy_exp.types import Faces, UserError
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Cell:
         slot: of the machine's pool, where several cells share it.
 
     Raises:
-        ValueError: a key outside its range.
+        UserError: a key outside its range.
     """
 
     def __init__(self, config: DictConfig, slot: int | None = None) -> None:
@@ -86,7 +86,7 @@ class Cell:
             self.measures |= {f"{group}/{name}": instantiate(part) for name, part in config[group].items()}
             self.choices[group] = list(config[group])
         if not self.data.identities:
-            raise ValueError(
+            raise UserError(
                 "`data.labelled=false` gives photos of nobody by name: there is nothing to recognise. Use "
                 "`python -m privacy_exp.anonymize` for such photos."
             )
@@ -94,7 +94,7 @@ class Cell:
             measure.check(self.data)
         self._tell_skipped()
         if not self.masker.has_budget and "mask_ratio" in swept_keys():
-            raise ValueError(
+            raise UserError(
                 f"`mask_ratio` cannot be swept with masking={self.choices['masking']}, which decides itself how much "
                 "it hides: all cells would be one. Sweep it without that method, and run the method once beside."
             )
@@ -357,16 +357,16 @@ class Cell:
         """The metrics named in `objective`.
 
         Raises:
-            ValueError: one of them has no value here.
+            UserError: one of them has no value here.
         """
         values = []
         for name in self.config.objective:
             if name not in record.metrics:
                 known = ", ".join(sorted(record.metrics))
-                raise ValueError(f"`objective` takes names of this run's metrics, {known}, but got {name}.")
+                raise UserError(f"`objective` takes names of this run's metrics, {known}, but got {name}.")
             metric = record.metrics[name]
             if metric.value is None:
-                raise ValueError(f"`objective` {name} has no value in this run: {metric.reason}.")
+                raise UserError(f"`objective` {name} has no value in this run: {metric.reason}.")
             values.append(metric.value)
         return values[0] if len(values) == 1 else tuple(values)
 

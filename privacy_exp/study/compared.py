@@ -10,6 +10,7 @@ from privacy_exp.evaluation.evaluate import RECOGNISED
 from privacy_exp.evaluation.statistics.comparison import Comparison, compare
 from privacy_exp.report.comparison import comparison_text
 from privacy_exp.runs.run import Run, read_run
+from privacy_exp.types import UserError
 
 ONE_CELL = ("recognition", "masking", "inpainting", "image_format")
 """Parts of the configuration in which runs that are pooled must agree; their seeds differ."""
@@ -27,14 +28,14 @@ def compare_runs(
         out: a .json file that takes the figures too.
 
     Returns:
-        What was compared, `worst_observer` first.
+        What was compared, `strongest_observer` first.
 
     Raises:
         FileNotFoundError: a folder that is no finished run.
-        ValueError: runs that cannot be compared or pooled; the message says why.
+        UserError: runs that cannot be compared or pooled; the message says why.
     """
     if flips < 1000:
-        raise ValueError(f"`flips` must be at least 1000, or no p value under 0.05 is stable, but got {flips}.")
+        raise UserError(f"`flips` must be at least 1000, or no p value under 0.05 is stable, but got {flips}.")
     runs = {"a": _runs("a", a), "b": _runs("b", b)}
     check_same_data([*runs["a"], *runs["b"]])
     found = compare(
@@ -54,23 +55,23 @@ def _runs(name: str, given: str | Sequence[str]) -> list[Run]:
     """The runs of one cell.
 
     Raises:
-        ValueError: none, a run given twice, or runs that differ in more than their seed.
+        UserError: none, a run given twice, or runs that differ in more than their seed.
     """
     folders = [given] if isinstance(given, str) else list(given)
     if not folders:
-        raise ValueError(f"`{name}` must name a run folder, or several as {name}=[DIR,DIR], but is empty.")
+        raise UserError(f"`{name}` must name a run folder, or several as {name}=[DIR,DIR], but is empty.")
     runs = [read_run(folder) for folder in folders]
     first = runs[0].record
     for run in runs[1:]:
         differing = [part for part in ONE_CELL if run.record["config"].get(part) != first["config"].get(part)]
         if differing or run.record["mask_ratio"] != first["mask_ratio"]:
-            raise ValueError(
+            raise UserError(
                 f"`{name}` must be seeds of one cell to be pooled, but {run.path} differs from {runs[0].path} in "
                 f"{', '.join(differing) or 'mask_ratio'}."
             )
     seeds = [run.record["seed"] for run in runs]
     if len(set(seeds)) < len(seeds):
-        raise ValueError(f"`{name}` must be runs of different seeds, but their seeds are {seeds}.")
+        raise UserError(f"`{name}` must be runs of different seeds, but their seeds are {seeds}.")
     return runs
 
 
@@ -78,21 +79,21 @@ def check_same_data(runs: Sequence[Run]) -> None:
     """Checks that all runs saw the same photos, split alike; photos with the same names need not be the same.
 
     Raises:
-        ValueError: names two runs that did not.
+        UserError: names two runs that did not.
     """
     first = runs[0]
     for run in runs[1:]:
         digests = [one.record["details"].get("data_digest") for one in (first, run)]
         if None not in digests and digests[0] != digests[1]:
-            raise ValueError(
+            raise UserError(
                 f"{first.path} and {run.path} are runs over different data: photos, labels or the split differ. Give "
                 "both the same `data` keys, or repeat a split with data.manifest=RUN/manifest.csv."
             )
 
 
 def common_observers(runs: Sequence[Run]) -> Mapping[str, float] | str:
-    """Name to chance of the observers behind `worst_observer`, or why the runs cannot be compared by it."""
-    lists = {tuple(sorted(run.record["metrics"]["worst_observer"].get("observers", []))) for run in runs}
+    """Name to chance of the observers behind `strongest_observer`, or why the runs cannot be compared by it."""
+    lists = {tuple(sorted(run.record["metrics"]["strongest_observer"].get("observers", []))) for run in runs}
     if len(lists) > 1:
         named = " against ".join(", ".join(names) or "nobody" for names in sorted(lists))
         return f"other observers took part: {named}; such runs are not ranked"

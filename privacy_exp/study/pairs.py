@@ -22,7 +22,7 @@ from privacy_exp.recognition.base import Recognizer
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.runs.record import Record
 from privacy_exp.study.rescore import write_evaluation
-from privacy_exp.types import Images
+from privacy_exp.types import Images, UserError
 
 BATCH = 32
 
@@ -37,10 +37,10 @@ class NoRecognizer(Recognizer):
         """Refuses.
 
         Raises:
-            ValueError: always.
+            UserError: always.
         """
         del images
-        raise ValueError(
+        raise UserError(
             "this measure asks the run's own recogniser, and a folder of pairs has none: choose judges, or measures of "
             "the pictures alone."
         )
@@ -74,10 +74,10 @@ def score_pairs(
 
     Raises:
         FileExistsError: `out` holds pictures already.
-        ValueError: no measure, names that do not pair, pictures of different sizes, an image without identity.
+        UserError: no measure, names that do not pair, pictures of different sizes, an image without identity.
     """
     if not measures:
-        raise ValueError("choose what should look at the pairs: judge=[onnx], utility=[pixels], or several.")
+        raise UserError("choose what should look at the pairs: judge=[onnx], utility=[pixels], or several.")
     target = Path(out)
     if target.exists() and any(target.iterdir()):
         raise FileExistsError(f"`out` must be a new or empty folder, but {target} holds files.")
@@ -186,14 +186,14 @@ def mode(config: Mapping[str, Any]) -> str:
     """What `evaluate` was asked to score: "run" or "pairs".
 
     Raises:
-        ValueError: neither, both, or half of a pair.
+        UserError: neither, both, or half of a pair.
     """
     given = [key for key in ("run", "originals", "anonymized") if config[key] is not None]
     if given == ["run"]:
         return "run"
     if given == ["originals", "anonymized"] and config["out"] is not None:
         return "pairs"
-    raise ValueError(
+    raise UserError(
         "give what to score: run=DIR for a run folder, or originals=DIR anonymized=DIR out=DIR for pairs of pictures "
         f"made elsewhere; got {', '.join(given) or 'none of them'}."
     )

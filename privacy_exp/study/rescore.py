@@ -23,6 +23,7 @@ from privacy_exp.report.grid import write_grid
 from privacy_exp.report.table import metric_table
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.runs.record import read_record
+from privacy_exp.types import UserError
 
 
 def rescore(
@@ -58,7 +59,7 @@ def rescore(
 
     Raises:
         FileNotFoundError: no such folder, no pictures or no recogniser.
-        ValueError: pictures that do not pair, classes that the recogniser does not know, or data that has changed.
+        UserError: pictures that do not pair, classes that the recogniser does not know, or data that has changed.
     """
     path = Path(run)
     if not path.is_dir():
@@ -116,14 +117,14 @@ def _check_same_data(path: Path, data: FaceData, table: pd.DataFrame, identities
     """The data as it is now must be what the run saw: thresholds and fits come from it."""
     now = sorted(photo.id for photo in data.photos["test"])
     if data.identities != identities or now != list(table["image_id"]):
-        raise ValueError(
+        raise UserError(
             f"the data that the record of {path} names has other people or test photos now than the run saw; restore "
             "it, or point `data.root` to a copy as it was."
         )
     record = path / "record.json"
     digest = read_record(path)["details"].get("data_digest") if record.is_file() else None
     if digest is not None and digest != data.digest():
-        raise ValueError(f"photos or labels of the data have changed since {path} was made; restore them.")
+        raise UserError(f"photos or labels of the data have changed since {path} was made; restore them.")
 
 
 def read_label_map(path: Path, identities: list[str]) -> dict[int, int]:
@@ -134,7 +135,7 @@ def read_label_map(path: Path, identities: list[str]) -> dict[int, int]:
         identities: the recogniser's, in the order of its labels.
 
     Raises:
-        ValueError: columns are missing, a class id is no number or stands twice, or an identity is unknown.
+        UserError: columns are missing, a class id is no number or stands twice, or an identity is unknown.
     """
     if not path.is_file():
         raise FileNotFoundError(f"`label_map` must be a csv file, but {path} is none.")
@@ -142,16 +143,16 @@ def read_label_map(path: Path, identities: list[str]) -> dict[int, int]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
         if not {"class_id", "identity"} <= set(rows.fieldnames or ()):
-            raise ValueError(f"{path} needs the columns class_id and identity, but has {rows.fieldnames}.")
+            raise UserError(f"{path} needs the columns class_id and identity, but has {rows.fieldnames}.")
         classes: dict[int, int] = {}
         for line, row in enumerate(rows, start=2):
             if not row["class_id"].isdecimal() or int(row["class_id"]) in classes:
-                raise ValueError(
+                raise UserError(
                     f"{path} line {line}: class id {row['class_id']!r} is no number, or stands there twice."
                 )
             if row["identity"] not in labels:
                 known = ", ".join(identities[:5])
-                raise ValueError(
+                raise UserError(
                     f"{path} line {line}: the recogniser does not know {row['identity']!r}; it knows {known}, …"
                 )
             classes[int(row["class_id"])] = labels[row["identity"]]

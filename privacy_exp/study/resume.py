@@ -13,6 +13,7 @@ from privacy_exp.runs.batches import NOTES, finished_batches, forget_batches
 from privacy_exp.runs.folder import KINDS
 from privacy_exp.runs.record import Record
 from privacy_exp.runs.running import read_cell, running, write_cell
+from privacy_exp.types import UserError
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class Claim:
         if (self.folder / RECORD).is_file():
             keys.append(Record.read(self.folder).key)
         if any(key != self.key for key in keys):
-            raise ValueError(
+            raise UserError(
                 f"{self.folder} holds another cell: its configuration, data or checkpoint differed, or a version of "
                 "this program that computed figures otherwise. Choose another folder with hydra.run.dir=DIR or "
                 "hydra.sweep.dir=DIR, remove this one, or compute the cell in its place with rerun=true."
@@ -121,7 +122,7 @@ def claimed(store: Store, key: str, folder: Path, images: int, rerun: bool) -> I
         rerun: compute it again whatever is there.
 
     Raises:
-        ValueError: the folder holds another cell.
+        UserError: the folder holds another cell.
     """
     with running(folder), store.locked(KIND, {"key": key}) as writable:
         yield Claim(store, key, folder, images, rerun, writable)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 import torch
 from pytorch_lightning.loggers import Logger
-from torch import Tensor
 from tqdm import tqdm
 
 from privacy_exp.cache.links import share_file
@@ -25,7 +24,7 @@ from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.fit import CHECKPOINT, fit_key, fit_recognizer, load_checkpoint, save_checkpoint
 from privacy_exp.runs.batches import finished_batches, whole_batch
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.types import Faces, Landmarks, Masks
+from privacy_exp.types import Faces, Landmarks, Masks, UserError
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +145,7 @@ def anonymize(
         log.info("%d of %d images were painted before; going on with the rest", len(done), total)
     bar = tqdm(total=total, desc="anonymising", unit="img")
     for whole in batches:
-        faces = to_device(without(whole, done), device)
+        faces = whole.without(done).to(device)
         if faces.ids:
             anonymize_batch(faces, recognizer, masker, inpainter, mask_ratio, seed, folder, control, scores)
         bar.update(len(whole.ids))
@@ -194,11 +193,11 @@ def summary(folder: RunFolder, inpainter: Inpainter) -> Anonymized:
 
     Raises:
         SanityError: more than 1 % of the results are black or flat.
-        ValueError: no batch.
+        UserError: no batch.
     """
     batches = finished_batches(folder.path)
     if not batches:
-        raise ValueError("there are no images to anonymise; check `data.split` and `data.max_test_images`.")
+        raise UserError("there are no images to anonymise; check `data.split` and `data.max_test_images`.")
     inpainter.sanity.counts = Counts(*(sum(column) for column in zip(*(b.sanity for b in batches), strict=True)))
     inpainter.sanity.check()
     return Anonymized(
@@ -206,30 +205,6 @@ def summary(folder: RunFolder, inpainter: Inpainter) -> Anonymized:
         mask_s=sum(batch.mask_s for batch in batches),
         inpaint_s=sum(batch.inpaint_s for batch in batches),
     )
-
-
-def without(faces: Faces, ids: Collection[str]) -> Faces:
-    """The faces whose ids are not among `ids`; the same object where none is."""
-    keep = [i for i, name in enumerate(faces.ids) if name not in ids]
-    if len(keep) == len(faces.ids):
-        return faces
-
-    def pick(value: Tensor | None) -> Tensor | None:
-        return None if value is None else value[keep]
-
-    attributes = None if faces.attributes is None else {k: v[keep] for k, v in faces.attributes.items()}
-    chosen = [faces.ids[i] for i in keep]
-    return Faces(chosen, faces.images[keep], pick(faces.labels), pick(faces.landmarks), attributes)
-
-
-def to_device(faces: Faces, device: torch.device) -> Faces:
-    """The same faces with every tensor on `device`."""
-
-    def move(value: Tensor | None) -> Tensor | None:
-        return None if value is None else value.to(device)
-
-    attributes = None if faces.attributes is None else {k: v.to(device) for k, v in faces.attributes.items()}
-    return Faces(faces.ids, faces.images.to(device), move(faces.labels), move(faces.landmarks), attributes)
 
 
 def _shares(faces: Faces, masks: Masks, masker: Masker, inpainter: Inpainter, mask_ratio: float) -> pd.DataFrame:

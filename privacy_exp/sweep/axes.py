@@ -8,6 +8,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from privacy_exp.inpainting.base import Inpainter
+from privacy_exp.types import UserError
 
 GUIDANCE = ("inpainting.guidance_scale", "inpainting.guidance_interval")
 
@@ -38,11 +39,11 @@ def refuse_inert_axis(inpainter: Inpainter, force: bool) -> None:
         force: go on nevertheless.
 
     Raises:
-        ValueError: guidance is swept, and prompt and negative prompt say the same.
+        UserError: guidance is swept, and prompt and negative prompt say the same.
     """
     axes = [key for key in swept_keys() if key in GUIDANCE]
     if axes and not inpainter.heeds_guidance and not force:
-        raise ValueError(
+        raise UserError(
             f"the sweep varies `{axes[0]}`, which does nothing, because `prompt` and `negative_prompt` say the same: "
             "all its cells would show the same pictures. Give `inpainting.prompt` something to say, drop the axis, or "
             "set `force_inert=true` to run them nevertheless."

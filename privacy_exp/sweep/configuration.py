@@ -8,6 +8,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from privacy_exp.runs.folder import FORMATS
+from privacy_exp.types import UserError
 
 MEASURES = ("judge", "attacker", "utility")
 """Config groups of which any number may be chosen; each looks at the finished run."""
@@ -19,7 +20,7 @@ HEADLINES = (
     "fool_rate_at_5",
     "control_fool_rate",
     "fool_rate_net",
-    "worst_observer",
+    "strongest_observer",
 )
 """Metrics that every record has; all others have a slash in their name."""
 
@@ -28,44 +29,44 @@ def check_keys(config: DictConfig) -> None:
     """Checks the top-level keys once, at the boundary.
 
     Raises:
-        ValueError: names the key, what is allowed and what came.
+        UserError: names the key, what is allowed and what came.
     """
     if not isinstance(config.mask_ratio, int | float) or not 0 <= config.mask_ratio <= 1:
-        raise ValueError(f"`mask_ratio` must lie in [0, 1], but got {config.mask_ratio}.")
+        raise UserError(f"`mask_ratio` must lie in [0, 1], but got {config.mask_ratio}.")
     if config.image_format not in FORMATS:
-        raise ValueError(f"`image_format` must be one of {sorted(FORMATS)}, but got {config.image_format!r}.")
+        raise UserError(f"`image_format` must be one of {sorted(FORMATS)}, but got {config.image_format!r}.")
     if not isinstance(config.seed, int) or config.seed < 0:
-        raise ValueError(f"`seed` must be a whole number of at least 0, but got {config.seed!r}.")
+        raise UserError(f"`seed` must be a whole number of at least 0, but got {config.seed!r}.")
     if not isinstance(config.batch_size, int) or config.batch_size < 1:
-        raise ValueError(f"`batch_size` must be a whole number of at least 1, but got {config.batch_size}.")
+        raise UserError(f"`batch_size` must be a whole number of at least 1, but got {config.batch_size}.")
     for name in config.objective or [None]:
         group = str(name).partition("/")[0]
         chosen = group not in MEASURES or len(config[group]) > 0
         if not isinstance(name, str) or ("/" not in name and name not in HEADLINES) or not chosen:
-            raise ValueError(
+            raise UserError(
                 f"`objective` takes {', '.join(HEADLINES)}, or metrics of a judge, attacker or utility measure that is "
                 f"chosen, such as judge/NAME/rank_1 with judge=[NAME], but got {list(config.objective)}."
             )
     if "strategy" in config.trainer and HydraConfig.get().mode == RunMode.MULTIRUN:
-        raise ValueError(
+        raise UserError(
             "`trainer=ddp` is for one large run; in a sweep every cell takes one device: use trainer=gpu with "
             "hydra/launcher=joblib, submitit_slurm or ray."
         )
     accelerator = config.trainer.get("accelerator")
     if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
-        raise ValueError("`trainer=gpu` needs a CUDA device, and torch sees none; use trainer=cpu.")
+        raise UserError("`trainer=gpu` needs a CUDA device, and torch sees none; use trainer=cpu.")
 
 
 def plain_config(config: DictConfig) -> dict[str, Any]:
     """The resolved configuration as plain values.
 
     Raises:
-        ValueError: a key that still has to be given (`???`), by its name.
+        UserError: a key that still has to be given (`???`), by its name.
     """
     missing = OmegaConf.missing_keys(config)
     if missing:
         names = ", ".join(sorted(missing))
-        raise ValueError(f"{names} must be given: add {sorted(missing)[0]}=VALUE to the command line.")
+        raise UserError(f"{names} must be given: add {sorted(missing)[0]}=VALUE to the command line.")
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)  # noqa: S101  a DictConfig always gives a dict
     return {str(key): value for key, value in plain.items()}

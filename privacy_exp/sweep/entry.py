@@ -17,6 +17,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException, InstantiationException
 from omegaconf import DictConfig
 
+from privacy_exp import UserError
+
 PACKAGE = Path(__file__).parents[1]
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
 """The config tree: inside an installed package, beside it in a checkout. Absolute, so that `main` can be imported."""
@@ -33,7 +35,7 @@ warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated
 log = logging.getLogger(__name__)
 
 
-class UserError(CompactHydraException):
+class ShownError(CompactHydraException):
     """An error that Hydra shows as one paragraph, with exit code 1."""
 
 
@@ -50,24 +52,22 @@ def entry_point(config_name: str, run: Callable[[DictConfig], Any]) -> Callable[
         try:
             _forget_error()
             return run(config)
-        except (ValueError, OSError, InstantiationException) as error:
-            if os.environ.get("HYDRA_FULL_ERROR") == "1":
-                raise
+        except Exception as error:  # the trace goes into the run folder, where `status` finds it
             _keep_traceback()
-            raise UserError(_paragraph(error)) from error
-        except Exception:  # a bug: its trace goes into the run folder, where `status` finds it, and it is raised on
-            _keep_traceback()
-            raise
+            cause = _cause(error)
+            if os.environ.get("HYDRA_FULL_ERROR") == "1" or not isinstance(cause, UserError | OSError):
+                raise  # a bug
+            raise ShownError(f"error: {cause}") from error
 
     main: Callable[[], Any] = hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job)
     return main
 
 
-def _paragraph(error: Exception) -> str:
-    cause = error
-    while isinstance(cause, InstantiationException) and isinstance(cause.__cause__, Exception):
-        cause = cause.__cause__
-    return f"error: {cause}"
+def _cause(error: Exception) -> Exception:
+    """What went wrong in a part that Hydra was building, or the error itself."""
+    while isinstance(error, InstantiationException) and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    return error
 
 
 def _keep_traceback() -> None:

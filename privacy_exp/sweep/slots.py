@@ -16,6 +16,8 @@ from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
+from privacy_exp.types import UserError
+
 log = logging.getLogger(__name__)
 
 PAUSE = 0.2  # seconds between two looks at the pool
@@ -31,12 +33,12 @@ def slots_of(asked: int | str | None, accelerator: str | None = None) -> int | N
         accelerator: the trainer's.
 
     Raises:
-        ValueError: any other value.
+        UserError: any other value.
     """
     if asked is None or (isinstance(asked, int) and asked >= 1):
         return asked
     if asked != "auto":
-        raise ValueError(f"`slots` must be at least 1, auto or null, but got {asked}.")
+        raise UserError(f"`slots` must be at least 1, auto or null, but got {asked}.")
     hydra = HydraConfig.get()
     launcher = str(hydra.launcher.get("_target_")).rpartition(".")[2] if hydra.mode == RunMode.MULTIRUN else ""
     gpus = torch.cuda.device_count() if accelerator in ("gpu", "cuda") else None

@@ -13,6 +13,7 @@ import wandb
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
 from privacy_exp.runs.record import Record
+from privacy_exp.types import UserError
 
 
 class CsvTracking:
@@ -85,9 +86,9 @@ class WandbTracking(CsvTracking):
     def __init__(self, project: str, entity: str | None, mode: str, tags: Sequence[str], upload_images: bool) -> None:
         super().__init__()
         if mode not in ("offline", "online", "disabled"):
-            raise ValueError(f"`tracking.mode` must be offline, online or disabled, but got {mode!r}.")
+            raise UserError(f"`tracking.mode` must be offline, online or disabled, but got {mode!r}.")
         if mode == "online" and not has_key():
-            raise ValueError(
+            raise UserError(
                 "`tracking.mode=online` needs a W&B key, and none was found: run `wandb login`, set WANDB_API_KEY, "
                 "or stay with tracking.mode=offline and upload later with `wandb sync`."
             )

@@ -11,9 +11,9 @@ from PIL import Image
 from privacy_exp.cache.files import atomic_file, write_text
 from privacy_exp.cache.keys import content_key
 from privacy_exp.cache.store import Store
-from privacy_exp.evaluation.statistics.intervals import Metric
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.runs.record import Record, read_record, write_images
+from privacy_exp.types import Metric
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_temporary(tmp_path):

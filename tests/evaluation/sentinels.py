@@ -39,7 +39,7 @@ def sentinel_run(folder: Path, name: str, table: pd.DataFrame | None = None, **c
         metric: {"value": value, "low": None, "high": None, "n": counts[metric][1]}
         for metric, value in known(name).items()
     }
-    metrics["worst_observer"] |= {"n": 48, "observers": EXPECTED["observers"][name]}
+    metrics["strongest_observer"] |= {"n": 48, "observers": EXPECTED["observers"][name]}
     masking = {"a": "grad_cam", "b": "random_patches"}[name]
     record = {
         "schema": SCHEMA,
@@ -55,7 +55,7 @@ def sentinel_run(folder: Path, name: str, table: pd.DataFrame | None = None, **c
         "device": "cpu",
         "details": {
             "data_digest": "sentinel",
-            "observers": {who: {"chance": 1 / 24, "excluded": None} for who in ("c", "judge/a")},
+            "observers": {who: {"chance": 1 / 24, "excluded": None} for who in ("target", "judge/a")},
         },
         "warnings": [],
     }

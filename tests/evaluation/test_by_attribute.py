@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from privacy_exp.evaluation.by_attribute import rates_by_attribute
-from privacy_exp.evaluation.measure import Sighting
+from privacy_exp.evaluation.measure import Outcome
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def table():
 
 
 def strongest(people, hits):
-    return Sighting("judge/a", np.asarray(people), np.ones(len(people)), np.asarray(hits, dtype=float), 1 / 6)
+    return Outcome("judge/a", np.asarray(people), np.ones(len(people)), np.asarray(hits, dtype=float), 1 / 6)
 
 
 def test_rates_with_and_without_an_attribute(table):

@@ -20,8 +20,8 @@ def by_name(found):
 
 def test_differences_and_p_values_are_the_known_ones(runs, tmp_path, capsys):
     found = by_name(compare_runs(*runs, flips=20_000, out=str(tmp_path / "out.json")))
-    assert list(found) == ["worst_observer", "fool_rate", "accuracy_anonymized", "rank", "prob_anonymized"]
-    for name in ("worst_observer", "fool_rate", "accuracy_anonymized"):
+    assert list(found) == ["strongest_observer", "fool_rate", "accuracy_anonymized", "rank", "prob_anonymized"]
+    for name in ("strongest_observer", "fool_rate", "accuracy_anonymized"):
         difference = found[name].difference
         assert (difference.a, difference.b) == pytest.approx((known("a")[name], known("b")[name]))
         assert difference.value == pytest.approx(known("a")[name] - known("b")[name])
@@ -34,7 +34,7 @@ def test_differences_and_p_values_are_the_known_ones(runs, tmp_path, capsys):
     assert found["accuracy_anonymized"].mcnemar == pytest.approx(2 / 2**12)
     assert found["fool_rate"].mcnemar == pytest.approx(2 / 2**12)
     assert found["rank"].mcnemar is None
-    assert found["worst_observer"].mcnemar is None
+    assert found["strongest_observer"].mcnemar is None
     lowest = min(one.difference.p for one in found.values())
     assert min(one.p_holm for one in found.values()) == pytest.approx(5 * lowest)
     printed = capsys.readouterr().out
@@ -47,7 +47,7 @@ def test_differences_and_p_values_are_the_known_ones(runs, tmp_path, capsys):
 
 def test_a_difference_is_called_one(tmp_path, runs, capsys):
     nobody = sentinel_table("a").assign(**{"pred_anonymized": 30, "rank": 3.0, "prob_anonymized": 0.1})
-    nobody = nobody.assign(**{"recognised/c": 0.0, "recognised/judge/a": 0.0})
+    nobody = nobody.assign(**{"recognised/target": 0.0, "recognised/judge/a": 0.0})
     other = sentinel_run(tmp_path / "nobody", "b", nobody)
     found = by_name(compare_runs(str(other), runs[1]))
     assert found["accuracy_anonymized"].p_holm < 0.05
@@ -63,13 +63,16 @@ def test_a_run_against_itself_differs_in_nothing(runs, tmp_path, capsys):
 
 def test_other_observers_are_not_ranked(tmp_path, runs, capsys):
     metrics = json.loads((tmp_path / "b" / "record.json").read_text())["metrics"]
-    metrics["worst_observer"]["observers"] = ["c"]
+    metrics["strongest_observer"]["observers"] = ["target"]
     fewer = sentinel_run(tmp_path / "fewer", "b", metrics=metrics)
     found = by_name(compare_runs(runs[0], str(fewer)))
-    assert found["worst_observer"].difference.value is None
-    assert found["worst_observer"].p_holm is None
+    assert found["strongest_observer"].difference.value is None
+    assert found["strongest_observer"].p_holm is None
     assert found["fool_rate"].p_holm is not None
-    assert "worst_observer: not compared: other observers took part: c against c, judge/a" in capsys.readouterr().out
+    assert (
+        "strongest_observer: not compared: other observers took part: judge/a, target against target"
+        in capsys.readouterr().out
+    )
 
 
 def test_few_people_are_described_and_not_tested(tmp_path, capsys):

@@ -5,7 +5,7 @@ import pytest
 
 from privacy_exp.evaluation import identification
 from privacy_exp.evaluation.identification import identify, normalised, rank_metrics
-from privacy_exp.evaluation.statistics.intervals import Metric
+from privacy_exp.types import Metric
 
 
 def plane(*degrees):

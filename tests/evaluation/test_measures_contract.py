@@ -67,7 +67,7 @@ def test_every_measure(name, scene, monkeypatch, request):
     for column, values in found.columns.items():
         assert column.startswith(f"{name.split('/')[0]}/"), column
         assert len(values) == len(scene.table), column
-    for seen in found.sightings:
+    for seen in found.outcomes:
         assert seen.name.startswith(name)
         assert len(seen.identity) == len(seen.clean) == len(seen.anonymized) > 0
         assert 0 < seen.chance < 1

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from privacy_exp.evaluation.measure import worst_observer
-from privacy_exp.evaluation.privacy import privacy_metrics, sighting
+from privacy_exp.evaluation.measure import strongest_observer
+from privacy_exp.evaluation.privacy import outcome, privacy_metrics
 
 # ten photos of three people: label, c(x), c(a), c(v), rank of the true identity on a
 ROWS = [
@@ -34,9 +34,9 @@ def test_every_rate_by_hand():
     assert values["fool_rate_at_5"] == (pytest.approx(2 / 8), 8)
     assert values["control_fool_rate"] == (pytest.approx(2 / 8), 8)
     assert values["fool_rate_net"] == (pytest.approx(3 / 6), 6)
-    metric, observers = worst_observer([sighting(table(), 3, floor=0.5)])
+    metric, observers = strongest_observer([outcome(table(), 3, floor=0.5)])
     assert (metric.value, metric.n) == (pytest.approx((0.5 - 1 / 3) / (0.8 - 1 / 3)), 10)
-    assert observers == ["c"]
+    assert observers == ["target"]
 
 
 def test_below_the_gate_every_privacy_figure_is_flagged_and_kept():
@@ -44,7 +44,7 @@ def test_below_the_gate_every_privacy_figure_is_flagged_and_kept():
     assert metrics["accuracy"].reason is None
     assert metrics["fool_rate"].reason == "below_gate"
     assert metrics["fool_rate"].value == pytest.approx(0.5)
-    metric, observers = worst_observer([sighting(table(), 3, floor=0.9)])
+    metric, observers = strongest_observer([outcome(table(), 3, floor=0.9)])
     assert (metric.value, observers) == (None, [])
     assert "below_gate" in metric.reason
 
@@ -54,6 +54,6 @@ def test_nothing_recognised_is_null_with_its_reason():
     metrics = privacy_metrics(blind, floor=0.0)
     assert metrics["fool_rate"].value is None
     assert "nothing was recognised" in metrics["fool_rate"].reason
-    metric, _ = worst_observer([sighting(blind, 3, floor=0.0)])
+    metric, _ = strongest_observer([outcome(blind, 3, floor=0.0)])
     assert metric.value is None
     assert "at chance" in metric.reason

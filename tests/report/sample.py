@@ -13,10 +13,11 @@ import pandas as pd
 import yaml
 from PIL import Image
 
-from privacy_exp.evaluation.measure import worst_observer
-from privacy_exp.evaluation.privacy import privacy_metrics, sighting
-from privacy_exp.evaluation.statistics.intervals import Metric, bootstrap_mean
+from privacy_exp.evaluation.measure import strongest_observer
+from privacy_exp.evaluation.privacy import outcome, privacy_metrics
+from privacy_exp.evaluation.statistics.intervals import bootstrap_mean
 from privacy_exp.runs.record import Record, write_images
+from privacy_exp.types import Metric
 
 METHODS = ("random_patches", "grad_cam", "saliency")
 KINDS = {"original": "img", "masks": "masks", "results": "generated"}
@@ -88,7 +89,7 @@ def found(sample: Sample, strength: float, ratio: float, scale: float) -> tuple[
     """The table of a cell, and the figures that follow from it."""
     table = outcomes(sample, strength, ratio, scale)
     metrics = privacy_metrics(table, floor=0.8)
-    metrics["worst_observer"], observers = worst_observer([sighting(table, sample.people, floor=0.8)])
+    metrics["strongest_observer"], observers = strongest_observer([outcome(table, sample.people, floor=0.8)])
     noise = np.random.default_rng(round(100 * (ratio + scale + strength))).normal(0, 0.03, len(table))
     kept = np.clip(1 - ratio * (0.4 + 0.05 * scale) + noise, 0, 1)
     metrics["utility/ssim"] = bootstrap_mean(kept, table["label"].to_numpy())

@@ -2,9 +2,9 @@
 
 import pytest
 
-from privacy_exp.evaluation.statistics.intervals import Metric
 from privacy_exp.report.metrics import as_text, better, in_order
 from privacy_exp.report.table import metric_table
+from privacy_exp.types import Metric
 
 
 @pytest.mark.parametrize(
@@ -12,7 +12,7 @@ from privacy_exp.report.table import metric_table
     [
         ("fool_rate", "higher"),
         ("by/Male=1/fool_rate", "higher"),
-        ("worst_observer", "lower"),
+        ("strongest_observer", "lower"),
         ("accuracy_anonymized", "lower"),
         ("judge/onnx/tar_cross_1e-2", "lower"),
         ("judge/onnx/rank_1", "lower"),
@@ -56,13 +56,13 @@ def test_figures_as_text(metric, text):
 
 
 def test_figures_by_attribute_stand_last_and_known_ones_first():
-    names = ["by/Male=1/fool_rate", "utility/lpips", "fool_rate", "worst_observer", "fool_rate"]
-    assert in_order(names) == ["worst_observer", "fool_rate", "utility/lpips", "by/Male=1/fool_rate"]
+    names = ["by/Male=1/fool_rate", "utility/lpips", "fool_rate", "strongest_observer", "fool_rate"]
+    assert in_order(names) == ["strongest_observer", "fool_rate", "utility/lpips", "by/Male=1/fool_rate"]
 
 
 def test_the_table_of_a_run_leaves_attributes_to_the_record():
     metrics = {name: Metric(0.5, 0.4, 0.6, 9) for name in ("by/Male=1/fool_rate", "fool_rate", "by/Male=0/fool_rate")}
-    text = metric_table("a run", metrics, ["c"])
+    text = metric_table("a run", metrics, ["target"])
     assert "by/" not in text
     assert "fool_rate" in text
     assert "2 more figures in record.json" in text

@@ -17,7 +17,7 @@ from privacy_exp.report.sections import sections
 from privacy_exp.report.svg import Marks
 
 NUMBER = r"-?\d+\.\d+"
-LABELS = {"accuracy": "clean accuracy", "fool_rate": "fool rate", "worst_observer": "strongest observer"}
+LABELS = {"accuracy": "clean accuracy", "fool_rate": "fool rate", "strongest_observer": "strongest observer"}
 LABELS["utility/ssim"] = "ssim"
 
 

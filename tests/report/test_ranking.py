@@ -76,8 +76,8 @@ def test_below_the_gate_nothing_is_compared(tmp_path):
 
 
 def test_the_front_is_what_nobody_beats_in_both(study):
-    (front,) = pareto_front(study, "worst_observer", "utility/ssim")
-    points = [(c.metric("worst_observer").value, c.metric("utility/ssim").value) for c in study.cells]
+    (front,) = pareto_front(study, "strongest_observer", "utility/ssim")
+    points = [(c.metric("strongest_observer").value, c.metric("utility/ssim").value) for c in study.cells]
 
     def beaten(index: int) -> bool:
         x, y = points[index]
@@ -91,9 +91,9 @@ def test_other_observers_make_another_front(tmp_path):
     folder = make_sweep(tmp_path / "study", Sample(pictures=False, ratios=(0.25,), scales=(1.0,)))
     record = collect([folder]).cells[1].record
     metrics = dict(record["metrics"])
-    metrics["worst_observer"] = metrics["worst_observer"] | {"observers": ["judge/onnx", "c"]}
+    metrics["strongest_observer"] = metrics["strongest_observer"] | {"observers": ["judge/onnx", "target"]}
     edit_record(folder / "1", metrics=metrics)
     (found,) = sections(collect([folder]).cells)
-    fronts = pareto_front(found, "worst_observer", "utility/ssim")
+    fronts = pareto_front(found, "strongest_observer", "utility/ssim")
     assert [1] in fronts
     assert len(fronts) == 2

@@ -43,7 +43,7 @@ def test_sub_folders_say_who_it_is(pairs):
     assert values["judge/colour/same_photo_1e-2"] == 0.5
     assert values["judge/colour/clean_tar_1e-2"] > 0.9
     assert "accuracy" not in values, "no recogniser of ours"
-    assert values["worst_observer"] == pytest.approx((0.5 + 0.5 / 16 - 1 / 16) / (1 - 1 / 16), abs=0.02)
+    assert values["strongest_observer"] == pytest.approx((0.5 + 0.5 / 16 - 1 / 16) / (1 - 1 / 16), abs=0.02)
     written = json.loads((pairs / "out" / "evaluation.json").read_text())
     assert written["details"]["judge/colour"]["anonymized"]["not_embedded"] == 48
     assert len(list((pairs / "out" / "results").iterdir())) == 96

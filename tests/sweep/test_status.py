@@ -9,13 +9,13 @@ from extras import installed
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
-from privacy_exp.evaluation.statistics.intervals import Metric
 from privacy_exp.runs.record import Record
 from privacy_exp.runs.running import running, write_cell
 from privacy_exp.status import run
 from privacy_exp.sweep.entry import CONF
 from privacy_exp.sweep.plan import axes_only, planned
 from privacy_exp.sweep.progress import cell_states, seconds_left
+from privacy_exp.types import Metric
 
 
 def finish(folder, seconds=30.0):

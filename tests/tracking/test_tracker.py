@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from privacy_exp.evaluation.statistics.intervals import Metric
 from privacy_exp.runs.record import Record
 from privacy_exp.tracking.offline import exit_code, offline_records, offline_runs
 from privacy_exp.tracking.tracker import CsvTracking, WandbTracking
+from privacy_exp.types import Metric
 
 IMAGES = pd.DataFrame({"image_id": ["a", "b"], "prob": [0.25, 0.5], "rank": pd.array([1.5, None], dtype="Float64")})
 
@@ -32,7 +32,7 @@ def records_of(folder: Path) -> list:
 def record(value: float) -> Record:
     metrics = {
         "fool_rate": Metric(value, value - 0.1, value + 0.1, 10),
-        "worst_observer": Metric(None, None, None, 10, "why"),
+        "strongest_observer": Metric(None, None, None, 10, "why"),
     }
     return Record("k", {}, {}, 0.25, 0, 10, metrics, [], {})
 
@@ -68,7 +68,7 @@ def test_each_run_is_its_own_with_group_config_and_figures(tracking, tmp_path):
         history = {i.key or "/".join(i.nested_key): json.loads(i.value_json) for i in items}
         assert history["test/fool_rate"] == value
         assert history["test/fool_rate/low"] == pytest.approx(value - 0.1)
-        assert not any("worst_observer" in key for key in history), "a null is not logged as a number"
+        assert not any("strongest_observer" in key for key in history), "a null is not logged as a number"
         assert not list((tmp_path / name).glob("wandb/**/*.png")), "no picture leaves without being asked"
         assert [r.exit.exit_code for r in records if r.HasField("exit")] == [0]
         (table,) = (tmp_path / name).glob("wandb/**/media/table/test/images_*.json")

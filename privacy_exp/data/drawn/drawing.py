@@ -11,6 +11,7 @@ from privacy_exp.data.drawn.parts import Head, Plane
 from privacy_exp.data.drawn.people import Person, person
 from privacy_exp.data.drawn.photo import PLAIN, Shot, alike, on_the_day, shot
 from privacy_exp.data.drawn.picture import picture
+from privacy_exp.types import UserError
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,11 @@ def draw(seed: int, identity: int, k: int, size: int = 64, plain: Collection[str
         plain: any of "hair", "skin", "background": drawn alike for all, to measure what the inner face alone tells.
 
     Raises:
-        ValueError: for a negative number, a size below 32 or an unknown name in `plain`.
+        UserError: for a negative number, a size below 32 or an unknown name in `plain`.
     """
     _check(seed, identity, k, size)
     if not set(plain) <= PLAIN:
-        raise ValueError(f"`plain` may hold {sorted(PLAIN)}, but got {sorted(set(plain) - PLAIN)}.")
+        raise UserError(f"`plain` may hold {sorted(PLAIN)}, but got {sorted(set(plain) - PLAIN)}.")
     s = shot(seed, identity, k)
     p, s = alike(on_the_day(person(seed, identity), s), s, frozenset(plain))
     view = frame(p, s, size)
@@ -67,9 +68,9 @@ def facts(seed: int, identity: int, k: int, size: int = 64) -> tuple[Float[ndarr
 def _check(seed: int, identity: int, k: int, size: int) -> None:
     for name, value in (("seed", seed), ("identity", identity), ("k", k)):
         if value < 0:
-            raise ValueError(f"`{name}` must be at least 0, but got {value}.")
+            raise UserError(f"`{name}` must be at least 0, but got {value}.")
     if size < 32:
-        raise ValueError(f"`size` must be at least 32 pixels, but got {size}; draw larger and shrink the picture.")
+        raise UserError(f"`size` must be at least 32 pixels, but got {size}; draw larger and shrink the picture.")
 
 
 def _attributes(p: Person, s: Shot) -> dict[str, bool]:

@@ -1,4 +1,4 @@
-"""What attackers that name the run's own people share: fitting as c was fitted, counting who is named, findings."""
+"""What attackers that name the run's own people share: fits, counts of who is named, findings."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Bool, Float
 
 from privacy_exp.data.base import FaceData
-from privacy_exp.evaluation.measure import Findings, Scene, Sighting, recovered_share
-from privacy_exp.evaluation.statistics.intervals import Metric, clustered_rate
+from privacy_exp.evaluation.measure import Findings, Outcome, Scene, recovered_share
+from privacy_exp.evaluation.statistics.intervals import clustered_rate
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.fit import clean_accuracy
+from privacy_exp.types import Metric, UserError
 
 Array = np.ndarray
 
@@ -35,7 +36,7 @@ class Attempt:
 
 
 def attempts(scene: Scene, data: FaceData) -> list[Attempt]:
-    """Fits on `data`, the best first: as c was fitted, and with a frozen trunk's last stage open as well.
+    """Fits on `data`, the best first: as the target was fitted, and with a frozen trunk's last stage open as well.
 
     Without validation photos nothing could choose between the two, so only the first is made.
 
@@ -45,11 +46,11 @@ def attempts(scene: Scene, data: FaceData) -> list[Attempt]:
     """
     frozen = scene.recognizer.freeze == "trunk" and len(data.photos["val"]) > 0
     found = [attempt(scene, data, freeze) for freeze in ([None, LAST_STAGE_OPEN] if frozen else [None])]
-    return sorted(found, key=lambda a: -(a.val_accuracy or 0.0))  # stable: of equals, c's own way comes first
+    return sorted(found, key=lambda a: -(a.val_accuracy or 0.0))  # stable: of equals, the target's own way comes first
 
 
 def attempt(scene: Scene, data: FaceData, freeze: str | None = None) -> Attempt:
-    """One fit on `data` as c was fitted; `freeze` replaces the net's own."""
+    """One fit on `data` as the target was fitted; `freeze` replaces the net's own."""
     assert scene.fit is not None  # noqa: S101  a scene that can anonymise can fit
     recognizer = scene.fit(data, freeze)
     has_val = len(data.photos["val"]) > 0
@@ -67,40 +68,40 @@ def names_right(recognizer: Recognizer, data: FaceData, table: pd.DataFrame) -> 
         table: a row a picture with `image_id, label`.
 
     Raises:
-        ValueError: logits that are no numbers.
+        UserError: logits that are no numbers.
     """
     device = next(recognizer.parameters()).device
     found: dict[str, int] = {}
     for faces in data.batches("test"):
         logits = recognizer(faces.images.to(device))
         if not logits.isfinite().all():
-            raise ValueError(f"an attacker's recogniser gives NaN or infinite logits, first among {faces.ids[:3]}.")
+            raise UserError(f"an attacker's recogniser gives NaN or infinite logits, first among {faces.ids[:3]}.")
         found |= dict(zip(faces.ids, logits.argmax(1).tolist(), strict=True))
     right: Bool[Array, " n"] = np.array([found[i] for i in table["image_id"]]) == table["label"].to_numpy()
     return right
 
 
-def named(scene: Scene, name: str, right: Bool[Array, " n"]) -> Sighting:
-    """What a closed-set attacker recognised, beside what c recognises on the originals."""
+def named(scene: Scene, name: str, right: Bool[Array, " n"]) -> Outcome:
+    """What a closed-set attacker recognised, beside what the target recognises on the originals."""
     table = scene.table
     clean: Float[Array, " n"] = (table["pred"] == table["label"]).to_numpy(np.float64)
     excluded = "below_gate" if float(clean.mean()) < scene.floor else None
     people = table["identity"].to_numpy(str)
-    return Sighting(name, people, clean, right.astype(np.float64), 1 / len(scene.identities), excluded)
+    return Outcome(name, people, clean, right.astype(np.float64), 1 / len(scene.identities), excluded)
 
 
-def flagged(metric: Metric, sighting: Sighting) -> Metric:
+def flagged(metric: Metric, outcome: Outcome) -> Metric:
     """The metric with the reason why its observer takes no part, where there is one."""
-    return Metric(metric.value, metric.low, metric.high, metric.n, metric.reason or sighting.excluded)
+    return Metric(metric.value, metric.low, metric.high, metric.n, metric.reason or outcome.excluded)
 
 
 def findings(scene: Scene, name: str, right: Bool[Array, " n"]) -> Findings:
-    """Recovered accuracy and share, and the sighting of a closed-set attacker."""
+    """Recovered accuracy and share, and the outcome of a closed-set attacker."""
     seen = named(scene, name, right)
     return Findings(
         metrics={
             f"{name}/accuracy": flagged(clustered_rate(right, scene.table["label"].to_numpy()), seen),
             f"{name}/recovered_share": recovered_share(seen),
         },
-        sightings=[seen],
+        outcomes=[seen],
     )

@@ -11,7 +11,7 @@ from jaxtyping import Float, Shaped
 
 from privacy_exp.evaluation.identification import Identification, identify, rank_metrics
 from privacy_exp.evaluation.judges.judge import Judge
-from privacy_exp.evaluation.measure import Findings, Scene, Sighting, recovered_share
+from privacy_exp.evaluation.measure import Findings, Outcome, Scene, recovered_share
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.types import Embeddings, Images
 
@@ -30,7 +30,7 @@ class Embedder(Protocol):
 
 
 def embedder_for(judge: Embedder | None, scene: Scene) -> Embedder:
-    """What an attacker looks through: the judge it was given, ready for this run, else c."""
+    """What an attacker looks through: the judge it was given, ready for this run, else the target."""
     if isinstance(judge, Judge):
         judge.fit(scene)
     return judge or scene.recognizer
@@ -76,7 +76,7 @@ def search(
 def rank_findings(
     scene: Scene, name: str, people: Shaped[Array, " n"], clean: Identification, anonymized: Identification
 ) -> Findings:
-    """Rank-1, 5 and 10 on anonymised probes, the recovered share, and the sighting.
+    """Rank-1, 5 and 10 on anonymised probes, the recovered share, and the outcome.
 
     Args:
         scene: the run.
@@ -87,9 +87,9 @@ def rank_findings(
     """
     chance = 1 / anonymized.num_identities
     excluded = "below_gate" if float(clean.rank_1.mean()) < scene.floor else None
-    seen = Sighting(name, people, clean.rank_1, anonymized.rank_1, chance, excluded)
+    seen = Outcome(name, people, clean.rank_1, anonymized.rank_1, chance, excluded)
     ranks = rank_metrics(anonymized, people).items()
     metrics = {f"{name}/{rank}": replace(metric, reason=metric.reason or excluded) for rank, metric in ranks}
     metrics[f"{name}/recovered_share"] = recovered_share(seen)
     details = {"rank_1_clean": float(clean.rank_1.mean()), "identities": anonymized.num_identities, "chance": chance}
-    return Findings(metrics, sightings=[seen], details=details)
+    return Findings(metrics, outcomes=[seen], details=details)

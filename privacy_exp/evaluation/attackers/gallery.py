@@ -21,7 +21,7 @@ class Gallery(Measure):
     run's results. Beside it stands the same search among originals.
 
     Args:
-        judge: embeds the pictures; None takes c's own embedding.
+        judge: embeds the pictures; None takes the target's own embedding.
         seed: of the attacker's masks and noise, added to the run's; at least 1.
     """
 

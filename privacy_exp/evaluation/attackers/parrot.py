@@ -10,8 +10,9 @@ from privacy_exp.evaluation.attackers.anonymized_faces import AnonymizedFaces
 from privacy_exp.evaluation.attackers.closed_set import attempt, attempts, findings, flagged, names_right
 from privacy_exp.evaluation.attackers.pictures import check_photos, check_seed, own_cost, own_pictures
 from privacy_exp.evaluation.measure import Cost, Findings, Measure, Scene
-from privacy_exp.evaluation.statistics.intervals import Metric, clustered_rate, design_effect
+from privacy_exp.evaluation.statistics.intervals import clustered_rate, design_effect
 from privacy_exp.runs.folder import RunFolder
+from privacy_exp.types import Metric
 
 SHUFFLES = 5
 """Fits on shuffled labels that are pooled for the floor."""
@@ -21,9 +22,9 @@ SHUFFLES = 5
 class Parrot(Measure):
     """Repeats the recogniser's fit on anonymised photos of the same people, and is tried on the run's.
 
-    Same initial weights, same order, same budget as c; training and validation photos are anonymised with a seed of the
-    attacker's own. Where c's trunk is frozen, a second fit opens its last stage; the better of the two on the
-    attacker's validation part counts.
+    Same initial weights, same order, same budget as the target; training and validation photos are anonymised with a
+    seed of the attacker's own. Where the target's trunk is frozen, a second fit opens its last stage; the better of the
+    two on the attacker's validation part counts.
 
     Args:
         grey_hidden: hidden pixels are greyed in training and probing: the attacker knows the mask (A5); else A2.
@@ -58,8 +59,8 @@ class Parrot(Measure):
         found.details["fits"] = [{"freeze": t.freeze, "val_accuracy": t.val_accuracy} for t in tries]
         if scene.config.get("recognition", {}).get("checkpoint") is not None:
             found.warnings.append(
-                f"{name}: c came from a checkpoint, so the attacker was fitted as recognition.module says, which may "
-                "not be the budget that c had."
+                f"{name}: the target came from a checkpoint, so the attacker was fitted as recognition.module says, "
+                "which may not be the budget that the target had."
             )
         if self.ceiling:
             self._add_ceiling(scene, name, folders, found)
@@ -80,7 +81,7 @@ class Parrot(Measure):
             hits.append(names_right(attempt(scene, data).recognizer, data, scene.table))
         labels = np.tile(scene.table["label"].to_numpy(), SHUFFLES)
         metric, report = floor_metric(np.concatenate(hits), labels, 1 / len(scene.identities))
-        found.metrics[f"{name}/floor"] = flagged(metric, found.sightings[0])
+        found.metrics[f"{name}/floor"] = flagged(metric, found.outcomes[0])
         found.details["floor"] = report
         if not report["within"]:
             found.warnings.append(

@@ -15,6 +15,7 @@ from privacy_exp.evaluation.identification import Identification
 from privacy_exp.evaluation.measure import Cost, Findings, Measure, Scene
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.runs.folder import RunFolder
+from privacy_exp.types import UserError
 
 ENROLLED = 0.75
 """Share of an unseen person's photos that the attacker knows."""
@@ -24,9 +25,9 @@ ENROLLED = 0.75
 class ParrotOpen(Measure):
     """Trained on anonymised pictures of half of the people; enrols and finds the other half, identification only.
 
-    The people are split in two by the seed. The first half's training photos teach an embedding, as c was fitted. Of
-    each unseen person 75 % of the photos are enrolled and 25 % are probes, all of them anonymised; photos of one group
-    stay on one side. Beside it stands the same attacker on originals: trained, enrolled and tried on them.
+    The people are split in two by the seed. The first half's training photos teach an embedding, as the target was
+    fitted. Of each unseen person 75 % of the photos are enrolled and 25 % are probes, all of them anonymised; photos of
+    one group stay on one side. Beside it stands the same attacker on originals: trained, enrolled and tried on them.
 
     Args:
         seed: of the attacker's masks and noise (added to the run's), and of both splits; at least 1.
@@ -39,11 +40,11 @@ class ParrotOpen(Measure):
         """Refuses people with a single photo, and fewer than four people.
 
         Raises:
-            ValueError: see there.
+            UserError: see there.
         """
         check_photos(data)
         if len(data.identities) < 4:
-            raise ValueError(
+            raise UserError(
                 "`attacker=parrot_open` needs at least 4 identities, 2 to learn from and 2 to tell apart, but the data "
                 f"has {len(data.identities)}. Add people, or leave this attacker out."
             )

@@ -8,6 +8,7 @@ from privacy_exp.cache.keys import scientific
 from privacy_exp.data.base import FaceData
 from privacy_exp.evaluation.measure import Cost, Scene
 from privacy_exp.runs.folder import RunFolder
+from privacy_exp.types import UserError
 
 LEARNT_FROM = ("train", "val")
 """Parts whose photos an attacker has anonymised for itself."""
@@ -17,10 +18,10 @@ def check_seed(seed: int) -> int:
     """An attacker's own seed.
 
     Raises:
-        ValueError: it is below 1: the attacker would draw the run's own masks and noise.
+        UserError: it is below 1: the attacker would draw the run's own masks and noise.
     """
     if seed < 1:
-        raise ValueError(f"`seed` of an attacker is added to the run's and must be at least 1, but got {seed}.")
+        raise UserError(f"`seed` of an attacker is added to the run's and must be at least 1, but got {seed}.")
     return seed
 
 
@@ -31,13 +32,13 @@ def check_photos(data: FaceData) -> None:
         data: after `setup()`.
 
     Raises:
-        ValueError: names how many people have too few, and the way out.
+        UserError: names how many people have too few, and the way out.
     """
     known = Counter(photo.identity for photo in data.photos["train"])
     asked = Counter(photo.identity for photo in data.photos["test"])
     lacking = sorted(str(identity) for identity in asked if known[identity] == 0)
     if lacking:
-        raise ValueError(
+        raise UserError(
             "`attacker` needs at least 2 images of each identity, one to learn from (train) and one to be recognised "
             f"on (test), but {len(lacking)} of {len(asked)} identities have none to learn from, such as "
             f"{lacking[0]!r}. Set data.min_images_per_identity=2 and a data.split with a share for train, or leave the "
@@ -49,10 +50,10 @@ def further_photos(scene: Scene, name: str) -> tuple[FaceData, Callable[[str, in
     """The run's data, and the means to anonymise more of it.
 
     Raises:
-        ValueError: the scene is a folder made elsewhere, which has neither.
+        UserError: the scene is a folder made elsewhere, which has neither.
     """
     if scene.data is None or scene.anonymize is None:
-        raise ValueError(
+        raise UserError(
             f"{name} anonymises further photos of the same people, but a folder of finished pictures has none. Attack "
             f"in the run itself: python -m privacy_exp.train attacker=[{name.rpartition('/')[2]}]."
         )
@@ -102,6 +103,6 @@ def own_cost(data: FaceData, seed: int, fits: float) -> Cost:
     Args:
         data: after `setup()`.
         seed: of the attacker's pictures: the run's and its own together.
-        fits: trainings, in fits of c.
+        fits: trainings, in fits of the target.
     """
     return Cost(fits, frozenset((part, seed) for part in LEARNT_FROM if data.photos[part]))

@@ -1,4 +1,4 @@
-"""A7: washes the picture before c looks at it."""
+"""A7: washes the picture before the target looks at it."""
 
 from collections.abc import Callable
 from typing import final
@@ -12,9 +12,9 @@ from privacy_exp.evaluation.attackers.closed_set import flagged, named
 from privacy_exp.evaluation.attackers.filters import add_noise, median_filter, recompress
 from privacy_exp.evaluation.attackers.pictures import check_photos
 from privacy_exp.evaluation.measure import Findings, Measure, Scene, recovered_share
-from privacy_exp.evaluation.statistics.intervals import Metric, resampled_sums
+from privacy_exp.evaluation.statistics.intervals import resampled_sums
 from privacy_exp.inpainting.controls import gaussian_blur
-from privacy_exp.types import Images
+from privacy_exp.types import Images, Metric, UserError
 
 Array = np.ndarray
 
@@ -24,10 +24,10 @@ Wash = Callable[[list[str], Images], Images]
 
 @final
 class Purification(Measure):
-    """Undoes what is brittle in a protection: JPEG, blur, noise or a median filter, then c; the best of them counts.
+    """Undoes what is brittle in a protection: JPEG, blur, noise or a median filter; the best of them counts.
 
     The best is chosen on the very pictures that it is reported on: an upper figure, whose interval is that of the
-    maximum. Each filter is an observer of its own in `worst_observer`.
+    maximum. Each filter is an observer of its own in `strongest_observer`.
 
     Args:
         jpeg: quality in [1, 95].
@@ -41,15 +41,15 @@ class Purification(Measure):
         self, jpeg: int = 50, blur: float = 0.015, noise: float = 0.05, median: int = 3, batch_size: int = 32
     ) -> None:
         if not 1 <= jpeg <= 95:
-            raise ValueError(f"`jpeg` is a quality in [1, 95], but got {jpeg}.")
+            raise UserError(f"`jpeg` is a quality in [1, 95], but got {jpeg}.")
         if not 0 < blur <= 1:
-            raise ValueError(f"`blur` is a share of the frame's shorter side in (0, 1], but got {blur}.")
+            raise UserError(f"`blur` is a share of the frame's shorter side in (0, 1], but got {blur}.")
         if noise <= 0:
-            raise ValueError(f"`noise` is a standard deviation above 0, but got {noise}.")
+            raise UserError(f"`noise` is a standard deviation above 0, but got {noise}.")
         if median < 3 or median % 2 == 0:
-            raise ValueError(f"`median` is an odd side of at least 3 pixels, but got {median}.")
+            raise UserError(f"`median` is an odd side of at least 3 pixels, but got {median}.")
         if batch_size < 1:
-            raise ValueError(f"`batch_size` must be at least 1, but got {batch_size}.")
+            raise UserError(f"`batch_size` must be at least 1, but got {batch_size}.")
         self.jpeg, self.blur, self.noise, self.median = jpeg, blur, noise, median
         self.batch_size = batch_size
 
@@ -81,7 +81,7 @@ class Purification(Measure):
                 f"{name}/accuracy": flagged(accuracy, seen[best]),
                 f"{name}/recovered_share": recovered_share(*seen.values()),
             },
-            sightings=list(seen.values()),
+            outcomes=list(seen.values()),
             details={"best": best, "accuracy": {wash: float(hits.mean()) for wash, hits in right.items()}},
         )
 

@@ -12,7 +12,7 @@ from privacy_exp.evaluation.attackers.embedding import Embedder, embed_files, em
 from privacy_exp.evaluation.attackers.pictures import check_photos, originals
 from privacy_exp.evaluation.identification import RANKS
 from privacy_exp.evaluation.measure import Findings, Measure, Scene
-from privacy_exp.evaluation.statistics.intervals import Metric
+from privacy_exp.types import Metric, UserError
 
 Array = np.ndarray
 
@@ -26,12 +26,12 @@ class SeveralPhotos(Measure):
 
     Args:
         counts: the n that are tried.
-        judge: embeds the pictures; None takes c's own embedding.
+        judge: embeds the pictures; None takes the target's own embedding.
     """
 
     def __init__(self, counts: Sequence[int] = (1, 2, 5, 10), judge: Embedder | None = None) -> None:
         if not counts or min(counts) < 1:
-            raise ValueError(f"`counts` must be whole numbers of at least 1, but got {list(counts)}.")
+            raise UserError(f"`counts` must be whole numbers of at least 1, but got {list(counts)}.")
         self.counts = tuple(counts)
         self.judge = judge
 
@@ -60,7 +60,7 @@ class SeveralPhotos(Measure):
             clean, anonymized = (search(mean_of_rows(e, rows), asked, gallery, owners) for e in embeddings)
             own = rank_findings(scene, f"{name}/n_{n}", asked, clean, anonymized)
             found.metrics |= own.metrics
-            found.sightings += own.sightings
+            found.outcomes += own.outcomes
             found.details[f"n_{n}"] = {**own.details, "people": len(np.unique(asked)), "probes": len(rows)}
         return found
 

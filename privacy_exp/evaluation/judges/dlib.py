@@ -12,7 +12,7 @@ from torch import Tensor
 from privacy_exp.cache.keys import file_digest
 from privacy_exp.evaluation.judges.embedder import Embedder
 from privacy_exp.recognition.alignment import similarity, warp
-from privacy_exp.types import Images, Landmarks
+from privacy_exp.types import Images, Landmarks, UserError
 
 SIZE = 150
 """Side of dlib's face chips, in pixels."""
@@ -41,7 +41,7 @@ class DlibEmbedder(Embedder):
         try:
             dlib = importlib.import_module("dlib")
         except ImportError as error:
-            raise ValueError("`judge=dlib` needs dlib: install the extra, `pip install privacy-exp[dlib]`.") from error
+            raise UserError("`judge=dlib` needs dlib: install the extra, `pip install privacy-exp[dlib]`.") from error
         self.path = _packaged_weights() if model is None else Path(model).expanduser()
         if not self.path.is_file():
             raise FileNotFoundError(f"`judge.dlib.embedder.model` must be dlib's weights, but there is no {self.path}.")

@@ -16,7 +16,7 @@ from privacy_exp.data.base import celeba_template
 from privacy_exp.evaluation.measure import Scene
 from privacy_exp.recognition.detection import detect_faces
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.types import Images, Landmarks
+from privacy_exp.types import Images, Landmarks, UserError
 
 Array = np.ndarray
 
@@ -95,7 +95,7 @@ def embed_batches(
 
     Raises:
         RuntimeError: before `fit`.
-        ValueError: no pictures.
+        UserError: no pictures.
     """
     if embedder.face_points is None:
         raise RuntimeError("`fit` comes before the first picture.")
@@ -116,7 +116,7 @@ def embed_batches(
         vectors.append(unit.cpu().numpy())
         detected.append(found.numpy())
     if not vectors:
-        raise ValueError("`batches` must hold pictures to embed, but holds none.")
+        raise UserError("`batches` must hold pictures to embed, but holds none.")
     return Embedded(np.concatenate(vectors), np.concatenate(detected))
 
 
@@ -139,7 +139,7 @@ def frame_templates(scene: Scene) -> dict[tuple[int, int], Float[Tensor, "5 2"]]
     As in CelebA, scaled, in a folder made elsewhere.
 
     Raises:
-        ValueError: the run's method cut frames of its own, and nothing says where faces lie on them.
+        UserError: the run's method cut frames of its own, and nothing says where faces lie on them.
     """
     known = {} if scene.data is None else {scene.data.image_size: scene.data.template()}
     first, _ = next(iter(scene.folder.list("original").values()))
@@ -150,7 +150,7 @@ def frame_templates(scene: Scene) -> dict[tuple[int, int], Float[Tensor, "5 2"]]
     elif scene.data is None:
         known[size] = celeba_template(*size)
     elif size not in known:
-        raise ValueError(
+        raise UserError(
             f"the run saved frames of {size} (height, width), cut by its masking method from photos of "
             f"{scene.data.image_size}: choose judges in `privacy_exp.train`, which knows where faces lie on them."
         )

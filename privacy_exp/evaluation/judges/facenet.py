@@ -23,7 +23,7 @@ class FaceNetEmbedder(Embedder):
 
     Raises:
         ConnectionError: the weights are not cached and can't be fetched.
-        ValueError: an unknown name, or a cached file that is not whole.
+        UserError: an unknown name, or a cached file that is not whole.
     """
 
     def __init__(self, pretrained: str, image_size: int = 160) -> None:

@@ -17,7 +17,7 @@ from privacy_exp.evaluation.measure import Scene
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.fit import CHECKPOINT, fit_key, fit_recognizer, load_checkpoint, save_checkpoint
 from privacy_exp.recognition.module import RecognitionModule
-from privacy_exp.types import Images, Landmarks
+from privacy_exp.types import Images, Landmarks, UserError
 
 
 @final
@@ -63,10 +63,10 @@ class IndependentEmbedder(Embedder):
         """Fits the recogniser, or takes it from the store.
 
         Raises:
-            ValueError: a folder made elsewhere has no training photos.
+            UserError: a folder made elsewhere has no training photos.
         """
         if scene.data is None or not scene.data.photos["train"]:
-            raise ValueError(
+            raise UserError(
                 "`judge=independent` is fitted to the run's training photos, but there are none here; take a judge "
                 "that comes trained, such as judge=[onnx]."
             )
@@ -78,7 +78,7 @@ class IndependentEmbedder(Embedder):
 
         def compute(folder: Path) -> None:
             place = 1 if scene.device.type == "cpu" else [scene.device.index or 0]
-            trainer = partial(self.trainer, strategy="auto", devices=place)  # one device, as c's own fit takes
+            trainer = partial(self.trainer, strategy="auto", devices=place)  # one device, as the target's own fit takes
             fitted = fit_recognizer(data, self.net, self.module, trainer, self.seed, folder)
             save_checkpoint(folder / CHECKPOINT, fitted.recognizer, data.identities)
 

@@ -12,8 +12,8 @@ from privacy_exp.cache.keys import scientific
 from privacy_exp.evaluation.identification import identify, rank_metrics
 from privacy_exp.evaluation.judges.embedder import Embedded, Embedder, embed_batches
 from privacy_exp.evaluation.judges.viewer import Viewer
-from privacy_exp.evaluation.measure import Findings, Measure, Scene, Sighting
-from privacy_exp.evaluation.statistics.intervals import Metric, bootstrap_mean, clustered_rate
+from privacy_exp.evaluation.measure import Findings, Measure, Outcome, Scene
+from privacy_exp.evaluation.statistics.intervals import bootstrap_mean, clustered_rate
 from privacy_exp.evaluation.utility.frechet import frechet_metric
 from privacy_exp.evaluation.verification import (
     Threshold,
@@ -25,7 +25,7 @@ from privacy_exp.evaluation.verification import (
     thresholds,
 )
 from privacy_exp.recognition.facenet import WEIGHTS
-from privacy_exp.types import Embeddings, Images
+from privacy_exp.types import Embeddings, Images, Metric, UserError
 
 Array = np.ndarray
 
@@ -55,7 +55,7 @@ class Judge(Measure):
     """Verification, identification and intrusion by an embedder that the masks never met.
 
     Thresholds come from pairs of originals alone. Below the gate all figures on anonymised pictures are flagged and the
-    judge takes no part in `worst_observer`.
+    judge takes no part in `strongest_observer`.
 
     Args:
         embedder: what it sees with.
@@ -66,7 +66,7 @@ class Judge(Measure):
         batch_size: pictures at a time.
 
     Raises:
-        ValueError: a key outside its range.
+        UserError: a key outside its range.
     """
 
     def __init__(
@@ -78,11 +78,11 @@ class Judge(Measure):
         batch_size: int = 32,
     ) -> None:
         if not 0 <= gate <= 1:
-            raise ValueError(f"`gate` must lie in [0, 1], but got {gate}.")
+            raise UserError(f"`gate` must lie in [0, 1], but got {gate}.")
         if not fars or not all(0 < far < 1 for far in fars):
-            raise ValueError(f"`fars` must be rates in (0, 1), but got {list(fars)}.")
+            raise UserError(f"`fars` must be rates in (0, 1), but got {list(fars)}.")
         if batch_size < 1:
-            raise ValueError(f"`batch_size` must be at least 1, but got {batch_size}.")
+            raise UserError(f"`batch_size` must be at least 1, but got {batch_size}.")
         self.viewer = Viewer(embedder, detect and embedder.aligns, batch_size)
         self.gate = gate
         self.fars = tuple(float(far) for far in fars)
@@ -91,7 +91,7 @@ class Judge(Measure):
         """Embeds originals (from the store where they are) and results, and compares them.
 
         Raises:
-            ValueError: an original that cannot be embedded.
+            UserError: an original that cannot be embedded.
         """
         self.fit(scene)
         people = scene.table["label"].to_numpy(np.int64)
@@ -111,7 +111,7 @@ class Judge(Measure):
         if gate is not None:
             flagged = {n: replace(m, reason=m.reason or gate) for n, m in findings.metrics.items() if _is_privacy(n)}
             findings.metrics |= flagged
-            findings.warnings.append(f"{name} takes no part in worst_observer: {self._gate_words(findings, name)}.")
+            findings.warnings.append(f"{name} takes no part in strongest_observer: {self._gate_words(findings, name)}.")
         findings.details |= {
             "gate": self.gate,
             "thresholds": {far_name(t.far): t.value for t in found},
@@ -144,7 +144,7 @@ class Judge(Measure):
     def _check(self, clean: Embedded, ids: list[str], name: str) -> None:
         bad = [i for i, failed in zip(ids, clean.failed, strict=True) if failed]
         if bad:
-            raise ValueError(
+            raise UserError(
                 f"{name} gives NaN, infinite or zero embeddings for {len(bad)} originals, such as {bad[0]}: check its "
                 "weights, `mean`, `std` and `image_size`."
             )
@@ -188,7 +188,7 @@ class Judge(Measure):
         if known.any():
             who = np.asarray(names)[known]
             hits = clean.rank_1[known], seen.rank_1[known]
-            findings.sightings.append(Sighting(name, who, *hits, chance, gate, np.flatnonzero(known)))
+            findings.outcomes.append(Outcome(name, who, *hits, chance, gate, np.flatnonzero(known)))
 
     def _count(self, views: Views, name: str, findings: Findings) -> None:
         """By what each picture was aligned, and what could not be embedded."""

@@ -15,7 +15,7 @@ from privacy_exp.cache.keys import file_digest
 from privacy_exp.evaluation.judges.embedder import Embedder
 from privacy_exp.recognition.alignment import arcface_points, similarity, warp
 from privacy_exp.recognition.onnx import IMAGENET_MEAN, IMAGENET_STD
-from privacy_exp.types import Images, Landmarks
+from privacy_exp.types import Images, Landmarks, UserError
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -35,7 +35,7 @@ class OnnxEmbedder(Embedder):
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no ONNX model that takes one image of this size, or a provider that is not there.
+        UserError: no ONNX model that takes one image of this size, or a provider that is not there.
     """
 
     def __init__(
@@ -49,14 +49,14 @@ class OnnxEmbedder(Embedder):
         provider: str = "cpu",
     ) -> None:
         if channels not in ("rgb", "bgr"):
-            raise ValueError(f"`channels` must be rgb or bgr, but got {channels!r}.")
+            raise UserError(f"`channels` must be rgb or bgr, but got {channels!r}.")
         self.path = Path(model).expanduser()
         self.image_size = image_size
         self.channels = channels
         self.mean, self.std = (torch.tensor(list(v), dtype=torch.float32).view(3, 1, 1) for v in (mean, std))
         self.template = arcface_points(image_size) if template is None else torch.tensor(template).float()
         if self.template.shape != (5, 2):
-            raise ValueError(f"`template` must be five points (x, y), but got {tuple(self.template.shape)} numbers.")
+            raise UserError(f"`template` must be five points (x, y), but got {tuple(self.template.shape)} numbers.")
         self.session = _session(self.path, provider)
         self.input, self.batch_size = _input(self.session, self.path, image_size)
 
@@ -82,7 +82,7 @@ class OnnxEmbedder(Embedder):
         """What the graph gives; a graph exported for a fixed batch is fed that many at a time.
 
         Raises:
-            ValueError: the graph does not give one vector a face.
+            UserError: the graph does not give one vector a face.
         """
         size = self.batch_size or len(crops)
         outputs = []
@@ -90,7 +90,7 @@ class OnnxEmbedder(Embedder):
             filled = torch.cat([chunk, chunk.new_zeros(size - len(chunk), *chunk.shape[1:])])
             vectors = torch.from_numpy(self.session.run(None, {self.input: filled.cpu().numpy()})[0])
             if vectors.ndim != 2 or len(vectors) != size:
-                raise ValueError(f"{self.path} gives {tuple(vectors.shape)} for {size} faces, not a vector for each.")
+                raise UserError(f"{self.path} gives {tuple(vectors.shape)} for {size} faces, not a vector for each.")
             outputs.append(vectors[: len(chunk)])
         return torch.cat(outputs)
 
@@ -103,7 +103,7 @@ def _session(path: Path, provider: str) -> onnxruntime.InferenceSession:
         )
     if provider not in PROVIDERS or PROVIDERS[provider] not in onnxruntime.get_available_providers():
         there = [name for name, long in PROVIDERS.items() if long in onnxruntime.get_available_providers()]
-        raise ValueError(
+        raise UserError(
             f"`provider` must be one of {', '.join(there)} with this onnxruntime, but got {provider!r}; cuda needs "
             "the package onnxruntime-gpu."
         )
@@ -113,7 +113,7 @@ def _session(path: Path, provider: str) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=[PROVIDERS[provider]])
     except (state.Fail, state.InvalidProtobuf, state.InvalidGraph, state.NotImplemented) as error:
-        raise ValueError(f"{path} is not an ONNX model that onnxruntime can read ({str(error)[:200]}).") from error
+        raise UserError(f"{path} is not an ONNX model that onnxruntime can read ({str(error)[:200]}).") from error
 
 
 def _input(session: onnxruntime.InferenceSession, path: Path, image_size: int) -> tuple[str, int | None]:
@@ -121,7 +121,7 @@ def _input(session: onnxruntime.InferenceSession, path: Path, image_size: int) -
     inputs = session.get_inputs()
     shapes = [[side if isinstance(side, int) else None for side in one.shape] for one in inputs]
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][1] not in (None, 3):
-        raise ValueError(f"{path} must take one input of shape batch x 3 x height x width, but takes {shapes}.")
+        raise UserError(f"{path} must take one input of shape batch x 3 x height x width, but takes {shapes}.")
     if any(side not in (None, image_size) for side in shapes[0][2:]):
-        raise ValueError(f"`image_size` must be the graph's own {shapes[0][2]} x {shapes[0][3]}, but got {image_size}.")
+        raise UserError(f"`image_size` must be the graph's own {shapes[0][2]} x {shapes[0][3]}, but got {image_size}.")
     return inputs[0].name, shapes[0][0]

@@ -13,6 +13,7 @@ from privacy_exp.evaluation.measure import kept_share
 from privacy_exp.evaluation.statistics.intervals import exact_mcnemar, holm
 from privacy_exp.evaluation.statistics.paired import Difference, paired_difference
 from privacy_exp.evaluation.statistics.resampling import Array, Figure, ratio
+from privacy_exp.types import UserError
 
 NOT_OUTCOMES = ("label", "pred", "prob")
 """Columns that say who is on the photo, or what was seen before anything was hidden."""
@@ -25,7 +26,7 @@ class Comparison:
     """One figure in both runs.
 
     Attributes:
-        name: `fool_rate`, `worst_observer`, or the name of a column of `images.parquet`.
+        name: `fool_rate`, `strongest_observer`, or the name of a column of `images.parquet`.
         difference: values, interval and sign-flip test.
         p_holm: the test's p value, corrected for all figures tested; None where nothing was tested.
         mcnemar: exact McNemar's p value, which takes photos as independent; None for what is not yes or no, and where
@@ -52,13 +53,12 @@ def compare(
     Args:
         a: `images.parquet` of each seed of the first cell; one table for a single run.
         b: of the second. All tables hold the same images.
-        observers: name to chance of those that took part in `worst_observer` in all runs, or the reason why it cannot
-            be compared.
+        observers: name to chance of those that took part in `strongest_observer` in all runs, or why not.
         flips: exchanges of the sign-flip test.
         seed: of draws and exchanges.
 
     Raises:
-        ValueError: tables over different images, or images that show other people.
+        UserError: tables over different images, or images that show other people.
     """
     a, b = ([table.sort_values("image_id", ignore_index=True) for table in tables] for tables in (a, b))
     check_same_images([*a, *b])
@@ -75,9 +75,9 @@ def compare(
         found.append(pair(name, lambda table, name=name: _column(table, name)))
     if isinstance(observers, str):
         none = Difference(None, None, None, None, None, None, None, len(people), len(np.unique(people)), observers)
-        return [Comparison("worst_observer", none), *_corrected(found)]
+        return [Comparison("strongest_observer", none), *_corrected(found)]
     names, chances = list(observers), list(observers.values())
-    worst = pair("worst_observer", lambda table: _observed(table, names), _worst(chances))
+    worst = pair("strongest_observer", lambda table: _observed(table, names), _worst(chances))
     return _corrected([worst, *found])
 
 
@@ -85,20 +85,20 @@ def check_same_images(tables: Sequence[pd.DataFrame]) -> None:
     """Checks that all tables, sorted by image, hold the same images of the same people.
 
     Raises:
-        ValueError: names an image that does not fit.
+        UserError: names an image that does not fit.
     """
     first = tables[0]
     for table in tables[1:]:
         odd = sorted(set(first["image_id"]) ^ set(table["image_id"]))
         if odd:
-            raise ValueError(
+            raise UserError(
                 f"`a` and `b` must be runs over the same images, but {len(odd)} stand in one only, such as {odd[0]!r}. "
                 "Give the runs the same `data` keys, or repeat a split with data.manifest=RUN/manifest.csv."
             )
         other = first["identity"].to_numpy(str) != table["identity"].to_numpy(str)
         if other.any():
             i = int(np.flatnonzero(other)[0])
-            raise ValueError(
+            raise UserError(
                 f"`a` and `b` must be runs over the same images, but {first['image_id'][i]!r} shows "
                 f"{first['identity'][i]} in one and {table['identity'][i]} in the other."
             )

@@ -2,32 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 from scipy.stats import binomtest, norm
 
 from privacy_exp.evaluation.statistics.resampling import Array, exchange_test, ratio, resampled_sums
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One figure with its interval; a figure that cannot be had is None with its reason.
-
-    Attributes:
-        value: the figure, or None.
-        low: lower end of the 95 % interval, or None.
-        high: upper end, or None.
-        n: how many images it is over.
-        reason: why there is no value, or a flag such as "below_gate".
-    """
-
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-    reason: str | None = None
+from privacy_exp.types import Metric
 
 
 def clustered_rate(

@@ -4,6 +4,8 @@ import math
 
 from scipy.stats import norm
 
+from privacy_exp.types import UserError
+
 
 def pairs_needed(difference: float, discordant: float, power: float = 0.8, alpha: float = 0.05) -> int:
     """Pairs with which McNemar's test finds a difference of two rates, if pairs are independent.
@@ -17,12 +19,12 @@ def pairs_needed(difference: float, discordant: float, power: float = 0.8, alpha
         alpha: of the two-sided test.
 
     Raises:
-        ValueError: a difference of 0, or fewer discordant pairs than it needs.
+        UserError: a difference of 0, or fewer discordant pairs than it needs.
 
     Reference: Connor, Sample size for testing differences in proportions for the paired-sample design, 1987.
     """
     if not 0 < abs(difference) <= discordant <= 1:
-        raise ValueError(
+        raise UserError(
             f"`difference` and `discordant` must satisfy 0 < |difference| <= discordant <= 1, but got {difference} "
             f"and {discordant}."
         )

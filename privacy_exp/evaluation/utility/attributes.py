@@ -14,10 +14,10 @@ from torch import Tensor
 from privacy_exp.data.base import FaceData
 from privacy_exp.evaluation.by_attribute import ATTRIBUTE
 from privacy_exp.evaluation.measure import Findings, Measure, Scene
-from privacy_exp.evaluation.statistics.intervals import Array, Metric, clustered_rate
+from privacy_exp.evaluation.statistics.intervals import Array, clustered_rate
 from privacy_exp.evaluation.utility.pictures import mean_of_present, pictures
 from privacy_exp.inpainting.training.quality_judges import Judge, as_targets, train_judge
-from privacy_exp.types import Images
+from privacy_exp.types import Images, Metric, UserError
 
 VERSION = 1
 """Of the classifier and its training; part of its key in the store."""
@@ -55,11 +55,11 @@ class Attributes(Measure):
         batch_size: int = 32,
     ) -> None:
         if image_size < 16 or image_size % 16:
-            raise ValueError(f"`image_size` must be a positive multiple of 16 pixels, but got {image_size}.")
+            raise UserError(f"`image_size` must be a positive multiple of 16 pixels, but got {image_size}.")
         if epochs < 1:
-            raise ValueError(f"`epochs` must be at least 1, but got {epochs}.")
+            raise UserError(f"`epochs` must be at least 1, but got {epochs}.")
         if not 0.5 <= floor <= 1:
-            raise ValueError(f"`floor` must lie in [0.5, 1], 0.5 being a guess, but got {floor}.")
+            raise UserError(f"`floor` must lie in [0.5, 1], 0.5 being a guess, but got {floor}.")
         self.epochs = epochs
         self.image_size = image_size
         self.floor = floor

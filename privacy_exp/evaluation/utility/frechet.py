@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from privacy_exp.evaluation.statistics.intervals import Metric
+from privacy_exp.types import Metric
 
 Array = np.ndarray
 

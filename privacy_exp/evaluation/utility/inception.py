@@ -11,9 +11,8 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from privacy_exp.evaluation.measure import Findings, Measure, Scene
-from privacy_exp.evaluation.statistics.intervals import Metric
 from privacy_exp.evaluation.utility.pictures import pictures
-from privacy_exp.types import Images
+from privacy_exp.types import Images, Metric, UserError
 
 WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 """The weights that published figures use, as torch-fidelity's releases have them."""
@@ -83,7 +82,7 @@ class FID(Measure):
 
     def __init__(self, weights: str | None = None, fewest_images: int = FEWEST_IMAGES, batch_size: int = 32) -> None:
         if fewest_images < 2:
-            raise ValueError(f"`fewest_images` must be at least 2, but got {fewest_images}.")
+            raise UserError(f"`fewest_images` must be at least 2, but got {fewest_images}.")
         self.weights = checked(weights, "fid")
         self.fewest_images = fewest_images
         self.batch_size = batch_size
@@ -125,7 +124,7 @@ def inception_network(weights: str) -> nn.Module:
     """Inception with these weights: 8-bit RGB of any size to 2,048 features.
 
     Raises:
-        ValueError: the file holds anything but these weights.
+        UserError: the file holds anything but these weights.
     """
     from torchmetrics.image.fid import NoTrainInceptionV3
 
@@ -134,7 +133,7 @@ def inception_network(weights: str) -> nn.Module:
         torch.load(weights, map_location="cpu", weights_only=True)
         return NoTrainInceptionV3("inception-v3-compat", ["2048"], weights)
     except (RuntimeError, TypeError, pickle.UnpicklingError) as error:
-        raise ValueError(f"the weights must be torch-fidelity's {WEIGHTS}, but {weights} is not ({error}).") from error
+        raise UserError(f"the weights must be torch-fidelity's {WEIGHTS}, but {weights} is not ({error}).") from error
 
 
 @torch.inference_mode()

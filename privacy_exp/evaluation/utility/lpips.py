@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from torchmetrics.functional.image.lpips import _LPIPS  # the public class can only download what we have on disk
 
 from privacy_exp.evaluation.measure import Findings, Measure, Scene
-from privacy_exp.evaluation.statistics.intervals import Metric
 from privacy_exp.evaluation.utility.pictures import mean_of_present, pictures
-from privacy_exp.types import Images
+from privacy_exp.types import Images, Metric, UserError
 
 BACKBONES = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth", "squeeze": "squeezenet1_1-b8a52dc0.pth"}
 """Networks, and torchvision's ImageNet weights of them as https://download.pytorch.org/models names the files."""
@@ -34,7 +33,7 @@ class LPIPS(Measure):
 
     def __init__(self, net: str = "alex", weights: str | None = None, batch_size: int = 32) -> None:
         if net not in BACKBONES:
-            raise ValueError(f"`net` must be one of {', '.join(BACKBONES)}, but got {net!r}.")
+            raise UserError(f"`net` must be one of {', '.join(BACKBONES)}, but got {net!r}.")
         if weights is not None and not Path(weights).is_file():
             raise FileNotFoundError(
                 f"`utility.lpips.weights` must be a file such as {BACKBONES[net]}, but {weights} is none."
@@ -63,7 +62,7 @@ def perceptual_network(net: str, weights: str) -> nn.Module:
     """LPIPS with torchmetrics' linear layers over a torchvision network's own weights.
 
     Raises:
-        ValueError: the file holds other weights.
+        UserError: the file holds other weights.
     """
     network = _LPIPS(net=net, pnet_rand=True)  # type: ignore[arg-type]
     backbone: nn.Module = network.net
@@ -74,7 +73,7 @@ def perceptual_network(net: str, weights: str) -> nn.Module:
             {key: state["features." + key.split(".", _depth(key))[-1]] for key in backbone.state_dict()}
         )
     except (KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
-        raise ValueError(
+        raise UserError(
             f"`utility.lpips.weights` must hold torchvision's {BACKBONES[net]}, but {weights} does not ({error})."
         ) from error
     return network.eval()

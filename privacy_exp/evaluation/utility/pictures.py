@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 
-from privacy_exp.evaluation.statistics.intervals import Array, Metric, bootstrap_mean
+from privacy_exp.evaluation.statistics.intervals import Array, bootstrap_mean
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.types import Images, Masks
+from privacy_exp.types import Images, Masks, Metric
 
 
 class Pictures(NamedTuple):

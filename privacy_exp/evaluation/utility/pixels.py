@@ -8,9 +8,9 @@ from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from privacy_exp.evaluation.measure import Findings, Measure, Scene
-from privacy_exp.evaluation.statistics.intervals import Array, Metric
+from privacy_exp.evaluation.statistics.intervals import Array
 from privacy_exp.evaluation.utility.pictures import mean_of_present, pictures
-from privacy_exp.types import Images, Masks
+from privacy_exp.types import Images, Masks, Metric
 
 PLACES = {"inside": "no image has a hidden pixel", "outside": "no image has a kept pixel"}
 """Where pixels are compared, and why there may be none."""

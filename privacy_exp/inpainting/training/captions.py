@@ -9,6 +9,7 @@ from torch import Generator
 from transformers import CLIPTokenizer
 
 from privacy_exp.inpainting.prompts import FIELDS, SUBJECT, describe, words
+from privacy_exp.types import UserError
 
 ABSENT = {
     "Smiling": "not smiling",
@@ -33,7 +34,7 @@ def tokenizer(length: int) -> CLIPTokenizer:
         length: tokens of a prompt, the two at its ends included; prompts are padded and cut to it.
 
     Raises:
-        ValueError: if the merges do not make one token of every word.
+        UserError: if the merges do not make one token of every word.
     """
     vocabulary = sorted({*words(), *(word for phrase in ABSENT.values() for word in phrase.split())})
     merges = _merges(vocabulary)
@@ -42,7 +43,7 @@ def tokenizer(length: int) -> CLIPTokenizer:
     made.model_max_length = length
     split = [word for word in vocabulary if len(made(word).input_ids) != 3]
     if split:
-        raise ValueError(f"Every word of a caption must be one token, but {', '.join(split)} are not.")
+        raise UserError(f"Every word of a caption must be one token, but {', '.join(split)} are not.")
     return made
 
 

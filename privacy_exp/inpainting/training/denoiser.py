@@ -11,6 +11,7 @@ from privacy_exp.inpainting.training.captions import sample_caption
 from privacy_exp.inpainting.training.faces import TrainingFaces
 from privacy_exp.inpainting.training.masks import sample_masks
 from privacy_exp.inpainting.training.steps import StepTraining
+from privacy_exp.types import UserError
 
 
 class DenoiserTraining(StepTraining):
@@ -46,7 +47,7 @@ class DenoiserTraining(StepTraining):
         **recipe: Any,
     ) -> None:
         if train not in ("all", "text"):
-            raise ValueError(f"`train` must be all or text, but got {train!r}.")
+            raise UserError(f"`train` must be all or text, but got {train!r}.")
         if train == "text":
             for name, weight in pipe.unet.named_parameters():
                 weight.requires_grad_(".attn2." in name or (".transformer_blocks." in name and ".norm2." in name))
@@ -57,7 +58,7 @@ class DenoiserTraining(StepTraining):
         self.text_lr = text_lr
         self.caption_dropout = caption_dropout
         if not time_shift > 0:
-            raise ValueError(f"`time_shift` must be above 0, but got {time_shift}.")
+            raise UserError(f"`time_shift` must be above 0, but got {time_shift}.")
         self.snr_gamma = snr_gamma
         self.time_shift = time_shift
         self.frozen = [pipe.vae.requires_grad_(False).eval()]  # in a list: no part of the checkpoints
@@ -69,7 +70,7 @@ class DenoiserTraining(StepTraining):
         self.scale = pipe.vae.config.scaling_factor
         self.prediction_type = pipe.scheduler.config.prediction_type
         if self.prediction_type not in ("epsilon", "v_prediction"):
-            raise ValueError(
+            raise UserError(
                 f"The scheduler's `prediction_type` must be epsilon or v_prediction, but got {self.prediction_type!r}."
             )
         self.register_buffer("signal", pipe.scheduler.alphas_cumprod.clone().float(), persistent=False)

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 from privacy_exp.data.base import FaceData, Photo
 from privacy_exp.data.seeds import generator
 from privacy_exp.inpainting.training.captions import phrases
-from privacy_exp.types import Images
+from privacy_exp.types import Images, UserError
 
 Pixels = UInt8[Tensor, "n 3 s s"]
 
@@ -66,11 +66,11 @@ def collect(
         chunk: photos read at a time.
 
     Raises:
-        ValueError: if the parts hold no photo.
+        UserError: if the parts hold no photo.
     """
     photos = [photo for part in parts for photo in data.photos[part]]
     if not photos:
-        raise ValueError(f"`parts` must hold photos, but {', '.join(parts)} of this data are empty. Try parts=[test].")
+        raise UserError(f"`parts` must hold photos, but {', '.join(parts)} of this data are empty. Try parts=[test].")
     if limit is not None and limit < len(photos):
         order = torch.randperm(len(photos), generator=generator(seed, "max_photos"))
         photos = [photos[i] for i in sorted(order[:limit].tolist())]

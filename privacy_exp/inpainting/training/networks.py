@@ -16,6 +16,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from privacy_exp.cache.files import write_text
 from privacy_exp.inpainting.prompts import SUBJECT
 from privacy_exp.inpainting.training.captions import tokenizer
+from privacy_exp.types import UserError
 
 LORA_TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
 """The linear layers of the UNet's attention."""
@@ -97,10 +98,10 @@ def add_lora(unet: UNet2DConditionModel, rank: int) -> None:
         rank: of the layers.
 
     Raises:
-        ValueError: for a rank below 1.
+        UserError: for a rank below 1.
     """
     if rank < 1:
-        raise ValueError(f"`lora_rank` must be at least 1, but got {rank}.")
+        raise UserError(f"`lora_rank` must be at least 1, but got {rank}.")
     unet.requires_grad_(False)
     unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=LORA_TARGETS))
 

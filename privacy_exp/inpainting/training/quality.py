@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float
 from scipy.linalg import sqrtm
 from torch import Tensor
 
-from privacy_exp.types import Images, Masks
+from privacy_exp.types import Images, Masks, UserError
 
 
 def frechet_distance(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> float:
@@ -17,10 +17,10 @@ def frechet_distance(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> float:
         b: features of others.
 
     Raises:
-        ValueError: for fewer than two rows.
+        UserError: for fewer than two rows.
     """
     if min(len(a), len(b)) < 2:
-        raise ValueError(f"`a` and `b` need at least 2 rows each, but have {len(a)} and {len(b)}.")
+        raise UserError(f"`a` and `b` need at least 2 rows each, but have {len(a)} and {len(b)}.")
     x, y = a.double().numpy(), b.double().numpy()
     cov_x, cov_y = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
     root = np.asarray(sqrtm(np.atleast_2d(cov_x @ cov_y))).real

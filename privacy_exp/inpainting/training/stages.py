@@ -30,6 +30,7 @@ from privacy_exp.inpainting.training.networks import (
     save_pipeline,
 )
 from privacy_exp.inpainting.training.steps import StepTraining, log_line
+from privacy_exp.types import UserError
 
 log = logging.getLogger(__name__)
 
@@ -85,29 +86,29 @@ class InpainterTraining:
         config: conf/train_inpainter.yaml as plain values.
 
     Raises:
-        ValueError: for keys that do not go together, or a `work` folder of another recipe.
+        UserError: for keys that do not go together, or a `work` folder of another recipe.
     """
 
     def __init__(self, data: FaceData, trainer: Callable[..., Trainer], config: Mapping[str, Any]) -> None:
         if unknown := [stage for stage in config["stages"] if stage not in STAGES]:
-            raise ValueError(f"`stages` may hold {', '.join(STAGES)}, but got {', '.join(unknown)}.")
+            raise UserError(f"`stages` may hold {', '.join(STAGES)}, but got {', '.join(unknown)}.")
         if config["autoencoder_from"] is not None and config["init_from"] is not None:
-            raise ValueError("`autoencoder_from` and `init_from` both name an autoencoder; leave one of them null.")
+            raise UserError("`autoencoder_from` and `init_from` both name an autoencoder; leave one of them null.")
         if config["fresh_text"] and config["init_from"] is None:
-            raise ValueError("`fresh_text` replaces the text encoder of a given checkpoint, but `init_from` is null.")
+            raise UserError("`fresh_text` replaces the text encoder of a given checkpoint, but `init_from` is null.")
         if config["lora_rank"] is not None and config["init_from"] is None:
-            raise ValueError("`lora_rank` changes a given checkpoint, but `init_from` is null. Name one there.")
+            raise UserError("`lora_rank` changes a given checkpoint, but `init_from` is null. Name one there.")
         self.data, self.trainer, self.config = data, trainer, config
         self.work = Path(config["work"]).expanduser()
         self.dtype = {"float16": torch.float16, "float32": torch.float32, "bfloat16": torch.bfloat16}.get(
             config["export_dtype"]
         )
         if self.dtype is None:
-            raise ValueError(f"`export_dtype` must be float16, bfloat16 or float32, but got {config['export_dtype']}.")
+            raise UserError(f"`export_dtype` must be float16, bfloat16 or float32, but got {config['export_dtype']}.")
         self._faces: TrainingFaces | None = None
         text = config["fresh_text"] or config["unet"]["train_text"] or config["unet"]["train"] != "all"
         if config["lora_rank"] is not None and text:
-            raise ValueError(
+            raise UserError(
                 "`lora_rank` saves low-rank layers of the UNet alone: leave `fresh_text`, `unet.train_text` and "
                 "`unet.train` at their defaults, or train without it."
             )
@@ -142,7 +143,7 @@ class InpainterTraining:
         if start is not None:
             pipe: Any = load_pipeline(start, None, None, torch.float32)
             if not isinstance(pipe, StableDiffusionInpaintPipeline):
-                raise ValueError(f"`init_from` must hold a Stable Diffusion checkpoint, but {start} holds SDXL.")
+                raise UserError(f"`init_from` must hold a Stable Diffusion checkpoint, but {start} holds SDXL.")
             if self.config["fresh_text"]:
                 self._seed("unet")
                 words, encoder = build_text(self.config["networks"]["text"])
@@ -223,7 +224,7 @@ class InpainterTraining:
         """Puts a stage's averaged weights into its networks; returns the step they are of."""
         file = self._checkpoint(module.stage)
         if not file.is_file():
-            raise ValueError(f"`stages` needs {module.stage} first: there is no {file}.")
+            raise UserError(f"`stages` needs {module.stage} first: there is no {file}.")
         state = torch.load(file, map_location="cpu", weights_only=True)
         module.load_state_dict(state["state_dict"], strict=False)
         module.take_average()
@@ -238,7 +239,7 @@ class InpainterTraining:
             recipe[part] = {k: v for k, v in recipe[part].items() if k != "compile"}
         text, file = json.dumps(recipe, indent=1, sort_keys=True), self.work / stage / "recipe.json"
         if file.is_file() and file.read_text() != text:
-            raise ValueError(
+            raise UserError(
                 f"`work` holds a training of another recipe ({file}), which can't be resumed with this one. Give "
                 "another folder, work=DIR, or remove it."
             )

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from privacy_exp.data.seeds import generator
 from privacy_exp.inpainting.training.faces import TrainingFaces
+from privacy_exp.types import UserError
 
 
 class _Steps(IterableDataset[int]):
@@ -61,9 +62,9 @@ class StepTraining(pl.LightningModule, ABC):
         super().__init__()
         for name, value in (("steps", steps), ("batch_size", batch_size)):
             if value < 1:
-                raise ValueError(f"`{name}` must be at least 1, but got {value}.")
+                raise UserError(f"`{name}` must be at least 1, but got {value}.")
         if not 0 <= ema < 1:
-            raise ValueError(f"`ema` must lie in [0, 1), but got {ema}.")
+            raise UserError(f"`ema` must lie in [0, 1), but got {ema}.")
         self.networks = nn.ModuleDict(networks)
         self.average = nn.ParameterList([p.detach().clone() for p in self.trained()]).requires_grad_(False)
         self.strict_loading = False  # what is frozen comes from `init_from`, not from the checkpoint

@@ -16,7 +16,7 @@ from privacy_exp.evaluation.attackers.purification import Purification, best_rat
 from privacy_exp.evaluation.attackers.several_photos import SeveralPhotos, mean_of_rows, together
 from privacy_exp.evaluation.judges.embedder import Embedder
 from privacy_exp.evaluation.judges.judge import Judge
-from privacy_exp.evaluation.measure import worst_observer
+from privacy_exp.evaluation.measure import strongest_observer
 from privacy_exp.recognition.fit import clean_accuracy
 from tests.recognition.small import Colours, same, state
 
@@ -50,29 +50,29 @@ def test_the_parrot_learns_the_negative(negative):
     found = Parrot().measure(negative, "attacker/parrot")
     assert found.metrics["attacker/parrot/accuracy"].value == 1
     assert found.metrics["attacker/parrot/recovered_share"].value == pytest.approx(1)
-    assert found.sightings[0].anonymized.all()
-    (seen,) = found.sightings
+    assert found.outcomes[0].anonymized.all()
+    (seen,) = found.outcomes
     assert (seen.name, seen.chance, seen.excluded) == ("attacker/parrot", 1 / 5, None)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_nobody_sees_anything_in_black_pictures(black, name):
     found = ALL[name].measure(black, name)
-    assert found.sightings
-    for seen in found.sightings:
+    assert found.outcomes
+    for seen in found.outcomes:
         noisy = (
             name == "attacker/purification"
         )  # c may take noise for whom it likes, yet never for the right one more often
         assert np.mean(seen.anonymized) == pytest.approx(seen.chance, abs=0.2 if noisy else 1e-9), seen.name
         assert np.mean(seen.clean) > 0.9
-    metric, _ = worst_observer(found.sightings)
+    metric, _ = strongest_observer(found.outcomes)
     assert metric.value == pytest.approx(0, abs=0.25 if name == "attacker/purification" else 1e-9)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_everybody_sees_all_where_nothing_was_done(world, name):
     found = ALL[name].measure(world.scene("nothing"), name)
-    metric, observers = worst_observer(found.sightings)
+    metric, observers = strongest_observer(found.outcomes)
     assert metric.value >= 0.9
     assert all(observer.startswith(name) for observer in observers)
 
@@ -148,7 +148,7 @@ def test_a_median_washes_dots_away(world):
     assert fooled < 0.9
     assert found.details["best"] == "median"
     assert found.metrics["attacker/purification/accuracy"].value == accuracy["median"] > fooled
-    assert len(found.sightings) == len(accuracy) == 4
+    assert len(found.outcomes) == len(accuracy) == 4
 
 
 def test_the_best_of_several_rates_has_the_interval_of_the_maximum():
@@ -195,7 +195,7 @@ def test_more_photos_than_anybody_has_give_null_with_the_reason(world):
     found = SeveralPhotos((1, 50)).measure(world.scene("nothing"), "attacker/several_photos")
     metric = found.metrics["attacker/several_photos/n_50/recovered_share"]
     assert (metric.value, metric.n, metric.reason) == (None, 0, "nobody has 50 test photos")
-    assert {s.name for s in found.sightings} == {"attacker/several_photos/n_1"}
+    assert {s.name for s in found.outcomes} == {"attacker/several_photos/n_1"}
 
 
 def test_enrolment_keeps_groups_together_and_three_quarters(world):
@@ -234,7 +234,7 @@ def test_a_judge_lends_its_eyes(negative, black):
     found = SeveralPhotos((1,), judge).measure(negative, "attacker/several_photos")
     assert found.metrics["attacker/several_photos/n_1/rank_1"].value < 0.5, "but lie opposite to them"
     assert found.details["n_1"]["rank_1_clean"] == 1
-    unseen = SeveralPhotos((1,), judge).measure(black, "attacker/several_photos").sightings[0]
+    unseen = SeveralPhotos((1,), judge).measure(black, "attacker/several_photos").outcomes[0]
     assert unseen.anonymized.tolist() == [pytest.approx(1 / 5)] * 10, "what cannot be embedded ties with everybody"
 
 

@@ -12,7 +12,7 @@ from privacy_exp.cache.keys import file_digest
 from privacy_exp.cache.store import Store
 from privacy_exp.evaluation.judges.embedder import Embedder, embed_batches
 from privacy_exp.evaluation.judges.judge import Judge
-from privacy_exp.evaluation.measure import Scene, worst_observer
+from privacy_exp.evaluation.measure import Scene, strongest_observer
 from privacy_exp.evaluation.utility.frechet import frechet_distance
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.study.pairs import NoRecognizer
@@ -85,7 +85,7 @@ def test_pictures_that_were_left_alone_are_known_as_before(scene):
     assert figures["utility/frechet_colour"] == pytest.approx(0, abs=1e-6)
     assert found.details["impostor_pairs"] == (96 * 95 - 96 * 5) // 2
     assert found.details["anonymized"] == {"aligned_by_detection": 0, "aligned_by_template": 96, "not_embedded": 0}
-    assert worst_observer(found.sightings)[0].value == 1
+    assert strongest_observer(found.outcomes)[0].value == 1
 
 
 def test_black_pictures_leave_a_judge_at_chance(scene):
@@ -93,7 +93,7 @@ def test_black_pictures_leave_a_judge_at_chance(scene):
     figures = values(found)
     assert figures["rank_1"] == pytest.approx(1 / PEOPLE)
     assert figures["rank_1_normalised"] == pytest.approx(0, abs=1e-9)
-    assert worst_observer(found.sightings)[0].value == pytest.approx(0, abs=1e-9)
+    assert strongest_observer(found.outcomes)[0].value == pytest.approx(0, abs=1e-9)
 
 
 def test_somebody_elses_face_is_an_intrusion(scene):
@@ -135,7 +135,7 @@ def test_below_the_gate_figures_are_flagged_and_the_judge_takes_no_part(scene):
     assert found.metrics["judge/colour/tar_cross_1e-2"].reason == "below_gate"
     assert found.metrics["judge/colour/tar_cross_1e-2"].value is not None
     assert found.metrics["judge/colour/clean_tar_1e-2"].reason is None
-    assert worst_observer(found.sightings)[0].value is None
+    assert strongest_observer(found.outcomes)[0].value is None
     assert "below its gate of 0.9" in found.warnings[0]
 
 
