@@ -8,8 +8,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from privacy_exp import UserError
 from privacy_exp.sweep.entry import entry_point
-from privacy_exp.types import UserError
 
 log = logging.getLogger(__name__)
 

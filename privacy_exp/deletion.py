@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
+from privacy_exp import UserError
 from privacy_exp.sweep.entry import entry_point
-from privacy_exp.types import UserError
 
 if TYPE_CHECKING:
     from privacy_exp.masking.base import Masker

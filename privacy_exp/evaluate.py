@@ -9,8 +9,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from privacy_exp import UserError
 from privacy_exp.sweep.entry import entry_point
-from privacy_exp.types import UserError
 
 
 def run(config: DictConfig) -> dict[str, float | None]:

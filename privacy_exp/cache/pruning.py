@@ -10,8 +10,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from privacy_exp import UserError
 from privacy_exp.cache.entry import LABEL
-from privacy_exp.types import UserError
 
 DAY = 86_400  # seconds
 

@@ -28,7 +28,7 @@ def rates_by_attribute(
 
     - by/Male=1/accuracy: the target's on the originals of photos with the attribute; Male=0 of those without;
     - by/Male=1/fool_rate: recognised before, not after, among those recognised before;
-    - by/Male=1/worst_observer_accuracy: rank 1 of the strongest observer on the results; None where its probes are
+    - by/Male=1/strongest_observer_accuracy: rank 1 of the strongest observer on the results; None where its probes are
       other photos;
     - by/Male=1/recognised/<observer>, by/Male=1/judge/<name>/tar_cross_…, by/Male=1/utility/detected: means of what the
       table holds of each photo.
@@ -52,7 +52,7 @@ def rates_by_attribute(
             name = f"by/{column.removeprefix(ATTRIBUTE)}={value}"
             if "pred" in table:
                 metrics |= {f"{name}/{key}": metric for key, metric in _of_c(table, people, which, floor).items()}
-            metrics[f"{name}/worst_observer_accuracy"] = _of_strongest(strongest, people, which)
+            metrics[f"{name}/strongest_observer_accuracy"] = _of_strongest(strongest, people, which)
             for rate in filter(RATES.match, table.columns):
                 hits = table[rate].to_numpy(np.float64)
                 rows = which & np.isfinite(hits)

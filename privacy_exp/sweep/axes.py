@@ -7,8 +7,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from privacy_exp import UserError
 from privacy_exp.inpainting.base import Inpainter
-from privacy_exp.types import UserError
 
 GUIDANCE = ("inpainting.guidance_scale", "inpainting.guidance_interval")
 

@@ -7,8 +7,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from privacy_exp import UserError
 from privacy_exp.runs.folder import FORMATS
-from privacy_exp.types import UserError
 
 MEASURES = ("judge", "attacker", "utility")
 """Config groups of which any number may be chosen; each looks at the finished run."""

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
-from privacy_exp.types import UserError
+from privacy_exp import UserError
 
 log = logging.getLogger(__name__)
 

@@ -34,10 +34,10 @@ def test_rates_with_and_without_an_attribute(table):
     assert values == {
         "by/Eyeglasses=0/accuracy": (1.0, 6, None),
         "by/Eyeglasses=0/fool_rate": (1 / 6, 6, None),
-        "by/Eyeglasses=0/worst_observer_accuracy": (1.0, 6, None),
+        "by/Eyeglasses=0/strongest_observer_accuracy": (1.0, 6, None),
         "by/Eyeglasses=1/accuracy": (5 / 6, 6, None),
         "by/Eyeglasses=1/fool_rate": (4 / 5, 5, None),
-        "by/Eyeglasses=1/worst_observer_accuracy": (2.5 / 6, 6, None),
+        "by/Eyeglasses=1/strongest_observer_accuracy": (2.5 / 6, 6, None),
     }, "Bald has four photos only"
 
 
@@ -45,9 +45,9 @@ def test_flags_and_reasons_travel_along(table):
     found = rates_by_attribute(table, None, floor=0.95)
     assert found["by/Eyeglasses=1/fool_rate"].reason == "below_gate"
     assert found["by/Eyeglasses=1/accuracy"].reason is None
-    assert "no observer" in found["by/Eyeglasses=1/worst_observer_accuracy"].reason
+    assert "no observer" in found["by/Eyeglasses=1/strongest_observer_accuracy"].reason
     other = rates_by_attribute(table, strongest(["q", "q"], [1, 1]), floor=0.5)[
-        "by/Eyeglasses=0/worst_observer_accuracy"
+        "by/Eyeglasses=0/strongest_observer_accuracy"
     ]
     assert (other.value, other.n) == (None, 6)
     assert "judge/a was not asked" in other.reason

@@ -15,7 +15,7 @@ def command(*arguments: str, cwd) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", *arguments], cwd=cwd, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("module", ["train", "evaluate", "anonymize", "train_inpainter", "status", "store.__main__"])
+@pytest.mark.parametrize("module", ["train", "evaluate", "anonymize", "train_inpainter", "status", "cache.__main__"])
 def test_help_needs_no_torch(module, tmp_path):
     code = (
         f"import sys; sys.argv = ['x', '--help']\n"
