@@ -1,10 +1,11 @@
 """What every data set offers: an index of photos, pixels on demand, and a split within each identity."""
 
 import hashlib
+import inspect
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from privacy_exp.cache.configured import Configured
 from privacy_exp.data.checks import check_extras, check_index, common_size, examine_all
 from privacy_exp.data.identity_split import (
     PARTS,
@@ -22,31 +24,33 @@ from privacy_exp.data.identity_split import (
     check_shares,
     groups_of,
     limit_photos,
-    read_manifest,
     required_parts,
     seeded_order,
     split_identities,
 )
-from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Photo, safe_id
+from privacy_exp.data.manifest import read_manifest
+from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Photo
+from privacy_exp.data.points import celeba_template
 from privacy_exp.data.seeds import generator
 from privacy_exp.types import Faces
 
-__all__ = [
-    "CELEBA_TEMPLATE",
-    "BadDataError",
-    "BadImageError",
-    "Examined",
-    "FaceData",
-    "Photo",
-    "celeba_template",
-    "safe_id",
-]
 
-CELEBA_TEMPLATE = ((69.5, 111.0), (108.0, 111.0), (88.5, 134.5), (72.5, 152.5), (105.5, 152.5))
-"""The five points that CelebA's 178x218 frames are aligned to, in pixels."""
+class DataKeys(TypedDict, total=False):
+    """The keys that every data set passes on to `FaceData`; see there."""
+
+    split: Sequence[float]
+    split_seed: int
+    split_fold: Sequence[int] | None
+    max_identities: int | None
+    min_images_per_identity: int
+    max_test_images: int | None
+    manifest: str | None
+    on_bad_image: str
+    batch_size: int
+    num_workers: int
 
 
-class FaceData(LightningDataModule, ABC):
+class FaceData(Configured, LightningDataModule, ABC):
     """Photos of known people, split within each identity.
 
     A subclass implements `index` (all photos, no pixels) and `read` (one photo's pixels), overrides `examine` where a
@@ -75,6 +79,8 @@ class FaceData(LightningDataModule, ABC):
     Raises:
         BadDataError: from `setup()` if the data cannot be used; nothing has been written by then.
     """
+
+    without_effect = frozenset({"num_workers"})
 
     def __init__(
         self,
@@ -119,6 +125,12 @@ class FaceData(LightningDataModule, ABC):
         self.skipped: list[str] = []
         self._labels: dict[str, int] = {}
         self._examined: dict[str, Examined] = {}
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """What its constructor was given, with the defaults of the keys that are passed on to `FaceData`."""
+        passed_on = inspect.signature(FaceData.__init__).parameters.values()
+        return {p.name: p.default for p in passed_on if p.kind is p.KEYWORD_ONLY} | dict(super().arguments)
 
     @abstractmethod
     def index(self) -> list[Photo]:
@@ -319,8 +331,3 @@ class FaceData(LightningDataModule, ABC):
                 row = (part, p.id, p.identity, self._examined[p.id].content, p.landmarks, known)
                 total.update(json.dumps(row).encode())
         return total.hexdigest()
-
-
-def celeba_template(height: int, width: int) -> Float[Tensor, "5 2"]:
-    """CelebA's five points scaled to a frame, in pixels: the guess where nothing better is known."""
-    return torch.tensor(CELEBA_TEMPLATE) * torch.tensor([width / 178, height / 218])

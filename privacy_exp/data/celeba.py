@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar, Unpack
 
 import numpy as np
 from jaxtyping import UInt8
 
-from privacy_exp.data.base import FaceData
+from privacy_exp.data.base import DataKeys, FaceData
 from privacy_exp.data.files import Points, examine_image, is_image, points, read_groups, read_image, truth, unique_ids
 from privacy_exp.data.photo import BadDataError, Examined, Flags, Photo
 
@@ -33,7 +33,7 @@ class CelebA(FaceData):
     Reference: Liu et al., Deep Learning Face Attributes in the Wild, 2015.
     """
 
-    def __init__(self, root: str | None = None, **keys: Any) -> None:
+    def __init__(self, root: str | None = None, **keys: Unpack[DataKeys]) -> None:
         super().__init__(**keys)
         self.root = root
         self._images = Path()

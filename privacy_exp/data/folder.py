@@ -3,12 +3,13 @@
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
+import torch
 from jaxtyping import UInt8
 
-from privacy_exp.data.base import FaceData
+from privacy_exp.data.base import DataKeys, FaceData
 from privacy_exp.data.files import (
     SUFFIXES,
     Points,
@@ -23,6 +24,7 @@ from privacy_exp.data.files import (
     upright_size,
 )
 from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Flags, Photo
+from privacy_exp.data.points import resized_points
 
 
 class Folder(FaceData):
@@ -44,7 +46,11 @@ class Folder(FaceData):
     """
 
     def __init__(
-        self, root: str | None = None, image_size: Sequence[int] | None = None, labelled: bool = True, **keys: Any
+        self,
+        root: str | None = None,
+        image_size: Sequence[int] | None = None,
+        labelled: bool = True,
+        **keys: Unpack[DataKeys],
     ) -> None:
         super().__init__(**keys)
         if image_size is not None and (len(image_size) != 2 or min(image_size) < 1):
@@ -135,4 +141,5 @@ def _move(own: Points, old: tuple[int, int], new: tuple[int, int]) -> Points:
     """Points after an image of the old (height, width) was scaled to cover the new one and cut to its centre."""
     scale = max(new[0] / old[0], new[1] / old[1])
     left, top = (old[1] - new[1] / scale) / 2, (old[0] - new[0] / scale) / 2
-    return tuple(((x - left) * scale, (y - top) * scale) for x, y in own)
+    moved = resized_points(torch.tensor(own, dtype=torch.float64) - torch.tensor([left, top]), scale)
+    return tuple((float(x), float(y)) for x, y in moved)

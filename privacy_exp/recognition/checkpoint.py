@@ -18,7 +18,7 @@ from privacy_exp.types import UserError
 CHECKPOINT = "recognizer.ckpt"
 """Name of the checkpoint in a run folder."""
 
-FORMAT = "privacy_exp.recognizer/1"
+FORMAT = "privacy_exp.recognizer/2"
 
 
 def save_checkpoint(path: str | os.PathLike[str], recognizer: Recognizer, identities: Sequence[str]) -> None:
@@ -41,8 +41,7 @@ def save_checkpoint(path: str | os.PathLike[str], recognizer: Recognizer, identi
     content = {
         "format": FORMAT,
         "class": f"{kind.__module__}.{kind.__qualname__}",
-        "config": recognizer.config,
-        "num_classes": recognizer.num_classes,
+        "config": {**recognizer.arguments, **recognizer.fitted},
         "identities": list(identities),
         "prototypes": None if recognizer.prototypes is None else recognizer.prototypes.detach().cpu(),
         "state_dict": {name: value.detach().cpu() for name, value in recognizer.state_dict().items()},
@@ -67,7 +66,7 @@ def load_checkpoint(path: str | os.PathLike[str], identities: Sequence[str] | No
     content = _read(file)
     if identities is not None:
         _check_identities(file, content["identities"], identities)
-    recognizer = _class(file, content["class"])(num_classes=content["num_classes"], **content["config"])
+    recognizer = _class(file, content["class"])(**content["config"])
     try:
         recognizer.load_state_dict(content["state_dict"])
     except RuntimeError as error:

@@ -71,7 +71,7 @@ class Cell:
     @property
     def drawn(self) -> bool:
         """Whether the faces are drawn: then no real person can be seen."""
-        return self.get("data._target_") == "privacy_exp.draw.Synthetic"
+        return str(self.get("data._target_")).endswith(".DrawnFaces")
 
     @property
     def observers(self) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ class NoRecognizer(Recognizer):
     """Stands where a run has its recogniser: pictures from elsewhere come without one."""
 
     def __init__(self) -> None:
-        super().__init__(nn.Linear(1, 1), nn.Linear(1, 2), 2, 1, "none", {})
+        super().__init__(nn.Linear(1, 1), nn.Linear(1, 2), 2, 1, "none")
 
     def prepare(self, images: Images) -> Float[Tensor, "n 3 s s"]:
         """Refuses.

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import UInt8
 from lightning_fabric.utilities import move_data_to_device
 
-from privacy_exp.data.base import BadDataError, BadImageError, FaceData, Photo, safe_id
-from privacy_exp.data.photo import Examined, Flags
+from privacy_exp.data.base import FaceData
+from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Flags, Photo, safe_id
 from privacy_exp.types import Faces
 
 
@@ -209,7 +209,7 @@ def test_skipping_can_leave_an_identity_too_small_and_the_next_takes_its_place()
 
 
 def test_manifest_repeats_a_run_and_its_digest(tmp_path):
-    from privacy_exp.data.identity_split import write_manifest
+    from privacy_exp.data.manifest import write_manifest
 
     data = Painted(people=8, split_seed=3, max_identities=4, max_test_images=7)
     data.setup()

@@ -7,11 +7,10 @@ import pytest
 from privacy_exp.data.identity_split import (
     check_fold,
     limit_photos,
-    read_manifest,
     seeded_order,
     split_identities,
-    write_manifest,
 )
+from privacy_exp.data.manifest import read_manifest, write_manifest
 from privacy_exp.data.photo import BadDataError, Photo
 
 SPLIT = (0.6, 0.2, 0.2)

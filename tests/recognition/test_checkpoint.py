@@ -9,7 +9,7 @@ from privacy_exp.recognition.checkpoint import (
     save_checkpoint,
 )
 from privacy_exp.recognition.facenet import FaceNet
-from privacy_exp.recognition.onnx import OnnxFace
+from privacy_exp.recognition.onnx import OnnxRecognizer
 
 from .small import Small, same, state
 from .test_onnx import POINTS, graph
@@ -45,7 +45,7 @@ def test_plain_content_loads_without_unpickling_code(saved):
 
 def test_an_onnx_recognizer_needs_no_second_file(tmp_path):
     model = graph(tmp_path / "tiny.onnx")
-    recognizer = OnnxFace.from_pretrained(3, model, image_size=16, template=POINTS).eval()
+    recognizer = OnnxRecognizer(str(model), image_size=16).for_people(3, POINTS).eval()
     save_checkpoint(tmp_path / "a.ckpt", recognizer, NAMES)
     model.unlink()
     images = torch.rand(2, 3, 218, 178)
@@ -54,7 +54,7 @@ def test_an_onnx_recognizer_needs_no_second_file(tmp_path):
 
 def test_facenet_round_trip_fetches_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
-    recognizer = FaceNet(3, image_size=75, freeze="trunk", legacy_scaling=True).eval()
+    recognizer = FaceNet(num_classes=3, image_size=75, freeze="trunk", legacy_scaling=True).eval()
     save_checkpoint(tmp_path / "a.ckpt", recognizer, NAMES)
     loaded = load_checkpoint(tmp_path / "a.ckpt")
     images = torch.rand(1, 3, 20, 20)
@@ -104,7 +104,7 @@ def test_only_recognizers_are_built(saved, name):
 
 
 def test_a_trunk_without_a_layer_that_the_checkpoint_has(tmp_path):
-    whole, without = FaceNet(2, 75), FaceNet(3, 75, last_bn=False)
+    whole, without = FaceNet(image_size=75, num_classes=2), FaceNet(image_size=75, last_bn=False, num_classes=3)
     save_checkpoint(tmp_path / "whole.ckpt", whole, ["a", "b"])
     load_trunk(without, tmp_path / "whole.ckpt")
     kept = whole.trunk.state_dict()

@@ -1,5 +1,4 @@
 import csv
-from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +11,8 @@ from torch import nn
 from privacy_exp.recognition.facenet import FaceNet
 from privacy_exp.recognition.fit import clean_accuracy, fit_key, fit_recognizer, save_checkpoint
 from privacy_exp.recognition.module import RecognitionModule, shift_and_mirror
+from privacy_exp.recognition.onnx import OnnxRecognizer
+from privacy_exp.recognition.recipe import FitRecipe
 from privacy_exp.sweep.entry import CONF
 from privacy_exp.types import Faces
 
@@ -45,24 +46,19 @@ def test_same_seed_same_weights_and_the_callers_random_state_stays(fit):
 
 
 def test_facenet_fits_twice_alike(fit):
-    def net(num_classes, template):
-        return FaceNet(num_classes, image_size=75, template=template)
-
+    net = FaceNet(image_size=75)
     data = ready(people=2, photos_each=8, split=[0.75, 0.125, 0.125], batch_size=6)
     first, second = (fit(data, net, max_epochs=1, lr=1e-3).recognizer for _ in range(2))
     assert same(state(first), state(second))
 
 
 def test_a_frozen_trunk_is_unchanged_by_a_fit(fit):
-    frozen = [None]
-
-    def net(num_classes, template):
-        frozen[0] = Small(num_classes, freeze="trunk", template=template)
-        frozen[0].before = state(frozen[0])
-        return frozen[0]
+    class Watched(Small):
+        def load_start(self):
+            self.before = state(self)
 
     for augment in (True, False):
-        result = fit(net=net, augment=augment).recognizer
+        result = fit(net=Watched(freeze="trunk"), augment=augment).recognizer
         after = state(result)
         moved = {name for name in after if not torch.equal(after[name], result.before[name])}
         assert moved == {"head.weight", "head.bias"}
@@ -77,7 +73,7 @@ def test_features_of_a_frozen_trunk_are_computed_once_and_right(fit):
             return super().prepare(images)
 
     data = ready()
-    recognizer = fit(data, lambda num_classes, template: Counting(num_classes, "trunk"), augment=False).recognizer
+    recognizer = fit(data, Counting(freeze="trunk"), augment=False).recognizer
     assert sum(calls) == len(data.photos["train"]) + len(data.photos["val"])
     by_hand = torch.zeros(3, 32)
     for faces in data.batches("train"):
@@ -143,7 +139,7 @@ def test_a_last_batch_of_one_photo(fit):
 def test_init_from_takes_the_trunk_and_drops_the_head(fit, tmp_path):
     first = fit(ready(people=5), seed=1).recognizer
     save_checkpoint(tmp_path / "recognizer.ckpt", first, list("abcde"))
-    second = fit(ready(), lambda num_classes, template: Small(num_classes, "trunk"), init_from=tmp_path).recognizer
+    second = fit(ready(), Small(freeze="trunk"), init_from=tmp_path).recognizer
     assert same(state(first.trunk), state(second.trunk))
     assert second.num_classes == 3
 
@@ -155,8 +151,8 @@ def test_gradients_are_clipped_in_mixed_precision(tmp_path, optimizer):
         trainer = instantiate(compose("cpu", overrides=overrides))
     data = ready()
     data.setup()
-    module = partial(RecognitionModule, max_epochs=1, optimizer=optimizer)
-    fitted = fit_recognizer(data, Small, module, trainer, 0, tmp_path, None, ())
+    recipe = FitRecipe(max_epochs=1, optimizer=optimizer)
+    fitted = fit_recognizer(data, Small(), recipe, trainer, 0, tmp_path, None, ())
     assert all(value.isfinite().all() for value in fitted.recognizer.state_dict().values())
 
 
@@ -167,8 +163,8 @@ def test_the_key_holds_what_matters_and_nothing_else(tmp_path):
     (tmp_path / "c.onnx").write_bytes(b"other")
 
     def key(model="a", trainer=(), data=data, seed=0, **module):
-        net = {"_target_": "x", "model": str(tmp_path / f"{model}.onnx")}
-        return fit_key(data, net, {"lr": 1, **module}, {"precision": 32, **dict(trainer)}, seed)
+        net = OnnxRecognizer(str(tmp_path / f"{model}.onnx"))
+        return fit_key(data, net, FitRecipe(**{"lr": 1, **module}), {"precision": 32, **dict(trainer)}, seed)
 
     assert key() == key("b")
     assert key() == key(trainer={"enable_progress_bar": False, "devices": 1})
@@ -179,7 +175,7 @@ def test_the_key_holds_what_matters_and_nothing_else(tmp_path):
     assert data.digest() != ready(max_test_images=3).digest()
     assert all(other != key() for other in others)
     with pytest.raises(FileNotFoundError, match=r"`recognition.init_from`"):
-        fit_key(data, {}, {}, {}, 0, tmp_path / "nothing")
+        fit_key(data, Small(), FitRecipe(), {}, 0, tmp_path / "nothing")
 
 
 def test_shift_and_mirror_moves_but_invents_nothing():
@@ -208,7 +204,7 @@ def test_shift_and_mirror_moves_but_invents_nothing():
 )
 def test_bad_keys(keys, message):
     with pytest.raises(ValueError, match=message):
-        RecognitionModule(Small(3), **keys)
+        FitRecipe(**keys)
 
 
 def test_faces_without_labels_are_refused():

@@ -2,12 +2,12 @@
 
 import hashlib
 from functools import lru_cache
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 from jaxtyping import UInt8
 
-from privacy_exp.data.base import FaceData
+from privacy_exp.data.base import DataKeys, FaceData
 from privacy_exp.data.drawn.drawing import draw, facts
 from privacy_exp.data.photo import BadDataError, Examined, Photo
 
@@ -16,7 +16,7 @@ DRAWING = 1
 new pictures. A test holds it to the pixels."""
 
 
-class Synthetic(FaceData):
+class DrawnFaces(FaceData):
     """Drawn people: identity in the inner face, pose, light, expression and what is worn from photo to photo.
 
     Person and photo depend on `seed` and their numbers alone, so more identities or photos leave the others as they
@@ -41,7 +41,7 @@ class Synthetic(FaceData):
         seed: int = 0,
         image_size: int = 64,
         first_identity: int = 0,
-        **keys: Any,
+        **keys: Unpack[DataKeys],
     ) -> None:
         super().__init__(**keys)
         numbers = {
