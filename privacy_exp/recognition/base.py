@@ -6,7 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -101,7 +101,7 @@ class Recognizer(Configured, nn.Module, ABC):
         assert self._num_classes is not None  # noqa: S101  `_need_people` has refused it
         return self._num_classes
 
-    def for_people(self, num_classes: int, template: Float[Tensor, "5 2"] | None = None) -> Self:
+    def for_people(self, num_classes: int, template: Float[Tensor, "5 2"] | None = None) -> "Recognizer":
         """A fresh recogniser of the same arguments with a network and a head.
 
         Random weights come from torch's global generator: seeded alike, two calls give the same.

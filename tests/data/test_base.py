@@ -232,7 +232,7 @@ def test_template_without_landmarks_is_celebas_scaled():
             return np.zeros((109, 89, 3), np.uint8)
 
     template = Blind().template()  # half of CelebA's 178x218
-    torch.testing.assert_close(template[0], torch.tensor([69.5 / 2, 111 / 2]))
+    torch.testing.assert_close(template[0], torch.tensor([69.5 / 2 - 0.25, 111 / 2 - 0.25]))
     faces = next(Blind().batches("test", 2))
     assert faces.landmarks is None
     assert faces.attributes is None

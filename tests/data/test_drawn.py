@@ -165,7 +165,7 @@ def test_digest_tells_seeds_apart() -> None:
 def test_written_layout_is_read_back_as_celeba(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "drawn faces"
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("synthetic", [f"out='{out}'", "data.identities=3", "data.photos_per_identity=5"])
+        config = compose("draw", [f"out='{out}'", "data.identities=3", "data.photos_per_identity=5"])
     assert run(config) == out
     assert "15 faces of 3 people" in capsys.readouterr().out
     attributes = (out / "list_attr_celeba.txt").read_bytes().split(b"\r\n")

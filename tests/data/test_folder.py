@@ -112,7 +112,8 @@ def test_image_size_covers_and_cuts_to_the_centre(root):
     assert data.image_size == (10, 10)
     photo = next(p for own in data.photos.values() for p in own if p.id.endswith("wide"))
     np.testing.assert_array_equal(data.read(photo)[2:8, 1:9], np.broadcast_to([0, 255, 0], (6, 8, 3)))
-    assert photo.landmarks == ((0, 0), (10, 0), (5, 5), (0, 10), (10, 10))
+    expected = ((-0.25, -0.25), (9.75, -0.25), (4.75, 4.75), (-0.25, 9.75), (9.75, 9.75))  # centres, halved
+    assert photo.landmarks == expected
     assert Folder(str(root), image_size=[10, 12]).digest() != data.digest()
 
 

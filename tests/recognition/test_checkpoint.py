@@ -116,7 +116,7 @@ def test_a_trunk_without_a_layer_that_the_checkpoint_has(tmp_path):
 
 def test_weights_of_another_architecture(saved):
     content = torch.load(saved[0], weights_only=True)
-    torch.save({**content, "config": {"width": 5}}, saved[0])
+    torch.save({**content, "config": {"num_classes": 3, "width": 5}}, saved[0])
     with pytest.raises(ValueError, match=r"weights do not fit .*size mismatch"):
         load_checkpoint(saved[0])
     with pytest.raises(ValueError, match=r"`init_from` must be .* same architecture as Small, but .* holds Small"):
