@@ -1,6 +1,5 @@
 """Image files and the small tables beside them: read, check, and say what is wrong."""
 
-import csv
 import hashlib
 import io
 import struct
@@ -13,6 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from privacy_exp.data.photo import BadDataError, BadImageError, Examined, safe_id
+from privacy_exp.data.tables import FileNames, left_over, match_files, read_table
 
 Points = tuple[tuple[float, float], ...]
 """(x, y) points in pixels."""
@@ -130,44 +130,22 @@ def unique_ids(names: Iterable[str]) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def read_rows(path: Path) -> tuple[list[str], dict[str, list[str]]]:
-    """A csv table whose first column names images: the other columns' names, and image to their cells.
+def read_groups(path: Path, files: FileNames) -> tuple[dict[str, str], list[str]]:
+    """Image to its group from a csv table (image, group), and what was left over; empty if there is no such file.
 
-    Raises:
-        BadDataError: no header or rows, a row of another width, or an image named twice.
-    """
-    with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-        lines = [[cell.strip() for cell in row] for row in csv.reader(file) if any(cell.strip() for cell in row)]
-    if not lines or len(lines[0]) < 2 or is_image(lines[0][0]):
-        raise BadDataError(f"{path} must start with a line of column names, the first for the image's path.")
-    rows: dict[str, list[str]] = {}
-    for number, cells in enumerate(lines[1:], start=2):
-        if len(cells) != len(lines[0]):
-            raise BadDataError(f"Row {number} of {path} has {len(cells)} columns, but the first has {len(lines[0])}.")
-        if cells[0] in rows:
-            raise BadDataError(f"Row {number} of {path} names {cells[0]} a second time. Remove one of the rows.")
-        rows[cells[0]] = cells[1:]
-    return lines[0][1:], rows
-
-
-def read_groups(path: Path, names: Iterable[str]) -> dict[str, str]:
-    """Image to its group from a csv table (image, group); empty if there is no such file.
-
-    Images without a row or a name for the group stand on their own; rows of images that are not there are passed over.
+    Images without a row or a name for the group stand on their own.
 
     Raises:
         BadDataError: the table has other columns, or names none of the images.
     """
     if not path.is_file():
-        return {}
-    columns, rows = read_rows(path)
-    if len(columns) != 1:
-        raise BadDataError(f"{path} must have two columns, image and group, but has {1 + len(columns)}.")
-    groups = {name: rows[name][0] for name in names if rows.get(name, [""])[0]}
-    if not groups:
-        example = next(iter(rows), "no image at all")
-        raise BadDataError(f"{path} groups none of the images; it names {example}. Write paths relative to the folder.")
-    return groups
+        return {}, []
+    table = read_table(path, None, blank_cells=True)
+    if len(table.columns) != 1:
+        raise BadDataError(f"{path} must have two columns, image and group, but has {1 + len(table.columns)}.")
+    matched = match_files(table, files)
+    groups = {name: row[table.columns[0]] for name, row in matched.rows.items() if row[table.columns[0]]}
+    return groups, left_over(table, matched)
 
 
 def truth(cell: str, path: Path, name: str) -> bool:

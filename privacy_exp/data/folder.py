@@ -18,13 +18,13 @@ from privacy_exp.data.files import (
     points,
     read_groups,
     read_image,
-    read_rows,
     truth,
     unique_ids,
     upright_size,
 )
 from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Flags, Photo
 from privacy_exp.data.points import resized_points
+from privacy_exp.data.tables import FileNames, left_over, match_files, read_table
 
 
 class Folder(FaceData):
@@ -58,7 +58,7 @@ class Folder(FaceData):
         self.root = root
         self.labelled = labelled
         self._size = None if image_size is None else (int(image_size[0]), int(image_size[1]))
-        self._names: dict[str, str] = {}
+        self.names: dict[str, str] = {}
 
     def index(self) -> list[Photo]:
         """All images below the folder, with what the tables beside them say."""
@@ -72,9 +72,12 @@ class Folder(FaceData):
                 f"{len(loose)} images, such as {loose[0]}, lie in {root} itself and belong to nobody. Move each into a "
                 "sub-folder named after the person, or set data.labelled=false where names are not needed."
             )
-        self._names = unique_ids(names)
-        groups = read_groups(root / "groups.csv", names)
-        landmarks, attributes = self._landmarks(root), _attributes(root / "attributes.csv")
+        self.names = unique_ids(names)
+        files = FileNames(names, root)
+        groups, unused = read_groups(root / "groups.csv", files)
+        landmarks, more = self._landmarks(root, files)
+        attributes, rest = _attributes(root / "attributes.csv", files)
+        self.skipped += unused + more + rest
         return [
             Photo(
                 key,
@@ -83,16 +86,16 @@ class Folder(FaceData):
                 landmarks.get(name),
                 attributes.get(name),
             )
-            for key, name in self._names.items()
+            for key, name in self.names.items()
         ]
 
     def read(self, photo: Photo) -> UInt8[np.ndarray, "h w 3"]:
         """One photo's pixels, RGB in 0-255, at `image_size` where that was given."""
-        return read_image(self._root() / self._names[photo.id], self._size)
+        return read_image(self._root() / self.names[photo.id], self._size)
 
     def examine(self, photo: Photo) -> Examined:
         """Hash of the file's bytes, and the size it is read at."""
-        return examine_image(self._root() / self._names[photo.id], self._size)
+        return examine_image(self._root() / self.names[photo.id], self._size)
 
     def _root(self) -> Path:
         if self.root is None:
@@ -102,21 +105,22 @@ class Folder(FaceData):
             raise BadDataError(f"`root` must be a folder of images, but there is no folder {root}. Set data.root=DIR.")
         return root
 
-    def _landmarks(self, root: Path) -> dict[str, Points]:
-        """Landmarks by path, moved to where `image_size` puts them."""
+    def _landmarks(self, root: Path, files: FileNames) -> tuple[dict[str, Points], list[str]]:
+        """Landmarks by path, moved to where `image_size` puts them, and what was left over."""
         path = root / "landmarks.csv"
         if not path.is_file():
-            return {}
-        named = set(self._names.values())
-        found = {name: points(cells, path, name) for name, cells in read_rows(path)[1].items() if name in named}
+            return {}, []
+        table = read_table(path, None)
+        matched = match_files(table, files)
+        found = {name: points(list(row.values()), path, name) for name, row in matched.rows.items()}
         if self._size is None:
-            return found
+            return found, left_over(table, matched)
         for name, own in found.items():
             try:
                 found[name] = _move(own, upright_size(root / name), self._size)
             except BadImageError:
                 continue  # `setup` reports or skips the image
-        return found
+        return found, left_over(table, matched)
 
 
 def _image_names(root: Path) -> Iterator[str]:
@@ -130,11 +134,13 @@ def _image_names(root: Path) -> Iterator[str]:
                     yield (Path(folder) / name).relative_to(root).as_posix()
 
 
-def _attributes(path: Path) -> dict[str, Flags]:
+def _attributes(path: Path, files: FileNames) -> tuple[dict[str, Flags], list[str]]:
     if not path.is_file():
-        return {}
-    columns, rows = read_rows(path)
-    return {name: Flags(tuple(columns), [truth(cell, path, name) for cell in cells]) for name, cells in rows.items()}
+        return {}, []
+    table = read_table(path, None)
+    matched, names = match_files(table, files), tuple(table.columns)
+    flags = {name: Flags(names, [truth(row[c], path, name) for c in names]) for name, row in matched.rows.items()}
+    return flags, left_over(table, matched)
 
 
 def _move(own: Points, old: tuple[int, int], new: tuple[int, int]) -> Points:

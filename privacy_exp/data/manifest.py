@@ -8,6 +8,7 @@ from pathlib import Path
 from privacy_exp.cache.files import atomic_file
 from privacy_exp.data.identity_split import PARTS, Split
 from privacy_exp.data.photo import BadDataError, Photo
+from privacy_exp.data.tables import read_table
 
 COLUMNS = ("image_id", "identity", "label", "part", "group")
 
@@ -59,30 +60,19 @@ def read_manifest(path: str | Path, photos: Iterable[Photo]) -> Split:
 def _manifest_rows(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         raise BadDataError(f"`manifest` must be a manifest.csv that a run wrote, but there is no file {path}.")
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        table = csv.DictReader(file, restval="")
-        missing = [column for column in COLUMNS if column not in (table.fieldnames or ())]
-        if missing:
-            raise BadDataError(
-                f"The manifest {path} lacks the column {', '.join(missing)}; it needs {', '.join(COLUMNS)}. Take the "
-                "manifest.csv of a run folder."
-            )
-        rows = list(table)
+    table = read_table(path, COLUMNS[1:], key=COLUMNS[0], blank_cells=True)
+    rows = [{COLUMNS[0]: name, **row} for name, row in table.rows.items()]
     if not rows:
         raise BadDataError(f"The manifest {path} names no photo. Take the manifest.csv of a run folder.")
-    seen: dict[str, str] = {}
     sides: dict[str, str] = {}
-    for number, row in enumerate(rows, start=2):
-        fault = None
+    for row in rows:
+        number, fault = table.lines[row["image_id"]], None
         if row["part"] not in PARTS:
             fault = f"has the part {row['part']!r}; allowed are {', '.join(PARTS)}"
-        elif row["image_id"] in seen:
-            fault = f"names {row['image_id']} a second time"
         elif row["group"] and sides.setdefault(row["group"], row["part"]) != row["part"]:
             fault = f"puts group {row['group']!r} into {row['part']} as well as {sides[row['group']]}"
         if fault:
             raise BadDataError(f"Line {number} of the manifest {path} {fault}. Correct the line or take another run's.")
-        seen[row["image_id"]] = row["part"]
     return rows
 
 

@@ -140,7 +140,8 @@ class Recognizer(Configured, nn.Module, ABC):
 
     def forward(self, images: Images) -> Logits:
         """One score per identity, before the softmax; the images are in [0, 1] at the data's size."""
-        return self.head(self.features(images))
+        features = self.features(images)
+        return self.head(features)
 
     def embed(self, images: Images) -> Embeddings:
         """The features at unit length: cosine similarity is their dot product."""

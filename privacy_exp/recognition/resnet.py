@@ -33,6 +33,7 @@ class SmallResNet(Recognizer):
         UserError: a value out of range.
 
     Example:
+        >>> import torch
         >>> SmallResNet(image_size=32).for_people(3)(torch.rand(2, 3, 64, 64)).shape
         torch.Size([2, 3])
 

@@ -8,13 +8,17 @@ from pytorch_lightning import Callback
 from torch import nn
 from torch.nn import functional as F
 
+from privacy_exp.cache.configured import description
 from privacy_exp.recognition.facenet import FaceNet
 from privacy_exp.recognition.fit import fit_recognizer, load_checkpoint, save_checkpoint
 from privacy_exp.recognition.module import RecognitionModule
+from privacy_exp.recognition.onnx import OnnxRecognizer
 from privacy_exp.recognition.recipe import FitRecipe
 from privacy_exp.sweep.entry import CONF
+from privacy_exp.types import UserError
 
 from .small import Colours, Small, same, state
+from .test_onnx import graph
 
 
 def original(num_classes=3):
@@ -100,6 +104,47 @@ def test_milestones_lower_the_rate_and_the_last_epoch_is_kept(trainer, tmp_path,
 def test_bad_keys(make, word):
     with pytest.raises(ValueError, match=f"`{word}`"):
         make()
+
+
+@pytest.mark.parametrize(
+    ("stem", "made"),
+    [
+        ("facenet_scratch", FaceNet()),
+        ("facenet_vggface2", FaceNet.from_pretrained("vggface2")),
+        ("facenet_casia", FaceNet.from_pretrained("casia-webface")),
+        ("onnx", None),
+    ],
+)
+def test_yamls_are_the_constructors_own(stem, made, tmp_path, monkeypatch):
+    model = str(graph(tmp_path / "tiny.onnx"))
+    monkeypatch.setenv("FACE_ONNX", model)
+    made = made or OnnxRecognizer(model)
+    with initialize_config_dir(str(CONF / "recognition"), version_base="1.3"):
+        config = compose(stem)
+    built, recipe = instantiate(config.net), instantiate(config.module)
+    assert description(built) == description(made)
+    assert description(recipe) == description(made.recipe)
+    assert set(config.net) - {"_target_", "_convert_"} == set(built.arguments)
+    again = {name: value for name, value in description(built).items() if name != "_target_"}
+    assert description(type(built)(**again)) == description(built)
+
+
+def test_a_recogniser_without_people_says_so():
+    net = FaceNet()
+    for ask in (
+        lambda: net(torch.rand(1, 3, 80, 80)),
+        lambda: net.embed(torch.rand(1, 3, 80, 80)),
+        lambda: net.num_classes,
+        lambda: net.target_layer,
+        lambda: net.choose_target_layer("repeat_2"),
+    ):
+        with pytest.raises(UserError, match=r"FaceNet knows no people yet: fit it first"):
+            ask()
+    torch.manual_seed(3)
+    by_hand = FaceNet(num_classes=4)
+    torch.manual_seed(3)
+    assert same(state(net.for_people(4)), state(by_hand))
+    assert not list(net.parameters())
 
 
 def test_the_yamls_build_what_they_say():
