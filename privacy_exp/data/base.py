@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from pytorch_lightning import LightningDataModule
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.utils.data import DataLoader
 
 from privacy_exp.cache.configured import Configured
@@ -29,9 +29,9 @@ from privacy_exp.data.identity_split import (
     split_identities,
 )
 from privacy_exp.data.manifest import read_manifest
+from privacy_exp.data.order import SeededOrder
 from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Photo
 from privacy_exp.data.points import celeba_template
-from privacy_exp.data.seeds import generator
 from privacy_exp.types import Faces
 
 
@@ -58,7 +58,7 @@ class FaceData(Configured, LightningDataModule, ABC):
 
     Args:
         split: shares of train, validation and test within each identity; they sum to 1.
-        split_seed: decides which photo goes where; independent of the order of files.
+        split_seed: decides which photo goes where, and nothing else; independent of the order of files.
         split_fold: [i, n]: the i-th of n parts of each identity is tested, in place of the share in `split`; the folds
             0 to n - 1 test every photo once. None takes `split` as it is.
         max_identities: keep the first so many identities of a seeded order; None keeps all.
@@ -274,33 +274,40 @@ class FaceData(Configured, LightningDataModule, ABC):
             part: "train", "val" or "test".
             batch_size: photos a batch; None takes the data's own.
         """
-        yield from self._loader(part, batch_size or self.batch_size, shuffle=False)
+        yield from self.loader(part, batch_size)
 
-    def train_dataloader(self) -> DataLoader[Any]:
-        """Shuffled batches of the train part, each a `Faces`; the order depends on `split_seed` alone."""
-        return self._loader("train", self.batch_size, shuffle=True)
+    def train_dataloader(self, seed: int = 0) -> DataLoader[Any]:
+        """Batches of the train part, each a `Faces`, in an order of each epoch's own; see `SeededOrder`."""
+        return self.loader("train", seed=seed)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Batches of the val part in order, each a `Faces`."""
-        return self._loader("val", self.batch_size, shuffle=False)
+        return self.loader("val")
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Batches of the test part in order, each a `Faces`."""
-        return self._loader("test", self.batch_size, shuffle=False)
+        return self.loader("test")
 
-    def _loader(self, part: str, batch_size: int, *, shuffle: bool) -> DataLoader[Any]:
+    def loader(self, part: str, batch_size: int | None = None, seed: int | None = None) -> DataLoader[Any]:
+        """Batches of a part, each a `Faces`.
+
+        Args:
+            part: "train", "val" or "test".
+            batch_size: photos per batch; None takes the data's own.
+            seed: of an order that changes from epoch to epoch; None keeps the photos in the order of their ids.
+        """
         if part not in PARTS:
             raise BadDataError(f"`part` must be one of {', '.join(PARTS)}, but got {part!r}.")
         self.setup()
         return DataLoader(
             self.photos[part],  # type: ignore[arg-type]  # a list is a data set: it has a length and items
-            batch_size=batch_size,
-            shuffle=shuffle,
+            batch_size=batch_size or self.batch_size,
+            sampler=None if seed is None else SeededOrder([photo.id for photo in self.photos[part]], seed),
             num_workers=self.num_workers,
             collate_fn=self.faces,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
-            generator=generator(self.split_seed, "loader", part),
+            generator=Generator(),  # its own, for the processes' seeds: they must not move anybody else's numbers
         )
 
     def __getstate__(self) -> dict[str, Any]:

@@ -92,7 +92,8 @@ def fit_recognizer(
 ) -> Fit:
     """Builds `recognizer` for the people of `data` and fits it to the training photos.
 
-    The same arguments give the same weights on one machine's CPU. The caller's random state is left as it was.
+    The same arguments give the same weights on one machine's CPU: the order of photos and what is drawn for each are
+    functions of seed, epoch and id. The caller's random state is left as it was.
 
     Args:
         data: after `setup()`.
@@ -112,7 +113,7 @@ def fit_recognizer(
         fitted = recognizer.for_people(len(data.identities), data.template())
         if init_from is not None:
             load_trunk(fitted, init_from)
-        task = RecognitionModule(fitted, recipe)
+        task = RecognitionModule(fitted, recipe, seed)
         has_val = len(data.photos[recipe.validate_on]) > 0
         if not has_val:
             task.patience = None
@@ -121,8 +122,8 @@ def fit_recognizer(
             logger=list(loggers) if loggers else False,
             default_root_dir=os.fspath(out_dir),
         )
-        validation = data.val_dataloader() if recipe.validate_on == "val" else data.train_dataloader()
-        runner.fit(task, data.train_dataloader(), validation if has_val else None)
+        validation = data.loader(recipe.validate_on)
+        runner.fit(task, data.train_dataloader(seed), validation if has_val else None)
         if runner.interrupted:
             raise KeyboardInterrupt
         fitted.to(runner.strategy.root_device).eval()

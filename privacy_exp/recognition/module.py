@@ -10,6 +10,7 @@ from pytorch_lightning.callbacks import EarlyStopping
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy
 
+from privacy_exp.data.seeds import generator
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.recipe import FitRecipe
 from privacy_exp.types import Faces, Images, Logits, UserError
@@ -24,10 +25,12 @@ class RecognitionModule(LightningModule):
     Args:
         recognizer: what to fit, in place; with people.
         recipe: how.
+        seed: of what is drawn for each photo and epoch.
     """
 
-    def __init__(self, recognizer: Recognizer, recipe: FitRecipe) -> None:
+    def __init__(self, recognizer: Recognizer, recipe: FitRecipe, seed: int = 0) -> None:
         super().__init__()
+        self.seed = seed
         self.recognizer = recognizer
         self.recipe = recipe
         self.patience = recipe.patience
@@ -52,7 +55,7 @@ class RecognitionModule(LightningModule):
         labels = faces.labels
         if part == "train" and len(labels) == 1 and self.recognizer.freeze != "trunk":
             # BatchNorm needs two values: the last photo of an epoch is taken twice, shifted differently.
-            faces = Faces(faces.ids * 2, faces.images.repeat(2, 1, 1, 1))
+            faces = Faces([*faces.ids, f"{faces.ids[0]} again"], faces.images.repeat(2, 1, 1, 1))
             labels = labels.repeat(2)
         logits = self._logits(faces, part).float()
         loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
@@ -63,7 +66,7 @@ class RecognitionModule(LightningModule):
 
     def _logits(self, faces: Faces, part: str) -> Logits:
         if part == "train" and self.recipe.augment:
-            return self.recognizer(shift_and_mirror(faces.images))
+            return self.recognizer(shift_and_mirror(faces, self.seed, self.current_epoch))
         return self.recognizer.head(self.features(faces))
 
     def features(self, faces: Faces) -> Float[Tensor, "n d"]:
@@ -139,15 +142,19 @@ class KeepBest(Callback):
             self._state = {}
 
 
-def shift_and_mirror(images: Images) -> Images:
+def shift_and_mirror(faces: Faces, seed: int, epoch: int) -> Images:
     """Each image mirrored with probability a half and shifted by up to an eighth of its side; edges are repeated.
 
-    Draws from torch's global generator, which the fit seeds.
+    What happens to an image depends on `seed`, `epoch` and its id alone, not on its neighbours in the batch.
     """
-    n, _, height, width = images.shape
+    n, _, height, width = faces.images.shape
     reach = max(height, width) // 8
-    padded = F.pad(images, (reach,) * 4, mode="replicate")
-    corners = torch.randint(0, 2 * reach + 1, (n, 2)).tolist()
-    mirrored = torch.rand(n) < 0.5
-    shifted = torch.stack([p[:, y : y + height, x : x + width] for p, (y, x) in zip(padded, corners, strict=True)])
-    return torch.where(mirrored.to(images.device).view(n, 1, 1, 1), shifted.flip(3), shifted)
+    padded = F.pad(faces.images, (reach,) * 4, mode="replicate")
+    moved = []
+    for image, name in zip(padded, faces.ids, strict=True):
+        random = generator(seed, "augment", str(epoch), name)
+        y, x = torch.randint(0, 2 * reach + 1, (2,), generator=random).tolist()
+        mirrored = bool(torch.rand(1, generator=random) < 0.5)
+        image = image[:, y : y + height, x : x + width]
+        moved.append(image.flip(2) if mirrored else image)
+    return torch.stack(moved) if n else faces.images

@@ -83,16 +83,19 @@ def test_batches_come_in_order_for_any_size_and_any_number_of_workers():
 
 
 def test_train_loader_shuffles_from_the_seed():
-    def epochs(**keys):
-        loader = Painted(batch_size=7, **keys).train_dataloader()
+    def epochs(seed=0, **keys):
+        loader = Painted(batch_size=7, **keys).train_dataloader(seed)
         return [[name for batch in loader for name in batch.ids] for _ in range(2)]
 
     first, second = epochs()
     assert first != second
     assert sorted(first) == sorted(second)
     assert first != sorted(first)
-    assert epochs() == [first, second]
-    assert epochs(split_seed=1) != [first, second]
+    assert epochs() == epochs(num_workers=2) == [first, second]
+    assert epochs(seed=1) != [first, second]
+    state = torch.get_rng_state()
+    epochs()
+    assert torch.equal(torch.get_rng_state(), state), "loading draws from nobody's numbers"
 
 
 def test_val_and_test_loaders_keep_the_order():

@@ -8,6 +8,7 @@ from hydra.utils import instantiate
 from pytorch_lightning.loggers import CSVLogger
 from torch import nn
 
+from privacy_exp.data.manifest import write_manifest
 from privacy_exp.recognition.facenet import FaceNet
 from privacy_exp.recognition.fit import clean_accuracy, fit_key, fit_recognizer, save_checkpoint
 from privacy_exp.recognition.module import RecognitionModule, shift_and_mirror
@@ -43,6 +44,15 @@ def test_same_seed_same_weights_and_the_callers_random_state_stays(fit):
     assert not same(state(first), state(other))
     assert torch.equal(torch.get_rng_state(), before)
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_how_many_load_photos_and_what_split_them_change_no_weight(fit, tmp_path):
+    first = ready(batch_size=7)
+    write_manifest(tmp_path / "manifest.csv", first.photos, first.identities)
+    keys = {"batch_size": 7, "manifest": str(tmp_path / "manifest.csv")}
+    expected = fit(first, max_epochs=3)
+    for data in (ready(batch_size=7, num_workers=2), ready(**keys, split_seed=5)):
+        assert same(state(fit(data, max_epochs=3).recognizer), state(expected.recognizer))
 
 
 def test_facenet_fits_twice_alike(fit):
@@ -179,9 +189,12 @@ def test_the_key_holds_what_matters_and_nothing_else(tmp_path):
 
 
 def test_shift_and_mirror_moves_but_invents_nothing():
-    torch.manual_seed(0)
-    images = torch.rand(32, 3, 16, 24)
-    moved = shift_and_mirror(images)
+    images = torch.rand(32, 3, 16, 24, generator=torch.Generator().manual_seed(0))
+    faces = Faces([f"face {i}" for i in range(32)], images)
+    moved = shift_and_mirror(faces, seed=0, epoch=1)
+    assert torch.equal(shift_and_mirror(faces[[7, 3]], 0, 1), moved[[7, 3]]), "neighbours matter"
+    assert not torch.equal(shift_and_mirror(faces, 0, 2), moved)
+    assert not torch.equal(shift_and_mirror(faces, 1, 1), moved)
     assert moved.shape == images.shape
     for before, after in zip(images, moved, strict=True):
         assert set(after.flatten().tolist()) <= set(before.flatten().tolist())
