@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import json
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypedDict
@@ -15,24 +16,26 @@ from torch import Generator, Tensor
 from torch.utils.data import DataLoader
 
 from privacy_exp.cache.configured import Configured
-from privacy_exp.data.checks import check_extras, check_index, common_size, examine_all
+from privacy_exp.data.checks import check_extras, check_index, common_size
 from privacy_exp.data.identity_split import (
     PARTS,
     Split,
-    by_identity,
     check_fold,
     check_shares,
-    groups_of,
     limit_photos,
-    required_parts,
-    seeded_order,
     split_identities,
 )
 from privacy_exp.data.manifest import read_manifest
 from privacy_exp.data.order import SeededOrder
 from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Photo
 from privacy_exp.data.points import celeba_template
+from privacy_exp.data.selection import Selection
 from privacy_exp.types import Faces
+
+log = logging.getLogger(__name__)
+
+SHOWN = 5
+"""So many lines of what was left out are shown at once."""
 
 
 class DataKeys(TypedDict, total=False):
@@ -74,7 +77,8 @@ class FaceData(Configured, LightningDataModule, ABC):
         image_size: (height, width) in pixels, the same for all photos.
         photos: {"train", "val", "test"} to lists of `Photo`, each in the order of ids.
         identities: label index to the data's own name of the identity; empty where identities are unknown.
-        skipped: what was left out, a line each.
+        skipped: what was left out, one line each.
+        doubts: what is odd about the photos that take part, one line each; they are logged as warnings.
 
     Raises:
         BadDataError: from `setup()` if the data cannot be used; nothing has been written by then.
@@ -123,8 +127,14 @@ class FaceData(Configured, LightningDataModule, ABC):
         self.photos: dict[str, list[Photo]] = {}
         self.identities: list[str] = []
         self.skipped: list[str] = []
+        self.doubts: list[str] = []
         self._labels: dict[str, int] = {}
-        self._examined: dict[str, Examined] = {}
+        self._indexed = 0
+        self._selection = Selection(self)
+
+    @property
+    def _examined(self) -> dict[str, Examined]:
+        return self._selection.examined
 
     @property
     def arguments(self) -> Mapping[str, Any]:
@@ -153,7 +163,8 @@ class FaceData(Configured, LightningDataModule, ABC):
             BadImageError: the photo cannot be read.
         """
         pixels = self.read(photo)
-        return Examined(hashlib.sha256(pixels.tobytes()).hexdigest(), (pixels.shape[0], pixels.shape[1]))
+        content = hashlib.sha256(pixels.tobytes()).hexdigest()
+        return Examined(content, (pixels.shape[0], pixels.shape[1]))
 
     def setup(self, stage: str | None = None) -> None:
         """Indexes, checks and splits the photos; a second call does nothing.
@@ -164,8 +175,11 @@ class FaceData(Configured, LightningDataModule, ABC):
         del stage  # all parts are set up at once
         if self.photos:
             return
-        self.skipped, self._examined = [], {}
-        split = self._choose(sorted(self.index(), key=lambda photo: photo.id))
+        self.skipped, self.doubts = [], []
+        self._selection = Selection(self)
+        indexed = sorted(self.index(), key=lambda photo: photo.id)
+        self._indexed = len(indexed)
+        split = self._choose(indexed)
         photos = dict(split.photos)
         if self.max_test_images is not None:
             photos["test"] = limit_photos(photos["test"], self.max_test_images, self.split_seed)
@@ -176,8 +190,11 @@ class FaceData(Configured, LightningDataModule, ABC):
         if not chosen:
             raise BadDataError(f"No readable photo is left ({len(self.skipped)} skipped). See `data.on_bad_image`.")
         self.image_size = common_size(chosen, self._examined)
-        check_extras(chosen)
+        self.doubts += check_extras(chosen, self.image_size)
+        self.doubts += self._selection.look_again(photos)
         self.photos = photos
+        for line in self.doubts:
+            log.warning("%s", line)
 
     def _choose(self, photos: list[Photo]) -> Split:
         """The photos that take part and where they go."""
@@ -190,7 +207,8 @@ class FaceData(Configured, LightningDataModule, ABC):
         elif unknown:
             split = Split({"train": [], "val": [], "test": self._readable(photos)}, [], [])
         else:
-            split = split_identities(self._chosen_identities(photos), self.split, self.split_seed, self.split_fold)
+            chosen = self._selection.identities(photos)
+            split = split_identities(chosen, self.split, self.split_seed, self.split_fold)
         if not unknown and len(split.identities) < 2:
             people = len({photo.identity for photo in photos})
             raise BadDataError(
@@ -200,47 +218,26 @@ class FaceData(Configured, LightningDataModule, ABC):
             )
         return split
 
-    def _chosen_identities(self, photos: list[Photo]) -> list[Photo]:
-        """Photos of the identities that have enough, in a seeded order until there are `max_identities`."""
-        people = {name: own for name, own in by_identity(photos).items() if self._enough(name, own)}
-        waiting = seeded_order(people, self.split_seed, "identities")
-        limit = len(waiting) if self.max_identities is None else self.max_identities
-        kept: dict[str, list[Photo]] = {}
-        while waiting and len(kept) < limit:
-            take = limit - len(kept)
-            now, waiting = waiting[:take], waiting[take:]
-            readable = by_identity(self._readable([photo for name in now for photo in people[name]]))
-            for name in now:
-                own = readable.get(name, [])
-                if len(own) == len(people[name]) or self._enough(name, own):
-                    kept[name] = own
-        return [photo for own in kept.values() for photo in own]
-
-    def _enough(self, identity: str, photos: Sequence[Photo]) -> bool:
-        """Whether an identity can be split; if not it is listed in `skipped`."""
-        groups, needed = len(groups_of(photos)), len(required_parts(self.split))
-        if self.split_fold is not None:
-            needed = max(needed, self.split_fold[1])  # each fold tests at least one
-        if len(photos) < self.min_images_per_identity:
-            self.skipped.append(f"identity {identity!r}: {len(photos)} photos, {self.min_images_per_identity} needed")
-        elif groups < needed:
-            self.skipped.append(f"identity {identity!r}: {groups} group of photos, {needed} needed to split it")
-        else:
-            return True
-        return False
-
     def _readable(self, photos: list[Photo]) -> list[Photo]:
         """The photos that pass `examine`, in the order of ids; what it found is kept."""
-        good = []
-        for photo, found in examine_all(sorted(photos, key=lambda photo: photo.id), self.examine):
-            if isinstance(found, Examined):
-                self._examined[photo.id] = found
-                good.append(photo)
-            elif self.on_bad_image == "skip":
-                self.skipped.append(str(found))
-            else:
-                raise found
-        return good
+        return self._selection.readable(photos)
+
+    def summary(self) -> str:
+        """One line for terminal and record: how many photos and people take part, and what was left out.
+
+        Example: used 27 of 31 photos of 3 people (18 to train, 5 to validate, 4 to test); left out: 4 files of a kind
+        that is not read (.dng).
+        """
+        self.setup()
+        n = {part: len(self.photos[part]) for part in PARTS}
+        used = f"used {sum(n.values())} of {self._indexed} photos"
+        if self.identities:
+            used += f" of {len(self.identities)} people"
+            used += f" ({n['train']} to train, {n['val']} to validate, {n['test']} to test)"
+        rest = "; ".join(self.skipped[:SHOWN]) + (
+            f"; and {len(self.skipped) - SHOWN} more" if len(self.skipped) > SHOWN else ""
+        )
+        return f"{used}; left out: {rest}" if rest else used
 
     def faces(self, photos: Sequence[Photo]) -> Faces:
         """Reads photos into one batch.

@@ -1,7 +1,6 @@
 """Faces in folders: one sub-folder per identity, as LFW, VGGFace2 and one's own photos come, or crops of anyone."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
@@ -12,9 +11,7 @@ from jaxtyping import UInt8
 from privacy_exp.data.base import DataKeys, FaceData
 from privacy_exp.data.files import (
     SUFFIXES,
-    Points,
     examine_image,
-    is_image,
     points,
     read_groups,
     read_image,
@@ -22,13 +19,17 @@ from privacy_exp.data.files import (
     unique_ids,
     upright_size,
 )
-from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Flags, Photo
+from privacy_exp.data.find import find_images, refuse_parts
+from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Flags, Photo, Points
 from privacy_exp.data.points import resized_points
 from privacy_exp.data.tables import FileNames, left_over, match_files, read_table
 
 
 class Folder(FaceData):
-    """Image files in one sub-folder per identity (further sub-folders belong to it); hidden files are passed over.
+    """Image files in one sub-folder per identity; further sub-folders, linked ones too, belong to it.
+
+    Hidden files and folders, those of other programs (`@eaDir`) and kinds of files that are not read are passed over
+    and counted in `skipped`.
 
     Optional tables in `root`, whose first column is the path of the image relative to `root`: `groups.csv` (path,
     group), `landmarks.csv` (path, x and y of five points in pixels of the upright file) and `attributes.csv` (path and
@@ -48,13 +49,17 @@ class Folder(FaceData):
     def __init__(
         self,
         root: str | None = None,
-        image_size: Sequence[int] | None = None,
+        image_size: Sequence[int] | int | None = None,
         labelled: bool = True,
         **keys: Unpack[DataKeys],
     ) -> None:
         super().__init__(**keys)
-        if image_size is not None and (len(image_size) != 2 or min(image_size) < 1):
-            raise BadDataError(f"`image_size` must be [height, width] in pixels, but got {list(image_size)}.")
+        if image_size is not None and (isinstance(image_size, int) or len(image_size) != 2 or min(image_size) < 1):
+            given = image_size if isinstance(image_size, int) else list(image_size)
+            raise BadDataError(
+                f"`image_size` must be [height, width] in pixels, but got {given}. Set for example "
+                "data.image_size=[218,178]."
+            )
         self.root = root
         self.labelled = labelled
         self._size = None if image_size is None else (int(image_size[0]), int(image_size[1]))
@@ -63,9 +68,13 @@ class Folder(FaceData):
     def index(self) -> list[Photo]:
         """All images below the folder, with what the tables beside them say."""
         root = self._root()
-        names = list(_image_names(root))
+        found = find_images(root)
+        names = found.names
         if not names:
             raise BadDataError(f"{root} holds no image; files ending in {', '.join(SUFFIXES)} are read.")
+        if self.labelled:
+            refuse_parts(root, names)
+        self.skipped += found.passed_over
         loose = [name for name in names if "/" not in name]
         if self.labelled and loose:
             raise BadDataError(
@@ -121,17 +130,6 @@ class Folder(FaceData):
             except BadImageError:
                 continue  # `setup` reports or skips the image
         return found, left_over(table, matched)
-
-
-def _image_names(root: Path) -> Iterator[str]:
-    """Paths of the images below `root`, relative to it, with forward slashes."""
-    linked = [folder for folder in root.iterdir() if folder.is_symlink() and folder.is_dir()]
-    for top in (root, *linked):
-        for folder, below, files in os.walk(top):
-            below[:] = [name for name in below if not name.startswith(".")]
-            for name in files:
-                if is_image(name):
-                    yield (Path(folder) / name).relative_to(root).as_posix()
 
 
 def _attributes(path: Path, files: FileNames) -> tuple[dict[str, Flags], list[str]]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from privacy_exp.data.photo import BadDataError, Photo
@@ -66,6 +66,14 @@ def groups_of(photos: Iterable[Photo]) -> dict[str, list[Photo]]:
     return dict(groups)
 
 
+def shared_groups(photos: Iterable[Photo]) -> set[str]:
+    """The groups, as `groups_of` names them, that hold photos of several people."""
+    owners: dict[str, set[str | None]] = defaultdict(set)
+    for name, members in groups_of(photos).items():
+        owners[name] |= {photo.identity for photo in members}
+    return {name for name, own in owners.items() if len(own) > 1}
+
+
 def check_fold(fold: Sequence[int] | None) -> tuple[int, int] | None:
     """`split_fold` as (i, n), or None.
 
@@ -102,12 +110,20 @@ def split_identities(
         raise BadDataError("`split_fold` tests one part and needs shares of `split` for train and val besides it.")
     parts: dict[str, list[Photo]] = {part: [] for part in PARTS}
     identities, left_out, placed = [], [], dict[str, str]()
+    photos = list(photos)
+    shared = shared_groups(photos)
     for identity, own in by_identity(photos).items():
         groups = groups_of(own)
         if fold is None:
             places = _place_groups(groups, shares, seed, identity, placed)
+        elif len(groups.keys() - shared) < fold[1]:  # in every fold alike, so that all folds have the same people
+            left_out.append(
+                f"identity {identity!r}: {len(groups.keys() - shared)} groups of its own, {fold[1]} needed to test one "
+                "in each fold"
+            )
+            continue
         else:
-            places = _place_fold(groups, shares, seed, identity, placed, fold)
+            places = _place_fold(groups, shares, seed, identity, placed, fold, shared)
         needed = required_parts(shares if fold is None else (shares[0], shares[1], 1))
         missing = [part for part in needed if part not in places.values()]
         if missing:
@@ -147,13 +163,22 @@ def _place_fold(
     identity: str,
     placed: Mapping[str, str],
     fold: tuple[int, int],
+    shared: Set[str],
 ) -> dict[str, str]:
-    """Group to part: every n-th group of a seeded order is tested, the others are divided between train and val."""
-    order = seeded_order([group for group in groups if group not in placed], seed, f"fold {identity}")
-    tested = dict.fromkeys(order[fold[0] :: fold[1]], "test")
+    """Group to part: every n-th group of a seeded order is tested, the others are divided between train and val.
+
+    In which fold a group of several people is tested depends on its name, so that it is the same for all of them.
+    """
+    order = seeded_order([group for group in groups if group not in shared], seed, f"fold {identity}")
+    common = [group for group in groups if group in shared and _fold_of(group, seed, fold[1]) == fold[0]]
+    tested = dict.fromkeys([*order[fold[0] :: fold[1]], *common], "test")
     others = {group: members for group, members in groups.items() if group not in tested}
     rest = shares[0] + shares[1]
     return tested | _place_groups(others, (shares[0] / rest, shares[1] / rest, 0.0), seed, identity, placed)
+
+
+def _fold_of(group: str, seed: int, folds: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}\0fold\0{group}".encode()).digest()[:8], "big") % folds
 
 
 def _targets(n: int, shares: Sequence[float]) -> list[int]:

@@ -24,7 +24,7 @@ class Painted(FaceData):
     def index(self) -> list[Photo]:
         self.indexed += 1
         n = self.people * self.each
-        point = ((1.0, 2.0), (3.0, 4.0), (5.0, 6.0), (7.0, 8.0), (9.0, 10.0))
+        point = ((1.0, 1.0), (3.0, 1.0), (2.0, 2.0), (1.0, 4.0), (3.0, 4.0))
         photos = [
             Photo(f"k{k:03d}", f"p{k % self.people}", None, point, Flags(("Male", "Smiling"), [k % 2 == 0, k % 3 == 0]))
             for k in range(n)
@@ -66,7 +66,7 @@ def test_faces_hold_what_the_photos_say():
         assert faces.attributes["Male"][i] == (k % 2 == 0)
         assert faces.attributes["Smiling"][i] == (k % 3 == 0)
     assert faces.landmarks.shape == (3, 5, 2)
-    assert data.template().tolist() == [[1, 2], [3, 4], [5, 6], [7, 8], [9, 10]]
+    assert data.template().tolist() == [[1, 1], [3, 1], [2, 2], [1, 4], [3, 4]]
 
 
 def test_batches_come_in_order_for_any_size_and_any_number_of_workers():
@@ -147,7 +147,8 @@ def test_digest_changes_with_what_is_known_of_a_photo(change):
         def index(self) -> list[Photo]:
             photos = super().index()
             old = photos[0]
-            new = {"landmarks": ((0.0, 0.0),) * 5, "attributes": {"Male": False, "Smiling": True}, "identity": "p1"}
+            moved = ((1.0, 1.0), (3.0, 1.0), (2.0, 3.0), (1.0, 4.0), (3.0, 4.0))
+            new = {"landmarks": moved, "attributes": {"Male": False, "Smiling": True}, "identity": "p1"}
             values = {"identity": old.identity, "landmarks": old.landmarks, "attributes": old.attributes}
             return [Photo(id=old.id, **(values | {change: new[change]})), *photos[1:]]
 
@@ -232,7 +233,7 @@ def test_template_without_landmarks_is_celebas_scaled():
             return [Photo(p.id, p.identity) for p in super().index()]
 
         def read(self, photo: Photo) -> UInt8[np.ndarray, "h w 3"]:
-            return np.zeros((109, 89, 3), np.uint8)
+            return np.full((109, 89, 3), int(photo.id[1:]), np.uint8)
 
     template = Blind().template()  # half of CelebA's 178x218
     torch.testing.assert_close(template[0], torch.tensor([69.5 / 2 - 0.25, 111 / 2 - 0.25]))
