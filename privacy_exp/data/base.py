@@ -6,7 +6,7 @@ import json
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,21 +36,6 @@ log = logging.getLogger(__name__)
 
 SHOWN = 5
 """So many lines of what was left out are shown at once."""
-
-
-class DataKeys(TypedDict, total=False):
-    """The keys that every data set passes on to `FaceData`; see there."""
-
-    split: Sequence[float]
-    split_seed: int
-    split_fold: Sequence[int] | None
-    max_identities: int | None
-    min_images_per_identity: int
-    max_test_images: int | None
-    manifest: str | None
-    on_bad_image: str
-    batch_size: int
-    num_workers: int
 
 
 class FaceData(Configured, LightningDataModule, ABC):
@@ -313,11 +298,14 @@ class FaceData(Configured, LightningDataModule, ABC):
 
     def template(self) -> Float[Tensor, "5 2"]:
         """Mean landmarks of the train photos in pixels, else CelebA's points scaled to the frame."""
+        known = self.known_template()
+        return celeba_template(*self.image_size) if known is None else known
+
+    def known_template(self) -> Float[Tensor, "5 2"] | None:
+        """Mean landmarks of the train photos (of the test photos where there are none) in pixels; None without any."""
         self.setup()
         points = [photo.landmarks for photo in self.photos["train"] or self.photos["test"] if photo.landmarks]
-        if points:
-            return torch.tensor(points).double().mean(dim=0).float()
-        return celeba_template(*self.image_size)
+        return torch.tensor(points).double().mean(dim=0).float() if points else None
 
     def digest(self, parts: Sequence[str] = PARTS) -> str:
         """Hash of the split, the labels, landmarks, attributes, the photos' content and size; independent of paths.

@@ -7,8 +7,9 @@ from typing import TypeVar, Unpack
 import numpy as np
 from jaxtyping import UInt8
 
-from privacy_exp.data.base import DataKeys, FaceData
+from privacy_exp.data.base import FaceData
 from privacy_exp.data.files import examine_image, is_image, points, read_groups, read_image, truth, unique_ids
+from privacy_exp.data.keys import DataKeys
 from privacy_exp.data.photo import BadDataError, Examined, Flags, Photo, Points
 from privacy_exp.data.tables import FileNames, refuse_foreign
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from privacy_exp.data.base import DataKeys, FaceData
+from privacy_exp.data.base import FaceData
 from privacy_exp.data.files import (
     SUFFIXES,
     examine_image,
@@ -20,6 +20,7 @@ from privacy_exp.data.files import (
     upright_size,
 )
 from privacy_exp.data.find import find_images, refuse_parts
+from privacy_exp.data.keys import DataKeys
 from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Flags, Photo, Points
 from privacy_exp.data.points import resized_points
 from privacy_exp.data.tables import FileNames, left_over, match_files, read_table

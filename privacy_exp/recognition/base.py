@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import json
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -14,11 +15,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from privacy_exp.cache.configured import Configured
+from privacy_exp.data.points import resized_points
 from privacy_exp.recognition.alignment import inside, warp
+from privacy_exp.recognition.layers import frozen_parts, last_map_layer
 from privacy_exp.recognition.recipe import FitRecipe
 from privacy_exp.types import Embeddings, Images, Labels, Logits, Scores, UserError
 
 FREEZE = ("none", "early", "trunk", "weights")
+
+ELSEWHERE = 0.1
+"""A face whose points lie further from where they were learnt, as a share of the frame's side, is another crop."""
+
+log = logging.getLogger(__name__)
 
 
 class Recognizer(Configured, nn.Module, ABC):
@@ -44,11 +52,16 @@ class Recognizer(Configured, nn.Module, ABC):
 
     Attributes:
         recipe: how it is trained unless the caller says otherwise.
+        frame_size: (height, width) in pixels of the frames it was fitted on; None before a fit.
+        points: where the five points lay in these frames on average, in pixels; None before a fit.
     """
 
     recipe: FitRecipe = FitRecipe()
     of_fit: ClassVar[frozenset[str]] = frozenset({"num_classes", "template"})
     """Constructor arguments that belong to a fit, not to the description of the recogniser."""
+
+    aligns: bool = False
+    """Whether it depends on where the five points lie in the frames."""
 
     prototypes: Tensor | None
 
@@ -67,13 +80,15 @@ class Recognizer(Configured, nn.Module, ABC):
         self.image_size = image_size
         self.freeze = freeze
         self.target_layer_name = "auto"
+        self.frame_size: tuple[int, int] | None = None
+        self.points: Tensor | None = None
         self.register_buffer("prototypes", None, persistent=False)
         self._frozen: list[nn.Module] = []
         if trunk is None or head is None:
             return
         self.trunk = trunk
         self.head = head
-        self._frozen = _frozen_parts(trunk, freeze, image_size)
+        self._frozen = frozen_parts(trunk, freeze, image_size)
         for part in self._frozen:
             part.requires_grad_(False)
             part.eval()
@@ -132,6 +147,29 @@ class Recognizer(Configured, nn.Module, ABC):
     def frame(self, height: int, width: int) -> Float[Tensor, "2 3"]:
         """Takes pixel (x, y, 1) of a `height` x `width` frame of the data to its place in the prepared image."""
         return cover_frame(height, width, self.image_size)
+
+    def fitted_on(self, height: int, width: int, points: Float[Tensor, "5 2"]) -> None:
+        """Notes the frames of a fit: their size, and where the five points lay in them on average."""
+        self.frame_size, self.points = (height, width), points.clone()
+
+    def meet_frames(self, height: int, width: int, points: Float[Tensor, "5 2"] | None) -> None:
+        """Prepares for other photos than those of the fit.
+
+        Args:
+            height: of the photos, in pixels.
+            width: of the photos, in pixels.
+            points: where their five points lie on average, in pixels, where they are known.
+        """
+        if self.frame_size is None or self.points is None or points is None:
+            return
+        here = resized_points(self.points.cpu(), width / self.frame_size[1], height / self.frame_size[0])
+        off = float(((points.cpu() - here) / torch.tensor([width, height])).abs().max())
+        if off > ELSEWHERE:
+            log.warning(
+                "faces lie elsewhere in these photos than in those that the recogniser was fitted on (%.0f %% of the "
+                "frame): it will know fewer of them. Crop the photos alike.",
+                100 * off,
+            )
 
     def features(self, images: Images) -> Float[Tensor, "n d"]:
         """The trunk's output as it is, before any normalisation."""
@@ -229,61 +267,6 @@ class Recognizer(Configured, nn.Module, ABC):
                 f"Close: {', '.join(close)}."
             )
         self.target_layer_name = name
-
-
-def _frozen_parts(trunk: nn.Module, freeze: str, image_size: int) -> list[nn.Module]:
-    if freeze != "early":
-        return [trunk] if freeze == "trunk" else []
-    names = [name for name, _ in _called(trunk, image_size)]
-    return [trunk.get_submodule(name) for name in names[: names.index(last_map_layer(trunk, image_size)) + 1]]
-
-
-def last_map_layer(trunk: nn.Module, image_size: int) -> str:
-    """The name of the last direct child of `trunk` whose output map is larger than 4×4.
-
-    Direct children only: every value flows through each of them, where a layer inside a block may be one branch of
-    several. A dry forward decides, so hand-written networks and converted ONNX graphs are treated alike.
-
-    Args:
-        trunk: takes a batch of 3 x s x s.
-        image_size: s.
-
-    Raises:
-        UserError: no child has such a map.
-    """
-    found = [name for name, size in _called(trunk, image_size) if size > 4]
-    if not found:
-        raise UserError(
-            f"No layer of this recogniser has an output map larger than 4×4 at {image_size} px; name one with "
-            "`recognition.target_layer`."
-        )
-    return found[-1]
-
-
-@torch.no_grad()
-def _called(trunk: nn.Module, image_size: int) -> list[tuple[str, int]]:
-    """Direct children in the order of their calls, each with the shorter side of its output map; 0 where none."""
-    found: list[tuple[str, int]] = []
-
-    def hook(name: str) -> Any:
-        def note(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            del module, inputs
-            found.append((name, min(output.shape[2:]) if isinstance(output, Tensor) and output.ndim == 4 else 0))
-
-        return note
-
-    handles = [child.register_forward_hook(hook(name)) for name, child in trunk.named_children()]
-    modes = {module: module.training for module in trunk.modules()}
-    parameter = next(trunk.parameters())
-    try:
-        trunk.eval()
-        trunk(torch.zeros(1, 3, image_size, image_size, device=parameter.device, dtype=parameter.dtype))
-    finally:
-        for handle in handles:
-            handle.remove()
-        for module, mode in modes.items():
-            module.training = mode
-    return found
 
 
 def cover_frame(height: int, width: int, size: int) -> Float[Tensor, "2 3"]:

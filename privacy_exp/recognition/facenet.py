@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from privacy_exp.recognition.base import Recognizer, cover
 from privacy_exp.recognition.recipe import FitRecipe
+from privacy_exp.recognition.weights import load_weights
 from privacy_exp.types import Images, UserError
 
 WEIGHTS = {
@@ -117,7 +118,8 @@ class FaceNet(Recognizer):
             return
         state = published_weights(self.pretrained)
         wanted = self.trunk.state_dict()  # neither the classifier nor a BatchNorm that was taken out
-        self.trunk.load_state_dict({name: value for name, value in state.items() if name in wanted})
+        kept = {name: value for name, value in state.items() if name in wanted}
+        load_weights(self.trunk, kept, _cached(self.pretrained), "the trunk of FaceNet")
 
     def prepare(self, images: Images) -> Float[Tensor, "n 3 s s"]:
         """Covers the square, then (x - 127.5) / 128 on the 0-255 scale."""
@@ -127,9 +129,13 @@ class FaceNet(Recognizer):
         return ((pixels - 127.5) / 128).contiguous(memory_format=torch.channels_last)
 
 
+def _cached(name: str) -> Path:
+    return Path(get_torch_home()) / "checkpoints" / WEIGHTS[name]
+
+
 def published_weights(name: str) -> dict[str, Tensor]:
     """The state dict of facenet-pytorch's weights `name`, from the torch cache or from its release page."""
-    path = Path(get_torch_home()) / "checkpoints" / WEIGHTS[name]
+    path = _cached(name)
     try:
         return InceptionResnetV1(pretrained=name).state_dict()
     except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError) as error:

@@ -1,5 +1,6 @@
 """From labelled faces to a fitted recogniser, and the key that says when two fits are the same."""
 
+import logging
 import os
 import time
 import warnings
@@ -63,6 +64,9 @@ NOT_WORTH_A_WARNING = (
 )
 
 
+log = logging.getLogger(__name__)
+
+
 @dataclass(frozen=True)
 class Fit:
     """A finished fit.
@@ -110,7 +114,13 @@ def fit_recognizer(
         for message in NOT_WORTH_A_WARNING:
             warnings.filterwarnings("ignore", message=message)
         seed_everything(seed, verbose=False)
+        if recognizer.aligns and data.known_template() is None:
+            log.warning(
+                "the photos have no landmarks: faces are taken to lie as in CelebA's frames. If they do not, give "
+                "landmarks.csv, or crop them alike."
+            )
         fitted = recognizer.for_people(len(data.identities), data.template())
+        fitted.fitted_on(*data.image_size, data.template())
         if init_from is not None:
             load_trunk(fitted, init_from)
         task = RecognitionModule(fitted, recipe, seed)

@@ -7,11 +7,13 @@ from typing import Any, final
 import numpy as np
 import onnx
 import onnx2torch
+import onnxruntime
 import torch
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from privacy_exp.data.points import resized_points
 from privacy_exp.recognition.alignment import arcface_points, similarity, warp
 from privacy_exp.recognition.base import Recognizer, cover
 from privacy_exp.recognition.heads import CosineHead
@@ -20,6 +22,15 @@ from privacy_exp.types import Images, UserError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+SAME_PLACE = 0.02
+"""Points that lie no further from the template, as a share of the frame's side, leave it as it was fitted."""
+
+SAME_SHAPE = 0.02
+"""So much may width / height differ: sizes are whole pixels."""
+
+CLOSE = 1e-3
+"""Largest difference of a converted graph from onnxruntime, as a share of the largest value."""
 
 
 @final
@@ -87,9 +98,51 @@ class OnnxRecognizer(Recognizer):
         self.to(memory_format=torch.channels_last)
 
     @property
+    def aligns(self) -> bool:  # type: ignore[override]
+        """Whether it warps frames by the template."""
+        return self.align
+
+    @property
     def fitted(self) -> dict[str, Any]:
         """People, template and the graph, so that a checkpoint needs no second file."""
-        return {**super().fitted, "graph": self.graph}
+        template = self.template.clone() if self.align and self._num_classes is not None else None
+        return {**super().fitted, "template": template, "graph": self.graph}
+
+    def meet_frames(self, height: int, width: int, points: Float[Tensor, "5 2"] | None) -> None:
+        """Takes the photos' own five points as its template, where they are known and lie elsewhere than in the fit.
+
+        Raises:
+            UserError: the photos have no points, and frames of another shape than the fit's.
+        """
+        if not self.align:
+            return super().meet_frames(height, width, points)
+        if points is None:
+            self.frame(height, width)
+            return None
+        off = float("inf")
+        if self.frame_size is not None and same_shape(self.frame_size, (height, width)):
+            here = self._template_in(height, width).cpu()
+            off = float(((points.cpu() - here) / torch.tensor([width, height])).abs().max())
+        if off > SAME_PLACE:
+            self.template.copy_(points)
+            self.fitted_on(height, width, points)
+        return None
+
+    def _template_in(self, height: int, width: int) -> Float[Tensor, "5 2"]:
+        """The template in frames of this size.
+
+        Raises:
+            UserError: frames of another shape than those of the fit: where the face lies there is not known.
+        """
+        if self.frame_size is None or self.frame_size == (height, width):
+            return self.template
+        if not same_shape(self.frame_size, (height, width)):
+            tall, wide = self.frame_size
+            raise UserError(
+                f"the recogniser was fitted on frames of {wide}x{tall} (width x height) and aligns faces by where they "
+                f"lie there, but got {width}x{height}. Crop the photos as those were, or give landmarks with them."
+            )
+        return resized_points(self.template, width / self.frame_size[1], height / self.frame_size[0])
 
     def prepare(self, images: Images) -> Float[Tensor, "n 3 s s"]:
         """Aligns (or crops), then subtracts the mean and divides by the standard deviation."""
@@ -104,8 +157,8 @@ class OnnxRecognizer(Recognizer):
         """The alignment, or a resize and a centre crop."""
         if not self.align:
             return super().frame(height, width)
-        target = arcface_points(self.image_size).to(self.template)
-        return similarity(self.template[None], target[None])[0]
+        template = self._template_in(height, width)
+        return similarity(template[None], arcface_points(self.image_size).to(template)[None])[0]
 
 
 def _onnx_file(model: str | None) -> Path:
@@ -178,7 +231,40 @@ def convert(graph: bytes, image_size: int) -> tuple[nn.Module, int]:
             f"a face embedder gives one vector an image, but two images gave {shape}. Is the batch size fixed at 1? "
             "Export it with a dynamic batch."
         )
+    _check_against_runtime(graph, trunk, image_size)
     return trunk, output.shape[1]
+
+
+def _check_against_runtime(graph: bytes, trunk: nn.Module, image_size: int) -> None:
+    """Holds the converted graph against onnxruntime on two random pictures.
+
+    Raises:
+        UserError: they differ, or the graph gives numbers that are not finite.
+    """
+    pictures = np.random.default_rng(0).standard_normal((2, 3, image_size, image_size)).astype(np.float32)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        expected = session.run(None, {session.get_inputs()[0].name: pictures})[0]
+    except Exception as error:  # onnxruntime's own classes have no common base but this
+        raise UserError(f"onnxruntime cannot run this graph: {error}") from error
+    with torch.no_grad():
+        found = trunk(torch.from_numpy(pictures)).numpy()
+    if found.shape != expected.shape or not np.isfinite(expected).all():
+        raise UserError("the graph gives no finite numbers for random pictures. Is the download whole?")
+    off = float(np.abs(found - expected).max() / max(float(np.abs(expected).max()), 1e-12))
+    if not off <= CLOSE:
+        raise UserError(
+            f"the converted graph differs from onnxruntime by {off:.1%}: onnx2torch reads one of its operators "
+            "otherwise (Resize and padded pooling are known to). Export it anew with opset 13, or use it as a judge, "
+            "which asks onnxruntime itself."
+        )
+
+
+def same_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two (height, width) have the same aspect."""
+    return abs(one[0] * other[1] / (one[1] * other[0]) - 1) <= SAME_SHAPE
 
 
 def _check_input(model: onnx.ModelProto, image_size: int) -> None:

@@ -82,6 +82,7 @@ def fit(
     recognition = config["recognition"]
     if recognition["checkpoint"] is not None:
         recognizer = load_checkpoint(recognition["checkpoint"], identities=data.identities or None)
+        recognizer.meet_frames(*data.image_size, data.known_template())
         return Fitted(recognizer, Path(recognition["checkpoint"]), 0.0, reused=True)
     seconds = 0.0
 

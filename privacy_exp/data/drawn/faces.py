@@ -7,8 +7,9 @@ from typing import Unpack
 import numpy as np
 from jaxtyping import UInt8
 
-from privacy_exp.data.base import DataKeys, FaceData
+from privacy_exp.data.base import FaceData
 from privacy_exp.data.drawn.drawing import draw, facts
+from privacy_exp.data.keys import DataKeys
 from privacy_exp.data.photo import BadDataError, Examined, Photo
 
 DRAWING = 1

@@ -91,6 +91,10 @@ class AnonymizedFaces(FaceData):
         """The source's: an attacker aligns as the recogniser does."""
         return self.source.template()
 
+    def known_template(self) -> Float[Tensor, "5 2"] | None:
+        """The source's."""
+        return self.source.known_template()
+
     def _choose(self, photos: list[Photo]) -> Split:
         """The source's own split."""
         del photos
