@@ -2,7 +2,6 @@
 
 import hashlib
 import inspect
-import json
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,8 @@ from torch import Generator, Tensor
 from torch.utils.data import DataLoader
 
 from privacy_exp.cache.configured import Configured
-from privacy_exp.data.checks import check_extras, check_index, common_size
+from privacy_exp.data.checks import check_extras, check_index, common_size, summary
+from privacy_exp.data.digest import fit_digest, full_digest
 from privacy_exp.data.identity_split import (
     PARTS,
     Split,
@@ -25,6 +25,7 @@ from privacy_exp.data.identity_split import (
     limit_photos,
     split_identities,
 )
+from privacy_exp.data.keys import check_keys
 from privacy_exp.data.manifest import read_manifest
 from privacy_exp.data.order import SeededOrder
 from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Photo
@@ -33,9 +34,6 @@ from privacy_exp.data.selection import Selection
 from privacy_exp.types import Faces
 
 log = logging.getLogger(__name__)
-
-SHOWN = 5
-"""So many lines of what was left out are shown at once."""
 
 
 class FaceData(Configured, LightningDataModule, ABC):
@@ -87,18 +85,14 @@ class FaceData(Configured, LightningDataModule, ABC):
     ) -> None:
         super().__init__()
         self.split = check_shares(split)
-        if on_bad_image not in ("error", "skip"):
-            raise BadDataError(f"`on_bad_image` must be 'error' or 'skip', but got {on_bad_image!r}.")
-        least = {
-            "max_identities": (max_identities, 2),
-            "min_images_per_identity": (min_images_per_identity, 1),
-            "max_test_images": (max_test_images, 1),
-            "batch_size": (batch_size, 1),
-            "num_workers": (num_workers, 0),
-        }
-        for name, (value, lowest) in least.items():
-            if value is not None and value < lowest:
-                raise BadDataError(f"`{name}` must be at least {lowest}, but got {value}.")
+        check_keys(
+            on_bad_image,
+            max_identities=max_identities,
+            min_images_per_identity=min_images_per_identity,
+            max_test_images=max_test_images,
+            batch_size=batch_size,
+            num_workers=num_workers,
+        )
         self.split_seed = split_seed
         self.split_fold = check_fold(split_fold)
         self.max_identities = max_identities
@@ -116,10 +110,6 @@ class FaceData(Configured, LightningDataModule, ABC):
         self._labels: dict[str, int] = {}
         self._indexed = 0
         self._selection = Selection(self)
-
-    @property
-    def _examined(self) -> dict[str, Examined]:
-        return self._selection.examined
 
     @property
     def arguments(self) -> Mapping[str, Any]:
@@ -174,7 +164,7 @@ class FaceData(Configured, LightningDataModule, ABC):
         chosen = [photo for part in PARTS for photo in photos[part]]
         if not chosen:
             raise BadDataError(f"No readable photo is left ({len(self.skipped)} skipped). See `data.on_bad_image`.")
-        self.image_size = common_size(chosen, self._examined)
+        self.image_size = common_size(chosen, self._selection.examined)
         self.doubts += check_extras(chosen, self.image_size)
         self.doubts += self._selection.look_again(photos)
         self.photos = photos
@@ -208,21 +198,9 @@ class FaceData(Configured, LightningDataModule, ABC):
         return self._selection.readable(photos)
 
     def summary(self) -> str:
-        """One line for terminal and record: how many photos and people take part, and what was left out.
-
-        Example: used 27 of 31 photos of 3 people (18 to train, 5 to validate, 4 to test); left out: 4 files of a kind
-        that is not read (.dng).
-        """
+        """One line for terminal and record: how many photos and people take part, and what was left out."""
         self.setup()
-        n = {part: len(self.photos[part]) for part in PARTS}
-        used = f"used {sum(n.values())} of {self._indexed} photos"
-        if self.identities:
-            used += f" of {len(self.identities)} people"
-            used += f" ({n['train']} to train, {n['val']} to validate, {n['test']} to test)"
-        rest = "; ".join(self.skipped[:SHOWN]) + (
-            f"; and {len(self.skipped) - SHOWN} more" if len(self.skipped) > SHOWN else ""
-        )
-        return f"{used}; left out: {rest}" if rest else used
+        return summary(self.photos, self._indexed, self.identities, self.skipped)
 
     def faces(self, photos: Sequence[Photo]) -> Faces:
         """Reads photos into one batch.
@@ -307,19 +285,15 @@ class FaceData(Configured, LightningDataModule, ABC):
         points = [photo.landmarks for photo in self.photos["train"] or self.photos["test"] if photo.landmarks]
         return torch.tensor(points).double().mean(dim=0).float() if points else None
 
-    def digest(self, parts: Sequence[str] = PARTS) -> str:
-        """Hash of the split, the labels, landmarks, attributes, the photos' content and size; independent of paths.
+    def digest(self) -> str:
+        """Hash of all that is known of the photos that take part: split, people, groups, landmarks, content, size.
 
-        Args:
-            parts: that count.
+        Independent of paths.
         """
         self.setup()
-        first = next(photo for part in PARTS for photo in self.photos[part])
-        names = sorted(first.attributes or ())
-        total = hashlib.sha256(json.dumps([self.identities, self.image_size, names]).encode())
-        for part in parts:
-            for p in self.photos[part]:
-                known = None if p.attributes is None else [int(p.attributes[name]) for name in names]
-                row = (part, p.id, p.identity, self._examined[p.id].content, p.landmarks, known)
-                total.update(json.dumps(row).encode())
-        return total.hexdigest()
+        return full_digest(self.photos, self.identities, self.image_size, self._selection.examined)
+
+    def fit_digest(self) -> str:
+        """Hash of what a fit sees: pixels and people of the train and validation photos."""
+        self.setup()
+        return fit_digest(self.photos, self.identities, self.image_size, self._selection.examined)

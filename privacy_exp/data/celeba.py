@@ -32,6 +32,10 @@ class CelebA(FaceData):
     Raises:
         BadDataError: from `setup()`; the message names the file, the line and the way out.
 
+    Example:
+        >>> data = CelebA("celeba", max_test_images=600)
+        >>> data.setup()  # doctest: +SKIP
+
     Reference: Liu et al., Deep Learning Face Attributes in the Wild, 2015.
     """
 
@@ -186,6 +190,9 @@ def _attributes(path: Path) -> dict[str, Flags]:
             raise BadDataError(f"{path} has no line with the names of the attributes. {_GET}")
         if not names:  # one tuple for all rows; csv copies also name the image's column
             names = tuple(header[1:] if len(header) == len(cells) + 1 else header)
+            twice = sorted({column for column in names if names.count(column) > 1})
+            if twice:
+                raise BadDataError(f"The header of {path} names {twice[0]} twice. Rename or remove one of the columns.")
         if len(cells) != len(names):
             raise BadDataError(
                 f"The row of {name} in {path} has {len(cells)} attributes, but the header names {len(names)}. Correct "

@@ -146,3 +146,24 @@ def _check_points(points: Mapping[str, Points], size: tuple[int, int]) -> list[s
         if names:
             found.append(f"the landmarks of {len(names)} of {len(points)} photos, such as {names[0]}, {what} {frame}")
     return found
+
+
+SHOWN = 5
+"""So many lines of what was left out are shown at once."""
+
+
+def summary(parts: Mapping[str, Sequence[Photo]], indexed: int, people: Sequence[str], skipped: Sequence[str]) -> str:
+    """One line on what takes part and what was left out.
+
+    Args:
+        parts: the photos that take part.
+        indexed: how many photos the data set has.
+        people: who is known by name.
+        skipped: what was left out.
+    """
+    n = {part: len(own) for part, own in parts.items()}
+    used = f"used {sum(n.values())} of {indexed} photos"
+    if people:
+        used += f" of {len(people)} people ({n['train']} to train, {n['val']} to validate, {n['test']} to test)"
+    lines = list(skipped[:SHOWN]) + ([f"and {len(skipped) - SHOWN} more"] if len(skipped) > SHOWN else [])
+    return f"{used}; left out: {'; '.join(lines)}" if lines else used

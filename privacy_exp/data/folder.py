@@ -45,6 +45,10 @@ class Folder(FaceData):
 
     Raises:
         BadDataError: from `setup()`; the message names the file and the way out.
+
+    Example:
+        >>> data = Folder("people", image_size=[218, 178])
+        >>> data.setup()  # doctest: +SKIP
     """
 
     def __init__(

@@ -206,7 +206,8 @@ def fit_key(
     """
     return {
         "schema": FORMAT,
-        "data": data.digest(("train", "val")),  # the test photos are for others
+        "data": data.fit_digest(),
+        "template": data.template().tolist(),
         "batch_size": data.batch_size,
         "net": scientific(description(recognizer, keys_only=True)),
         "module": scientific(description(recipe, keys_only=True)),

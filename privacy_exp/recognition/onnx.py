@@ -88,6 +88,8 @@ class OnnxRecognizer(Recognizer):
             except UserError as error:
                 raise UserError(f"{model}: {error}") from error
             top = CosineHead(features, num_classes, scale)
+        elif template is not None:
+            raise UserError("`template` comes from the data of a fit (`for_people`); it cannot be given beforehand.")
         super().__init__(trunk, top, num_classes, image_size, freeze)
         self.graph = graph
         self.align = align

@@ -141,14 +141,14 @@ def test_digest_is_of_content_split_and_labels_not_of_order():
     assert len({base, digest(offset=1), digest(split_seed=1), digest(max_identities=3), digest(max_test_images=4)}) == 5
 
 
-@pytest.mark.parametrize("change", ["landmarks", "attributes", "identity"])
+@pytest.mark.parametrize("change", ["landmarks", "attributes", "identity", "group"])
 def test_digest_changes_with_what_is_known_of_a_photo(change):
     class Changed(Painted):
         def index(self) -> list[Photo]:
             photos = super().index()
             old = photos[0]
             moved = ((1.0, 1.0), (3.0, 1.0), (2.0, 3.0), (1.0, 4.0), (3.0, 4.0))
-            new = {"landmarks": moved, "attributes": {"Male": False, "Smiling": True}, "identity": "p1"}
+            new = {"landmarks": moved, "attributes": {"Male": False, "Smiling": True}, "identity": "p1", "group": "g"}
             values = {"identity": old.identity, "landmarks": old.landmarks, "attributes": old.attributes}
             return [Photo(id=old.id, **(values | {change: new[change]})), *photos[1:]]
 

@@ -1,4 +1,6 @@
 import csv
+from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from pytorch_lightning.loggers import CSVLogger
 from torch import nn
 
 from privacy_exp.data.manifest import write_manifest
+from privacy_exp.data.photo import Flags
 from privacy_exp.recognition.facenet import FaceNet
 from privacy_exp.recognition.fit import clean_accuracy, fit_key, fit_recognizer, save_checkpoint
 from privacy_exp.recognition.module import RecognitionModule, shift_and_mirror
@@ -182,6 +185,21 @@ def test_the_key_holds_what_matters_and_nothing_else(tmp_path):
     others = [key("c"), key(trainer={"precision": 16}), key(lr=2), key(seed=1), key(data=ready(split_seed=1))]
     others.append(key(data=ready(batch_size=4)))
     assert key() == key(data=ready(max_test_images=3)), "the test photos take no part in a fit"
+
+    class Known(Colours):
+        points: ClassVar = None
+
+        def index(self):
+            attributes = Flags(("Male",), [True])
+            return [replace(photo, attributes=attributes, landmarks=self.points) for photo in super().index()]
+
+    known = Known()
+    known.setup()
+    assert key() == key(data=known), "no fit looks at attributes"
+    Known.points = ((5.0, 6.0), (12.0, 6.0), (8.0, 10.0), (5.0, 14.0), (12.0, 14.0))
+    known = Known()
+    known.setup()
+    assert key() != key(data=known), "aligned recognisers look at landmarks"
     assert data.digest() != ready(max_test_images=3).digest()
     assert all(other != key() for other in others)
     with pytest.raises(FileNotFoundError, match=r"`recognition.init_from`"):

@@ -33,6 +33,11 @@ class DrawnFaces(FaceData):
 
     Raises:
         BadDataError: a number that is too small; the message names it.
+
+    Example:
+        >>> data = DrawnFaces(identities=3, photos_per_identity=5)
+        >>> print(data.summary())
+        used 15 of 15 photos of 3 people (9 to train, 3 to validate, 3 to test)
     """
 
     def __init__(
