@@ -5,7 +5,7 @@ import inspect
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -68,6 +68,8 @@ class FaceData(Configured, LightningDataModule, ABC):
     """
 
     without_effect = frozenset({"num_workers"})
+    made_of_checked_photos: ClassVar[bool] = False
+    """Whether another data set's checks hold for its photos already."""
 
     def __init__(
         self,
@@ -138,8 +140,7 @@ class FaceData(Configured, LightningDataModule, ABC):
             BadImageError: the photo cannot be read.
         """
         pixels = self.read(photo)
-        content = hashlib.sha256(pixels.tobytes()).hexdigest()
-        return Examined(content, (pixels.shape[0], pixels.shape[1]))
+        return Examined(hashlib.sha256(pixels.tobytes()).hexdigest(), (pixels.shape[0], pixels.shape[1]))
 
     def setup(self, stage: str | None = None) -> None:
         """Indexes, checks and splits the photos; a second call does nothing.
@@ -165,8 +166,9 @@ class FaceData(Configured, LightningDataModule, ABC):
         if not chosen:
             raise BadDataError(f"No readable photo is left ({len(self.skipped)} skipped). See `data.on_bad_image`.")
         self.image_size = common_size(chosen, self._selection.examined)
-        self.doubts += check_extras(chosen, self.image_size)
-        self.doubts += self._selection.look_again(photos)
+        if not self.made_of_checked_photos:
+            self.doubts += check_extras(chosen, self.image_size)
+            self.doubts += self._selection.look_again(photos)
         self.photos = photos
         for line in self.doubts:
             log.warning("%s", line)
@@ -241,7 +243,7 @@ class FaceData(Configured, LightningDataModule, ABC):
         return self.loader("train", seed=seed)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """Batches of the val part in order, each a `Faces`."""
+        """Batches of the val part in order."""
         return self.loader("val")
 
     def test_dataloader(self) -> DataLoader[Any]:

@@ -1,7 +1,7 @@
 """The same picture twice: copies stay on one side of the split, and one picture is of one person."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,8 +14,8 @@ SIDE = 16
 NEAR = 12
 """Pictures whose looks differ in at most so many of 256 bits are likely to be one picture that was saved anew."""
 
-CROWD = 64
-"""A quarter of a look that more pictures share says nothing: aligned faces on one background."""
+CROWD = 16
+"""So many pictures that share a strip of bits are compared with each other; a strip that more share says little."""
 
 
 def look_of(image: Image.Image) -> bytes:
@@ -82,27 +82,25 @@ def as_groups(photos: Sequence[Photo], sets: Sequence[Sequence[Photo]]) -> list[
     ]
 
 
-def near_pairs(photos: Sequence[Photo], examined: Mapping[str, Examined]) -> Iterator[tuple[Photo, Photo]]:
-    """Pairs of other content whose looks are nearly the same, each once.
+def near_pairs(photos: Sequence[Photo], examined: Mapping[str, Examined]) -> list[tuple[Photo, Photo]]:
+    """Pairs of other content whose looks are nearly the same, each once, in the order of `photos`.
 
     Pictures that differ in at most 12 of 256 bits agree on at least one of 16 strips of 16 bits, so only those that
-    share a strip are compared.
+    share a strip are compared: each with the next few that do.
     """
     known = [photo for photo in photos if examined[photo.id].look]
-    if not known:
-        return
-    looks = np.frombuffer(b"".join(examined[photo.id].look for photo in known), np.uint8).reshape(len(known), -1)
-    bits = np.unpackbits(looks, axis=1)
-    seen: set[tuple[int, int]] = set()
-    for strip in range(0, looks.shape[1], 2):
-        sharing: dict[bytes, list[int]] = defaultdict(list)
-        for i, own in enumerate(looks[:, strip : strip + 2]):
-            sharing[own.tobytes()].append(i)
-        for same in sharing.values():
-            if 1 < len(same) <= CROWD:
-                for a, i in enumerate(same):
-                    for j in same[a + 1 :]:
-                        other = examined[known[i].id].content != examined[known[j].id].content
-                        if (i, j) not in seen and other and (bits[i] != bits[j]).sum() <= NEAR:
-                            seen.add((i, j))
-                            yield known[i], known[j]
+    if len(known) < 2:
+        return []
+    looks = np.frombuffer(b"".join(examined[photo.id].look for photo in known), np.uint64).reshape(len(known), -1)
+    strips = looks.view(np.uint16)
+    found: set[tuple[int, int]] = set()
+    for strip in strips.T:
+        order = np.argsort(strip, kind="stable")
+        for step in range(1, min(CROWD, len(known))):
+            one, other = order[:-step], order[step:]
+            sharing = strip[one] == strip[other]
+            one, other = one[sharing], other[sharing]
+            near = np.bitwise_count(looks[one] ^ looks[other]).sum(1) <= NEAR
+            found.update(zip(one[near].tolist(), other[near].tolist(), strict=True))
+    pairs = [(known[i], known[j]) for i, j in sorted(found)]
+    return [(a, b) for a, b in pairs if examined[a.id].content != examined[b.id].content]

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,4 +80,18 @@ def refuse_parts(root: Path, names: Sequence[str]) -> None:
         raise BadDataError(
             f"`root` must hold one folder per person, but {root} holds {', '.join(parts)}, which look like parts of a "
             f"data set. Set data.root={root / parts[0]}, or copy the people of all parts into one folder."
+        )
+
+
+def refuse_undecodable(people: Iterable[str]) -> None:
+    """Refuses people's names that are not UTF-8, as zip files from Windows leave them: no table can hold them.
+
+    Raises:
+        BadDataError: there is one.
+    """
+    bad = sorted({name for name in people if not name.isascii() and "\\ud" in ascii(name)})
+    if bad:
+        raise BadDataError(
+            f"{len(bad)} folders, such as {bad[0]!a}, have names that are not UTF-8. Rename them, for example with "
+            "`convmv -r -f latin1 -t utf8 --notest FOLDER`."
         )

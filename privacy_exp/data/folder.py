@@ -19,7 +19,7 @@ from privacy_exp.data.files import (
     unique_ids,
     upright_size,
 )
-from privacy_exp.data.find import find_images, refuse_parts
+from privacy_exp.data.find import find_images, refuse_parts, refuse_undecodable
 from privacy_exp.data.keys import DataKeys
 from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Flags, Photo, Points
 from privacy_exp.data.points import resized_points
@@ -79,6 +79,7 @@ class Folder(FaceData):
             raise BadDataError(f"{root} holds no image; files ending in {', '.join(SUFFIXES)} are read.")
         if self.labelled:
             refuse_parts(root, names)
+            refuse_undecodable(name.split("/", 1)[0] for name in names)
         self.skipped += found.passed_over
         loose = [name for name in names if "/" not in name]
         if self.labelled and loose:

@@ -1,6 +1,7 @@
 """What becomes of photos as people have them: copies, links, thumbnails, odd files."""
 
 import io
+import os
 import struct
 import warnings
 
@@ -8,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from privacy_exp.data.duplicates import as_groups, look_of
+from privacy_exp.data.duplicates import as_groups, look_of, near_pairs
 from privacy_exp.data.files import examine_image, read_image, upright_size
 from privacy_exp.data.folder import Folder
-from privacy_exp.data.photo import BadDataError, BadImageError, Photo
+from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Photo
 
 
 def noise(*seed, size=(40, 32)):
@@ -77,6 +78,31 @@ def test_a_photo_saved_anew_is_counted(people):
     data = ready(people)
     assert len(data.doubts) == 1
     assert data.doubts[0].startswith("6 pairs of photos look alike")
+
+
+def test_near_pairs_are_those_of_a_plain_search():
+    random = np.random.default_rng(0)
+    looks = random.integers(0, 2, (300, 256))
+    for i in range(0, 100, 2):
+        looks[i + 1] = looks[i]
+        flipped = random.choice(256, random.integers(1, 20), replace=False)
+        looks[i + 1, flipped] ^= 1
+    photos = [Photo(f"{i:03d}", "a") for i in range(300)]
+    examined = {p.id: Examined(p.id, (1, 1), np.packbits(own).tobytes()) for p, own in zip(photos, looks, strict=True)}
+    expected = [
+        (a.id, b.id)
+        for i, a in enumerate(photos)
+        for j, b in enumerate(photos[i + 1 :], i + 1)
+        if (looks[i] != looks[j]).sum() <= 12
+    ]
+    assert 10 < len(expected) < 50
+    assert sorted(tuple(sorted((a.id, b.id))) for a, b in near_pairs(photos, examined)) == expected
+
+
+def test_names_that_no_table_can_hold_are_named_once(people):
+    (people / "a").rename(people / os.fsdecode(b"a\xe9"))
+    with pytest.raises(BadDataError, match=r"1 folders, such as 'a\\udce9'.*Rename"):
+        ready(people)
 
 
 def test_looks():
