@@ -30,6 +30,7 @@ def run(config: DictConfig) -> None:
     from hydra.utils import instantiate
 
     from privacy_exp.cache.keys import content_key, scientific
+    from privacy_exp.masking.base import OwnArea
     from privacy_exp.recognition.checkpoint import checkpoint_file, checkpoint_identities
     from privacy_exp.recognition.fit import load_checkpoint
     from privacy_exp.runs.batches import forget_batches
@@ -47,7 +48,7 @@ def run(config: DictConfig) -> None:
     if data.skipped:
         log.warning("%d left out in all; data.labelled=false takes every photo that can be read", len(data.skipped))
     ratio: float | None = config.mask_ratio
-    if not masker.has_budget:
+    if isinstance(masker, OwnArea):
         ratio = None
         log.warning("`mask_ratio` is ignored: masking=%s decides itself how much it hides.", type(masker).__name__)
     recognizer, known = None, False

@@ -1,4 +1,4 @@
-"""Scores of guided methods, kept per image: computed once, read for every other budget, region and inpainter."""
+"""Scores of guided methods, kept per image: computed once, then read for every other budget, region and inpainter."""
 
 import errno
 import hashlib
@@ -14,7 +14,7 @@ import torch
 
 from privacy_exp.cache.files import atomic_file
 from privacy_exp.cache.store import Store
-from privacy_exp.masking.base import Masker
+from privacy_exp.masking.base import BaseMasker
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.types import Faces, Scores
 
@@ -23,7 +23,7 @@ SCHEMA = 1
 
 
 class StoredScores:
-    """Scores from files where they are there, else computed and kept: one small file an image, written whole.
+    """Scores from files where they are there, else computed and kept: one small file per image, written whole.
 
     Files of single images are what a job that dies half-way leaves behind in order, what two jobs can write at once
     without a lock, and what takes no more memory for more images. Their container (npz) carries a checksum: a damaged
@@ -87,7 +87,7 @@ class StoredScores:
             warnings.warn(f"scores are computed without being kept: {error.strerror}", stacklevel=3)
 
 
-def stored_scores(store: Store, masker: Masker, recognizer: Recognizer | None, seed: int) -> StoredScores | None:
+def stored_scores(store: Store, masker: BaseMasker, recognizer: Recognizer | None, seed: int) -> StoredScores | None:
     """The scores of one method on one recogniser; None for blind methods, which cost less than reading a file.
 
     Args:

@@ -28,6 +28,8 @@ from privacy_exp.evaluation.measure import Cost, Measure, Scene
 from privacy_exp.evaluation.score import score_folder
 from privacy_exp.inpainting.compiling import share_compiled
 from privacy_exp.inpainting.precision import device_named, dtype_named
+from privacy_exp.masking.base import OwnArea
+from privacy_exp.masking.original_frame import OriginalMethod
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.checkpoint import checkpoint_file
 from privacy_exp.recognition.fit import WITHOUT_EFFECT, fit_key
@@ -93,18 +95,18 @@ class Cell:
         for measure in self.measures.values():
             measure.check(self.data)
         self._tell_skipped()
-        if not self.masker.has_budget and "mask_ratio" in swept_keys():
+        if isinstance(self.masker, OwnArea) and "mask_ratio" in swept_keys():
             raise UserError(
                 f"`mask_ratio` cannot be swept with masking={self.choices['masking']}, which decides itself how much "
                 "it hides: all cells would be one. Sweep it without that method, and run the method once beside."
             )
-        if not self.masker.has_budget:
+        if isinstance(self.masker, OwnArea):
             self._warn(f"`mask_ratio` is ignored: masking={self.choices['masking']} decides itself how much it hides.")
 
     @property
     def mask_ratio(self) -> float | None:
         """The share asked for, or None where the method has no budget."""
-        return float(self.config.mask_ratio) if self.masker.has_budget else None
+        return None if isinstance(self.masker, OwnArea) else float(self.config.mask_ratio)
 
     @property
     def device(self) -> torch.device:
@@ -304,9 +306,11 @@ class Cell:
 
     def _template(self) -> Float[Tensor, "5 2"] | None:
         """Where faces lie on the frames that the masking method cuts; None where it leaves the data's frames."""
+        if not isinstance(self.masker, OriginalMethod):
+            return None
         one = torch.zeros(1, 3, *self.data.image_size)
         frame = self.masker.frame(Faces([""], one, None, self.data.template()[None]))
-        return None if frame.images is one or frame.landmarks is None else frame.landmarks[0]
+        return None if frame.landmarks is None else frame.landmarks[0]
 
     def _fit_again(self, data: FaceData, freeze: str | None) -> Recognizer:
         """Another recogniser, fitted to other pictures as this cell's own was to the originals; see `Scene.fit`."""
