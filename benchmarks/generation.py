@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from diffusers import PNDMScheduler
 from timing import Line, duration, in_turns, ratio, settle
 from torch import Tensor
@@ -122,11 +121,9 @@ def photos(count: int) -> tuple[Faces, Masks]:
 
 def painter(original: bool = False, **changes: Any) -> DiffusionInpainter:
     """The painter of inpainting=tiny, or the same with the original study's prompt, scale, steps and solver."""
-    keys = yaml.safe_load((ROOT / "conf/inpainting/tiny.yaml").read_text())
-    keys.pop("_target_")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does nothing.*")
-        one = DiffusionInpainter.from_pretrained(**{**keys, **(ORIGINAL if original else {}), **changes})
+        one = DiffusionInpainter.from_pretrained("tiny", **{**(ORIGINAL if original else {}), **changes})
     if original:
         one.pipe.scheduler = pndm(one.pipe.scheduler)
     return one

@@ -12,7 +12,7 @@ from huggingface_hub import constants
 
 from privacy_exp.inpainting.autoencoder import VaeRoundTrip
 from privacy_exp.inpainting.diffusion import DiffusionInpainter
-from privacy_exp.inpainting.loading import resolve
+from privacy_exp.inpainting.hub import resolve
 from privacy_exp.types import Faces
 
 load = DiffusionInpainter.from_pretrained
@@ -54,7 +54,7 @@ def test_folder_that_diffusers_did_not_save(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"`checkpoint` must be a folder that diffusers saved .*model_index\.json"):
         load(str(tmp_path))
     with pytest.raises(ValueError, match=r"`checkpoint` must be a folder that diffusers saved, but .* has no vae/"):
-        VaeRoundTrip.from_pretrained(str(tmp_path))
+        VaeRoundTrip(str(tmp_path))
 
 
 def test_checkpoint_of_another_kind(tmp_path: Path) -> None:

@@ -82,7 +82,9 @@ def test_controls_may_be_flat(faces: Faces) -> None:
     inpainter.sanity.check()
 
 
-def test_results_leave_the_range_nowhere(faces: Faces) -> None:
-    result = Painted(3 * faces.images - 1)(faces, MASKS, 0)
-    assert result.min() >= 0
-    assert result.max() <= 1
+def test_rounding_outside_the_range_is_cut_off(faces: Faces) -> None:
+    pictures = 1.0 - faces.images
+    pictures[:, :, 6, 6], pictures[:, :, 7, 7] = 1.0009, -0.0009
+    result = Painted(pictures)(faces, MASKS, 0)
+    assert (result[:, :, 6, 6] == 1).all()
+    assert (result[:, :, 7, 7] == 0).all()
