@@ -4,7 +4,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -75,6 +75,9 @@ class FaceData(LightningDataModule, ABC):
     Raises:
         BadDataError: from `setup()` if the data cannot be used; nothing has been written by then.
     """
+
+    domain: ClassVar[str] = "photos"
+    """What the pictures are: "photos", or "drawn"; see `privacy_exp.inpainting.domain`."""
 
     def __init__(
         self,

@@ -34,6 +34,8 @@ class Synthetic(FaceData):
         BadDataError: a number that is too small; the message names it.
     """
 
+    domain = "drawn"
+
     def __init__(
         self,
         identities: int = 24,
