@@ -92,7 +92,7 @@ def compiled_elsewhere() -> float:
         "import sys, time; sys.path.insert(0, sys.argv[1]); import generation as g; f, m = g.photos(g.BATCH);"
         "one = g.painter(compile=True); t = time.perf_counter(); one(f, m, seed=0); print(time.perf_counter() - t)"
     )
-    command = [sys.executable, "-c", code, str(ROOT / "scripts")]
+    command = [sys.executable, "-c", code, str(ROOT / "benchmarks")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return float(done.stdout.split()[-1])
 

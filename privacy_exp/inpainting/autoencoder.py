@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 
 from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.inpainting.frame import enlarge, put_back, whole
+from privacy_exp.inpainting.hub import commit, resolve
 from privacy_exp.inpainting.loading import domain_of, load_autoencoder
 from privacy_exp.inpainting.precision import device_named, dtype_name, dtype_named
 from privacy_exp.inpainting.settings import at_least
@@ -105,6 +106,7 @@ class VaeRoundTrip(Inpainter):
         self.vae = vae.to(where).eval().requires_grad_(False)
         self.size = native(native_size, trained_for, 2 ** (len(vae.config.block_out_channels) - 1))
         self.batch_size = batch_size
+        self._arguments["revision"] = commit(resolve(checkpoint), "vae/config.json", revision)
         self.domain = domain_of(checkpoint)
         self.force = force
 

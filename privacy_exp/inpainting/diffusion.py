@@ -17,6 +17,7 @@ from privacy_exp.inpainting.blend import seamless as blend
 from privacy_exp.inpainting.compiling import compiler_options
 from privacy_exp.inpainting.frame import Window, around, enlarge, put_back, whole
 from privacy_exp.inpainting.guidance import Interval, Text, encode, stack, steers, warn_of_unknown_words
+from privacy_exp.inpainting.hub import commit, resolve
 from privacy_exp.inpainting.loading import Pipeline, domain_of, load_pipeline, scheduler_named
 from privacy_exp.inpainting.lora import fuse_lora
 from privacy_exp.inpainting.precision import device_named, dtype_named
@@ -91,6 +92,7 @@ class DiffusionInpainter(Inpainter):
         self.batch_size = self.runtime.batch_size
         templated = bool(fields(self.sampling.prompt))
         self.pipe = _loaded(checkpoint, revision, variant, lora, self.sampling, self.runtime)
+        self._arguments["revision"] = commit(resolve(checkpoint), "model_index.json", revision)
         self.domain = domain_of(checkpoint)
         unet, step = self.pipe.unet, self.pipe.vae_scale_factor
         self.size = native(self.canvas.native_size, unet.config.sample_size * step, step)

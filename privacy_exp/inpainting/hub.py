@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from diffusers.utils import logging as diffusers_logging
+from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from transformers.utils import logging as transformers_logging
 
@@ -80,6 +81,23 @@ def _load(load: Callable[[bool], _Loaded], place: str, name: str) -> _Loaded:
                 f"and the hub did not give it ({first_line(refused)}). Check the name and the revision, fetch it once "
                 "with network, or give the path of a folder."
             ) from refused
+
+
+def commit(place: str, file: str, revision: str | None) -> str | None:
+    """The commit that a hub id means on this machine, so that keys and records don't follow a branch that moves.
+
+    Args:
+        place: what `resolve` found.
+        file: one that was loaded from there.
+        revision: what was asked for.
+
+    Returns:
+        The commit; `revision` itself for a folder, or where the cache does not say.
+    """
+    if Path(place).exists():
+        return revision
+    found = try_to_load_from_cache(place, file, revision=revision)
+    return Path(found).parents[file.count("/")].name if isinstance(found, str) else revision
 
 
 def first_line(error: BaseException) -> str:

@@ -7,10 +7,13 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from privacy_exp.inpainting.hub import cached_first, first_line, heard, resolve
+from privacy_exp.inpainting.hub import cached_first, commit, first_line, heard, resolve
 from privacy_exp.inpainting.loading import Pipeline, listed
 from privacy_exp.inpainting.settings import Lora
 from privacy_exp.types import UserError
+
+WEIGHTS = "pytorch_lora_weights.safetensors"
+"""The file that is read of a repository on the hub."""
 
 # What the names of its weights end in, in the ways that diffusers, PEFT and kohya write them.
 _ENDING = re.compile(
@@ -36,7 +39,7 @@ def fuse_lora(pipe: Pipeline, lora: Lora) -> None:
     def load(local_files_only: bool) -> list[str]:
         keys = {
             # Without network a repository can't be asked for its files' names; a folder or a file needs no telling.
-            "weight_name": None if Path(place).exists() else "pytorch_lora_weights.safetensors",
+            "weight_name": None if Path(place).exists() else WEIGHTS,
             "revision": lora.revision,
             "local_files_only": local_files_only,
             "use_safetensors": True,
@@ -58,6 +61,7 @@ def fuse_lora(pipe: Pipeline, lora: Lora) -> None:
         raise UserError(f"`lora`: not all of {place} fits this checkpoint: {said[0]} {another}")
     if not pipe.get_active_adapters():
         raise UserError(f"`lora` must hold weights for this checkpoint's UNet or text encoder, but {place} has none.")
+    lora._arguments["revision"] = commit(place, WEIGHTS, lora.revision)
     pipe.fuse_lora(lora_scale=lora.scale)
     pipe.unload_lora_weights()
 
