@@ -8,7 +8,7 @@ from torch import Generator
 
 from privacy_exp import UserError
 from privacy_exp.data.seeds import generator
-from privacy_exp.inpainting.base import Inpainter
+from privacy_exp.inpainting.base import TOLERANCE, Inpainter
 from privacy_exp.inpainting.sanity import SanityError
 from privacy_exp.types import Faces, Images, Masks
 
@@ -81,6 +81,17 @@ def test_half_precision_and_edges_of_the_range_are_fine() -> None:
     assert result[:, :, 0, 0].unique().tolist() == [0.25]
 
 
+def test_a_quarter_of_a_grey_level_is_rounding() -> None:
+    for edge in (-TOLERANCE, 1 + TOLERANCE):
+        result = Mine(torch.full_like(FACES.images, edge))(FACES, MASKS)
+        assert result[:, :, 3, 2].unique().tolist() == [round(edge)]
+    for beyond in (-1.1 * TOLERANCE, 1 + 1.1 * TOLERANCE):
+        with pytest.raises(UserError, match="must return images in"):
+            Mine(torch.full_like(FACES.images, beyond))(FACES, MASKS)
+    nothing = torch.zeros_like(MASKS)
+    assert torch.equal(Mine(torch.full_like(FACES.images, 7.0))(FACES, nothing), FACES.images)
+
+
 def test_without_keep_pixels_the_whole_picture_is_taken() -> None:
     painted = Mine(torch.full_like(FACES.images, 0.75))
     assert painted(FACES, MASKS).sum().item() == pytest.approx(2 * 3 * (12 * 0.75 + 36 * 0.25))
@@ -112,3 +123,4 @@ def test_share_hidden_is_that_of_the_frame() -> None:
     assert Mine().latent_share(one).tolist() == [0.25, 0.0]
     assert torch.equal(Mine().round_trip(FACES, MASKS), FACES.images)
     assert (Mine().guidance, Mine().heeds_guidance, Mine().num_draws, Mine().domain) == ("off", True, 1, None)
+    assert (Mine().reads_hidden, Mine().force, Mine().keep_pixels, Mine().expects_detail) == (False, False, True, False)
