@@ -92,7 +92,9 @@ def _check(place: str, pipe: Pipeline, weights: dict[str, Tensor], another: str)
 
 
 def _plain(name: str) -> str:
-    return name.replace(".processor.", ".").replace("text_model.", "").replace(".to_out.0", ".to_out")
+    """One spelling for a module's name: files have several."""
+    name = name.replace(".processor.", ".").replace("text_model.", "").replace(".to_out.0", ".to_out")
+    return re.sub(r"\.self_attn\.to_(q|k|v|out)$", r".self_attn.\1_proj", name)
 
 
 def _reason(error: BaseException) -> str:

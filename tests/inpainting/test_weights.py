@@ -154,3 +154,32 @@ def test_kohyas_names_fit_as_well(sd_inpaint: str, tmp_path: Path) -> None:
     assert torch.allclose(
         change, torch.full((8, 8), 2.0), atol=1e-5
     )  # half of up @ down = 4 ones each, alpha / rank = 1
+
+
+@pytest.mark.parametrize("spelling", ["peft", "kohya"])
+def test_a_lora_of_every_layer_fits(sd_inpaint: str, tmp_path: Path, spelling: str) -> None:
+    """Attention, feed-forward, projections and convolutions of the UNet, attention and MLP of the text encoder."""
+    pipe = load(sd_inpaint).pipe
+    weights: dict[str, Tensor] = {}
+    layers = {"unet": 0, "text_encoder": 0}
+    for part in layers:
+        for name, layer in getattr(pipe, part).named_modules():
+            if not isinstance(layer, torch.nn.Linear | torch.nn.Conv2d) or (
+                part == "unet" and "attentions" not in name
+            ):
+                continue
+            layers[part] += 1
+            kernel = (1,) * (layer.weight.ndim - 2)
+            down, up = torch.ones(2, layer.weight.shape[1], *kernel), torch.ones(layer.weight.shape[0], 2, *kernel)
+            if spelling == "peft":
+                weights |= {f"{part}.{name}.lora_A.weight": down, f"{part}.{name}.lora_B.weight": up}
+                continue
+            short = {"unet": "lora_unet_", "text_encoder": "lora_te_text_model_"}[part]
+            plain = short + name.removeprefix("text_model.").replace(".", "_")
+            weights |= {f"{plain}.lora_down.weight": down, f"{plain}.lora_up.weight": up}
+            weights[f"{plain}.alpha"] = torch.tensor(2.0)
+    save_file(weights, tmp_path / "one.safetensors")
+    fused = load(sd_inpaint, lora=str(tmp_path / "one.safetensors")).pipe
+    for part, count in layers.items():
+        before, after = (dict(getattr(one, part).named_parameters()) for one in (pipe, fused))
+        assert count == sum(bool((before[name] - after[name]).abs().max() > 1) for name in before) > 10
