@@ -183,3 +183,17 @@ def test_a_lora_of_every_layer_fits(sd_inpaint: str, tmp_path: Path, spelling: s
     for part, count in layers.items():
         before, after = (dict(getattr(one, part).named_parameters()) for one in (pipe, fused))
         assert count == sum(bool((before[name] - after[name]).abs().max() > 1) for name in before) > 10
+
+
+def test_a_checkpoint_in_shards_is_read_whole_or_refused(sd_inpaint: str, tmp_path: Path) -> None:
+    whole = load(sd_inpaint).pipe.unet
+    shutil.copytree(sd_inpaint, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "unet")
+    whole.save_pretrained(tmp_path / "unet", max_shard_size="50KB")
+    shards = sorted((tmp_path / "unet").glob("*.safetensors"))
+    assert len(shards) > 2
+    again = load(str(tmp_path)).pipe.unet.state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in whole.state_dict().items())
+    shards[1].unlink()
+    with pytest.raises((UserError, OSError), match=r"unet.*00002|00002.*unet"):
+        load(str(tmp_path))
