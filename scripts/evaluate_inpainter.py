@@ -76,8 +76,8 @@ def main() -> None:
 
 def load(checkpoint: str, **keys: Any) -> DiffusionInpainter:
     """The checkpoint with the settings of inpainting=tiny, or others."""
-    settings = {"checkpoint": checkpoint, "prompt": SUBJECT, **keys}
-    return DiffusionInpainter.from_pretrained("tiny", **settings)
+    settings = {"prompt": SUBJECT, "num_inference_steps": 20, "guidance_scale": 3.0, "batch_size": 16} | keys
+    return DiffusionInpainter.from_pretrained(checkpoint, **settings)
 
 
 def photos(count: int, size: int) -> tuple[Faces, Masks]:
