@@ -27,6 +27,7 @@ from privacy_exp.evaluation.evaluate import evaluate
 from privacy_exp.evaluation.measure import Cost, Measure, Scene
 from privacy_exp.evaluation.score import score_folder
 from privacy_exp.inpainting.compiling import share_compiled
+from privacy_exp.inpainting.domain import check_domain
 from privacy_exp.inpainting.precision import device_named, dtype_named
 from privacy_exp.masking.base import OwnArea
 from privacy_exp.masking.original_frame import OriginalMethod
@@ -83,6 +84,7 @@ class Cell:
         self.trainer = instantiate(config.trainer, **self._one_device())
         self.data = instantiate(config.data)
         self.data.setup()
+        check_domain(self.inpainter, self.data.domain)
         self.measures: dict[str, Measure] = {}
         for group in MEASURES:
             self.measures |= {f"{group}/{name}": instantiate(part) for name, part in config[group].items()}
