@@ -3,6 +3,7 @@
 import errno
 import json
 import logging
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +20,7 @@ SMALL = (
     *(f"~recognition.net.{key}" for key in ("image_size", "dropout", "legacy_scaling")),
 )
 CHEAP = (*SMALL, "inpainting=mean_fill", "rerun=false", "batch_size=4")
-UNLIKE = {"timing", "config", "device"}
+UNLIKE = {"timing", "config", "device", "taken_from"}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,11 @@ def test_a_finished_cell_is_taken_whole_and_says_so(cheap, tmp_path, painted, ca
     assert science(tmp_path / "two") == science(tmp_path / "one")
     assert pictures(tmp_path / "two") == pictures(tmp_path / "one")
     for name in ("images.parquet", "manifest.csv", "recognizer.ckpt", "grid.png"):
-        assert (tmp_path / "two" / name).samefile(tmp_path / "one" / name), name
+        assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes(), name
+        assert (tmp_path / "two" / name).samefile(tmp_path / "one" / name) == (name == "recognizer.ckpt"), name
+    (served,) = read_cells(tmp_path / "two")
+    assert Path(served["taken_from"]["folder"]).is_relative_to(store)
+    assert (served["taken_from"]["config"]["batch_size"], served["config"]["batch_size"]) == (4, 7)
     assert "test/fool_rate" in (tmp_path / "two" / "csv" / "metrics.csv").read_text()
     assert not (tmp_path / "two" / ".batches").exists()
 
@@ -184,6 +189,84 @@ def test_a_damaged_finished_cell_is_computed_again(cheap, tmp_path, painted):
     assert pictures(tmp_path / "two") == pictures(tmp_path / "one")
     cheap(tmp_path / "three", tmp_path / "store")
     assert len(painted) == 20
+
+
+def one_of(folder: Path, kind: str = "results") -> Path:
+    return min((folder / kind).iterdir())
+
+
+def overwrite(folder: Path) -> None:
+    one_of(folder).write_bytes(max((folder / "results").iterdir()).read_bytes())
+
+
+DAMAGES = {
+    "a picture written in place": overwrite,
+    "results deleted": lambda folder: shutil.rmtree(folder / "results"),
+    "a mask missing": lambda folder: one_of(folder, "masks").unlink(),
+    "an empty record": lambda folder: (folder / "record.json").write_bytes(b""),
+    "an empty table": lambda folder: (folder / "images.parquet").write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_damaged_run_folder_is_mended_and_never_handed_on(cheap, tmp_path, painted, caplog, how, stored):
+    store = tmp_path / "store"
+    cheap(tmp_path / "one", store)
+    good = pictures(tmp_path / "one")
+    DAMAGES[how](tmp_path / "one")
+    if not stored:
+        shutil.rmtree(store / "cell")
+    with caplog.at_level(logging.WARNING):
+        cheap(tmp_path / "one", store)
+    assert "is damaged" in caplog.text
+    assert len(painted) == (10 if stored else 20), "from the store, else computed for real"
+    cheap(tmp_path / "two", store)
+    assert pictures(tmp_path / "one") == good
+    assert pictures(tmp_path / "two") == good
+
+
+def test_an_edited_picture_stays_in_its_own_folder(cheap, tmp_path):
+    store = tmp_path / "store"
+    cheap(tmp_path / "one", store)
+    cheap(tmp_path / "two", store)
+    good = pictures(tmp_path / "two")
+    overwrite(tmp_path / "one")
+    assert pictures(tmp_path / "two") == good
+    cheap(tmp_path / "three", store)
+    assert pictures(tmp_path / "three") == good
+
+
+def test_what_changes_while_a_cell_is_scored_is_not_kept(cheap, tmp_path, painted, caplog, monkeypatch):
+    from privacy_exp.study.cell import Cell
+
+    show = Cell._track
+
+    def edit(self, record):
+        overwrite(self.folder)
+        show(self, record)
+
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr(Cell, "_track", edit)
+        cheap(tmp_path / "one", tmp_path / "store")
+    assert "is not kept in the store" in caplog.text
+    cheap(tmp_path / "two", tmp_path / "store")
+    assert len(painted) == 20
+
+
+def test_an_entry_sealed_with_wrong_pictures_is_set_aside(cheap, tmp_path, painted):
+    """As earlier versions sealed them: checksums of the entry are right, but not those of its record."""
+    store = tmp_path / "store"
+    cheap(tmp_path / "one", store)
+    (entry,) = (path for path in (store / "cell").iterdir() if path.is_dir())
+    shutil.rmtree(entry / "results")
+    label = json.loads((entry / "entry.json").read_text())
+    label["files"] = {name: known for name, known in label["files"].items() if not name.startswith("results/")}
+    (entry / "entry.json").write_text(json.dumps(label))
+    cheap(tmp_path / "two", store)
+    assert len(painted) == 20
+    assert pictures(tmp_path / "two") == pictures(tmp_path / "one")
+    assert list((store / "damaged").iterdir())
 
 
 def test_a_folder_of_another_cell_is_refused(cheap, tmp_path):
