@@ -316,7 +316,7 @@ class FaceData(LightningDataModule, ABC):
         for part in parts:
             for p in self.photos[part]:
                 known = None if p.attributes is None else [int(p.attributes[name]) for name in names]
-                row = (part, p.id, p.identity, self._examined[p.id].content, p.landmarks, known)
+                row = (part, p.id, p.identity, self._examined[p.id].content, p.landmarks, p.group, known)
                 total.update(json.dumps(row).encode())
         return total.hexdigest()
 

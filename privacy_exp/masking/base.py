@@ -1,7 +1,5 @@
 """A method ranks pixels; the base hides exactly the asked share, so methods compare at equal cost."""
 
-import hashlib
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -10,6 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 
+from privacy_exp.cache.configured import dotted
+from privacy_exp.cache.sources import sources
 from privacy_exp.data.seeds import generator
 from privacy_exp.masking.budget import hide
 from privacy_exp.masking.regions import face_region
@@ -138,15 +138,13 @@ class Masker(ABC):
     def scoring_keys(self) -> dict[str, Any]:
         """All of the method that decides its scores, as plain values: what stored scores are filed under.
 
-        These are the class, the source text of its modules (an edited method must not meet scores of the old one) and
-        its arguments, without the granularity and region that come after scoring.
+        These are the class, the code that it runs (an edited method must not meet scores of the old one) and its
+        arguments, without the granularity and region that come after scoring.
         """
-        kinds = [kind for kind in type(self).__mro__ if issubclass(kind, Masker) and kind is not Masker]
-        texts = [inspect.getsource(inspect.getmodule(kind) or kind) for kind in kinds]
         keys = {k: _plain(v) for k, v in vars(self).items() if k not in ("granularity", "region", "facts")}
         return {
-            "class": f"{kinds[0].__module__}.{kinds[0].__qualname__}",
-            "source": hashlib.sha256("".join(texts).encode()).hexdigest(),
+            "class": dotted(type(self)),
+            "source": sources(type(self)),
             **keys,
         }
 

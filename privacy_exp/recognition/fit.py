@@ -15,7 +15,8 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 
-from privacy_exp.cache.keys import file_digest
+from privacy_exp.cache.keys import file_digest, has_effect
+from privacy_exp.cache.sources import sources
 from privacy_exp.data.base import FaceData
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.checkpoint import (
@@ -40,19 +41,6 @@ __all__ = [
     "load_checkpoint",
     "save_checkpoint",
 ]
-
-WITHOUT_EFFECT = (
-    "accelerator",
-    "devices",
-    "enable_checkpointing",
-    "enable_model_summary",
-    "enable_progress_bar",
-    "inference_mode",
-    "log_every_n_steps",
-    "logger",
-    "strategy",
-)
-"""Keys of the trainer that say where and how loudly it computes: a fit takes one device, whatever painting takes."""
 
 NOT_WORTH_A_WARNING = (
     ".*does not have many workers.*",  # how many load photos is the user's `data.num_workers`
@@ -194,11 +182,13 @@ def fit_key(
     """
     return {
         "schema": FORMAT,
+        "code": [sources(__name__), sources(type(data))],
         "data": data.digest(("train", "val")),  # the test photos are for others
+        "template": data.template().tolist(),
         "batch_size": data.batch_size,
         "net": {name: _value(value) for name, value in net.items()},
         "module": dict(module),
-        "trainer": {name: value for name, value in trainer.items() if name not in WITHOUT_EFFECT},
+        "trainer": {name: value for name, value in trainer.items() if has_effect(name)},
         "init_from": None if init_from is None else _value(str(checkpoint_file(init_from))),
         "seed": seed,
     }
