@@ -32,9 +32,9 @@ from privacy_exp.inpainting.precision import device_named, dtype_named
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.checkpoint import checkpoint_file
 from privacy_exp.recognition.fit import fit_key
-from privacy_exp.report.grid import write_grid
 from privacy_exp.report.table import result_table
 from privacy_exp.runs.folder import RunFolder
+from privacy_exp.runs.grid import write_grid
 from privacy_exp.runs.record import SCHEMA, Record, write_images
 from privacy_exp.study.resume import Claim, claimed
 from privacy_exp.study.stages import Anonymized, Fitted, anonymize, fit, keep_checkpoint
