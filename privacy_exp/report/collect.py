@@ -1,7 +1,7 @@
 """Reading sweeps: which cells have finished, what they found, and what cannot be shown."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from privacy_exp.evaluation.statistics.intervals import bootstrap_mean
-from privacy_exp.runs.plan import OVERRIDES, command, read_plan
+from privacy_exp.runs.plan import command, numbered, read_plan, run_folders
 from privacy_exp.runs.record import read_record
 from privacy_exp.types import Metric, UserError
 
@@ -129,21 +129,11 @@ def collect(sweeps: Sequence[Path]) -> Collection:
             else:
                 study.unfinished.append(name)
         plan = read_plan(sweep)
-        begun = {folder.name for folder in run_folders(sweep)}
-        study.missing += [f"{sweep.name}/{i}" for i in range(plan["count"] if plan else 0) if str(i) not in begun]
+        begun = numbered(sweep) if plan else {}
+        study.missing += [f"{sweep.name}/{i}" for i in range(plan["count"] if plan else 0) if i not in begun]
     if not study.cells:
         raise UserError(_nothing(sweeps, study))
     return study
-
-
-def run_folders(sweep: Path) -> Iterator[Path]:
-    """The folder itself where it is a run; else every run below it, by number: with a record or just started."""
-    if (sweep / "record.json").is_file():
-        yield sweep
-        return
-    marks = {path.parent for path in sweep.rglob("record.json")}
-    marks |= {path.parents[1] for path in sweep.rglob(OVERRIDES)}
-    yield from sorted(marks, key=lambda path: [(len(p) if p.isdecimal() else 99, p) for p in path.parts])
 
 
 def read_row(folder: Path, name: str, problems: list[str]) -> Row:

@@ -1,7 +1,8 @@
-"""What was asked for: the plan of a sweep, and the command that computes a run again."""
+"""What was asked for: the plan of a sweep, the folders of its cells, and the command that computes a run again."""
 
 import json
 import logging
+import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,40 @@ def read_plan(sweep: Path) -> dict[str, Any] | None:
         return {"command": plan["command"], "count": int(plan["count"]), "cells": plan["cells"]}
     except (ValueError, KeyError, TypeError) as error:
         log.warning("%s is damaged (%s): cells that have not begun are not known", path, error)
+        return None
+
+
+def run_folders(sweep: Path) -> list[Path]:
+    """The folder itself where it is a run; else every run below it, by number: with a record or just started."""
+    if _is_run(sweep):
+        return [sweep]
+    found = []
+    for place, folders, _ in os.walk(sweep):
+        runs = [Path(place, name) for name in folders if _is_run(Path(place, name))]
+        found += runs
+        folders[:] = [name for name in folders if Path(place, name) not in runs]  # a run holds thousands of files
+    return sorted(found, key=lambda path: [(len(p) if p.isdecimal() else 99, p) for p in path.parts])
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "record.json").is_file() or (folder / OVERRIDES).is_file()
+
+
+def numbered(sweep: Path) -> dict[int, Path]:
+    """The folders of a sweep's cells by the cells' numbers, whatever `hydra.sweep.subdir` calls them."""
+    found = {}
+    for folder in run_folders(sweep):
+        number = int(folder.name) if folder.name.isdecimal() else _job_number(folder)
+        if number is not None:
+            found[number] = folder
+    return found
+
+
+def _job_number(folder: Path) -> int | None:
+    try:
+        hydra = yaml.safe_load((folder / ".hydra" / "hydra.yaml").read_text())
+        return int(hydra["hydra"]["job"]["num"])
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
         return None
 
 

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from privacy_exp.report.table import render
-from privacy_exp.runs.plan import read_overrides, read_plan
+from privacy_exp.runs.plan import numbered, read_overrides, read_plan
 from privacy_exp.runs.record import read_record
 from privacy_exp.runs.running import is_running, read_cell
 from privacy_exp.sweep.plan import axes_only
@@ -51,15 +51,18 @@ def cell_states(sweep: Path) -> list[CellState]:
         raise FileNotFoundError(f"`sweep` must be the folder of a sweep (hydra.sweep.dir), but there is no {sweep}.")
     plan = read_plan(sweep)
     begun = {int(path.name): path for path in sweep.iterdir() if path.name.isdecimal() and path.is_dir()}
+    if plan is not None and len(begun) < plan["count"]:
+        begun = numbered(sweep) | begun
     if plan is None and not begun:
         raise FileNotFoundError(f"{sweep} holds neither a plan nor cells: is it the folder of a sweep?")
     count = max(plan["count"] if plan else 0, *(number + 1 for number in begun), 0)
     cells = plan["cells"] if plan else None
     if cells is None:
         cells = []
-    cells += [read_overrides(sweep / str(number)) or [] for number in range(len(cells), count)]  # not of this plan
+    folders = [begun.get(number, sweep / str(number)) for number in range(count)]
+    cells += [read_overrides(folder) or [] for folder in folders[len(cells) :]]  # not of this plan
     names = axes_only(cells)
-    return [_state(number, names[number], sweep / str(number)) for number in range(count)]
+    return [_state(number, names[number], folders[number]) for number in range(count)]
 
 
 def seconds_left(cells: Sequence[CellState]) -> float | None:
