@@ -50,7 +50,7 @@ def scene(drawn: bool) -> tuple[Recognizer, Faces]:
     data.setup()
     torch.manual_seed(0)
     net = instantiate(config.recognition.net)
-    recognizer = net(num_classes=len(data.identities), template=data.template()).eval().requires_grad_(False)
+    recognizer = net.for_people(len(data.identities), data.template()).eval().requires_grad_(False)
     faces = data.faces(data.photos["test"][:BATCH])
     recognizer.set_identity_means([(recognizer.features(faces.images), faces.labels)])
     return recognizer, faces

@@ -53,6 +53,8 @@ def run(config: DictConfig) -> None:
     recognizer, known = None, False
     if config.recognition.checkpoint is not None:
         recognizer = load_checkpoint(config.recognition.checkpoint)
+        height, width = data.image_size
+        recognizer.meet_frames(height, width, data.known_template())
         known = checkpoint_identities(config.recognition.checkpoint) == data.identities
         recognizer.choose_target_layer(config.recognition.target_layer)
         recognizer.to("cuda" if plain["trainer"]["accelerator"] in ("gpu", "cuda") else "cpu")

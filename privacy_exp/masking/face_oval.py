@@ -4,7 +4,7 @@ import torch
 from torch import Generator, nn
 
 from privacy_exp.masking.base import Masker
-from privacy_exp.recognition.points import five_points
+from privacy_exp.recognition.detection import five_points
 from privacy_exp.types import Faces, Scores, UserError
 
 

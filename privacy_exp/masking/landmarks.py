@@ -6,7 +6,7 @@ import torch
 from torch import Generator, nn
 
 from privacy_exp.masking.base import Masker
-from privacy_exp.recognition.points import five_points
+from privacy_exp.recognition.detection import five_points
 from privacy_exp.types import Faces, Scores, UserError
 
 PARTS = {"eyes": (0, 1), "nose": (2,), "mouth": (3, 4)}

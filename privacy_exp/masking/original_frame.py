@@ -8,7 +8,7 @@ from torch import nn
 
 from privacy_exp.masking.base import Masker
 from privacy_exp.recognition.base import cover, cover_frame
-from privacy_exp.recognition.onnx import OnnxFace
+from privacy_exp.recognition.onnx import OnnxRecognizer
 from privacy_exp.types import Faces, Landmarks, Masks, Scores, UserError
 
 
@@ -40,7 +40,7 @@ class OriginalMethod(Masker):
             UserError: a recogniser that aligns by the data's template, which these frames do not follow.
         """
         del train
-        if isinstance(recognizer, OnnxFace) and recognizer.align:
+        if isinstance(recognizer, OnnxRecognizer) and recognizer.align:
             raise UserError(
                 "the original study's frames do not suit a recogniser that aligns by the data's template: use "
                 "recognition=original or original_scratch, or set recognition.net.align=false."

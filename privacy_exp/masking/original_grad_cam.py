@@ -14,7 +14,7 @@ from privacy_exp.masking.base import target_labels
 from privacy_exp.masking.explaining import evaluating, explaining
 from privacy_exp.masking.original_frame import OriginalMethod
 from privacy_exp.recognition.base import Recognizer
-from privacy_exp.recognition.onnx import IMAGENET_MEAN, IMAGENET_STD, OnnxFace
+from privacy_exp.recognition.onnx import IMAGENET_MEAN, IMAGENET_STD, OnnxRecognizer
 from privacy_exp.types import Faces, Images, Scores, UserError
 
 
@@ -120,7 +120,7 @@ def _with_trunk(recognizer: nn.Module | None) -> Recognizer:
             f"original_grad_cam explains a recogniser's trunk, but got {type(recognizer).__name__}: give one with "
             "recognition.checkpoint=RUN_OR_FILE."
         )
-    if isinstance(recognizer, OnnxFace):
+    if isinstance(recognizer, OnnxRecognizer):
         raise UserError(
             "original_grad_cam feeds the trunk whole pictures of another size, which an ONNX graph with its alignment "
             "does not take; use masking=grad_cam, or a FaceNet (recognition=original, facenet_vggface2, ...)."

@@ -23,7 +23,7 @@ from privacy_exp.cache.keys import content_key, file_digest, scientific
 from privacy_exp.cache.sources import sources
 from privacy_exp.cache.store import Store
 from privacy_exp.data.base import FaceData
-from privacy_exp.data.identity_split import write_manifest
+from privacy_exp.data.manifest import write_manifest
 from privacy_exp.evaluation.evaluate import evaluate
 from privacy_exp.evaluation.measure import Cost, Measure, Scene
 from privacy_exp.evaluation.score import score_folder
@@ -132,7 +132,7 @@ class Cell:
         trainer = self.plain["trainer"]
         start, checkpoint = recognition["init_from"], recognition["checkpoint"]
         recognizer = {
-            "fit": fit_key(self.data, recognition["net"], recognition["module"], trainer, seed, start),
+            "fit": fit_key(self.data, self.net["net"], self.net["module"], trainer, seed, start),
             "checkpoint": None if checkpoint is None else file_digest(checkpoint_file(checkpoint)),
         }
         parts = {name: scientific(self.plain[name]) for name in names}
@@ -304,8 +304,7 @@ class Cell:
         recognition = self.plain["recognition"] | {"checkpoint": None}
         parts = {**self.net, "trainer": self.trainer}
         if freeze is not None:
-            recognition |= {"net": recognition["net"] | {"freeze": freeze}}
-            parts["net"] = partial(parts["net"], freeze=freeze)
+            parts["net"] = type(self.net["net"])(**{**self.net["net"].arguments, "freeze": freeze})
         config = self.plain | {"recognition": recognition}
         fitted = fit(data, parts, config, int(self.config.seed), self.store)
         return fitted.recognizer.to(self.device)

@@ -76,7 +76,7 @@ def _painting(cell: Cell) -> tuple[float, float]:
     A recogniser that has not been fitted stands in for the fitted one: it costs the same.
     """
     data, config = cell.data, cell.config
-    recognizer = cell.net["net"](num_classes=len(data.identities), template=data.template()).to(cell.device).eval()
+    recognizer = cell.net["net"].for_people(len(data.identities), data.template()).to(cell.device).eval()
     faces = data.faces(data.photos["test"][:SAMPLE])
     assert faces.labels is not None  # noqa: S101  a cell's photos have labels
     with torch.no_grad():
@@ -104,15 +104,15 @@ def _painting(cell: Cell) -> tuple[float, float]:
 
 def _fit_seconds(cell: Cell) -> float:
     """A frozen trunk without augmentation runs once a photo, any other fit once a photo and epoch."""
-    module = cell.net["module"](cell.net["net"](num_classes=len(cell.data.identities), template=cell.data.template()))
-    module.to(cell.device)
+    recognizer = cell.net["net"].for_people(len(cell.data.identities), cell.data.template()).to(cell.device)
     faces = cell.data.faces(cell.data.photos["train"][: cell.data.batch_size])
     pace = []
     for _ in range(2):  # the first pass warms up
         started = time.perf_counter()
-        loss = module.recognizer(faces.images.to(cell.device)).logsumexp(1).sum()
+        loss = recognizer(faces.images.to(cell.device)).logsumexp(1).sum()
         loss.backward()
         loss.item()  # waits for a GPU
         pace.append((time.perf_counter() - started) / len(faces.ids))
-    passes = 1 if module.recognizer.freeze == "trunk" and not module.augment else module.max_epochs
+    recipe = cell.net["module"]
+    passes = 1 if recognizer.freeze == "trunk" and not recipe.augment else recipe.max_epochs
     return pace[-1] * len(cell.data.photos["train"]) * float(passes)

@@ -73,7 +73,7 @@ def fit(
 
     Args:
         data: after `setup()`.
-        parts: `net`, `module` and `trainer`, the factories that the fit calls.
+        parts: `net` (a recogniser without people), `module` (a `FitRecipe`) and `trainer`, which makes Lightning's.
         config: `recognition` and `trainer` as plain values, of which the key is made.
         seed: of the fit.
         store: keeps fitted recognisers.
@@ -82,6 +82,7 @@ def fit(
     recognition = config["recognition"]
     if recognition["checkpoint"] is not None:
         recognizer = load_checkpoint(recognition["checkpoint"], identities=data.identities or None)
+        recognizer.meet_frames(*data.image_size, data.known_template())
         return Fitted(recognizer, Path(recognition["checkpoint"]), 0.0, reused=True)
     seconds = 0.0
 
@@ -93,7 +94,7 @@ def fit(
         save_checkpoint(folder / CHECKPOINT, fitted.recognizer, data.identities)
         seconds = fitted.seconds
 
-    fields = fit_key(data, recognition["net"], recognition["module"], config["trainer"], seed, recognition["init_from"])
+    fields = fit_key(data, parts["net"], parts["module"], config["trainer"], seed, recognition["init_from"])
     folder, reused = store.fetch("recognizer", fields, compute)
     return Fitted(load_checkpoint(folder / CHECKPOINT), folder / CHECKPOINT, seconds, reused)
 

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 
-from privacy_exp.data.base import celeba_template
+from privacy_exp.data.points import celeba_template
 from privacy_exp.evaluation.measure import Scene
 from privacy_exp.recognition.detection import detect_faces
 from privacy_exp.runs.folder import RunFolder
