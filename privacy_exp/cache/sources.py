@@ -34,11 +34,12 @@ def sources(part: type | str) -> str:
     for type checkers alone are not. Installed libraries are left out: their versions stand beside each stored thing.
 
     Args:
-        part: a class, the dotted name of one, or the name of a module.
+        part: a class, whose name then stands before the digest; the dotted name of one; or the name of a module.
     """
-    name = f"{part.__module__}.{part.__qualname__}" if isinstance(part, type) else part
-    module = _module_of(name) or _public(name)
-    return _digest(module) if module else _without_file(name)
+    if isinstance(part, type):
+        return f"{part.__qualname__} {sources(f'{part.__module__}.{part.__qualname__}')}"
+    module = _module_of(part) or _public(part)
+    return _digest(module) if module else _without_file(part)
 
 
 def _without_file(name: str) -> str:
