@@ -4,6 +4,7 @@ import errno
 import json
 import logging
 import shutil
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -189,6 +190,60 @@ def test_a_damaged_finished_cell_is_computed_again(cheap, tmp_path, painted):
     assert pictures(tmp_path / "two") == pictures(tmp_path / "one")
     cheap(tmp_path / "three", tmp_path / "store")
     assert len(painted) == 20
+
+
+MINE = """
+import torch
+from mine_helper import SIGN
+from privacy_exp.masking.center import Center
+
+
+class Mine(Center):
+    def score(self, faces, recognizer, generators):
+        return SIGN * super().score(faces, recognizer, generators)
+"""
+
+
+@pytest.mark.parametrize("edited", ["mine", "mine_helper"])
+def test_an_edited_class_of_ones_own_is_computed_again(cheap, tmp_path, painted, monkeypatch, edited):
+    """What the README tells users to write, its sign turned: in its own module, or in one that it imports."""
+    from privacy_exp.cache import sources
+
+    monkeypatch.syspath_prepend(tmp_path)
+    own = ("masking=center", "masking._target_=mine.Mine")
+
+    def run(out: str, **files: str) -> dict[str, bytes]:
+        for name, text in files.items():
+            (tmp_path / f"{name}.py").write_text(text)
+            sys.modules.pop(name, None)
+        sys.modules.pop("mine", None)
+        for known in (sources._digest, sources._code, sources._tree, sources._imports, sources._file):
+            known.cache_clear()  # what another process starts with
+        sys.dont_write_bytecode = True
+        cheap(tmp_path / out, tmp_path / "store", *own)
+        return pictures(tmp_path / out)
+
+    first = run("one", mine=MINE, mine_helper="SIGN = 1")
+    assert run("two", mine=MINE + "# a remark") == first
+    assert len(painted) == 10, "a remark changes nothing"
+    turned = {"mine": MINE.replace("SIGN *", "-SIGN *")} if edited == "mine" else {"mine_helper": "SIGN = -1"}
+    assert run("three", **turned) != first
+    assert len(painted) == 20
+
+
+def test_a_record_says_what_of_it_other_versions_have_made(cheap, tmp_path):
+    store = tmp_path / "store"
+    cheap(tmp_path / "one", store, "masking=saliency")
+    (label,) = (store / "scores").glob("*/entry.json")
+    label.write_text(json.dumps(json.loads(label.read_text()) | {"versions": {"torch": "9.9.9"}, "threads": 64}))
+    cheap(tmp_path / "two", store, "masking=saliency", "mask_ratio=0.3")
+    (record,) = read_cells(tmp_path / "two")
+    (warning,) = (text for text in record["warnings"] if "scores" in text)
+    assert "torch 9.9.9, now" in warning
+    assert "64 threads, now" in warning
+    cheap(tmp_path / "three", tmp_path / "fresh", "masking=saliency", "mask_ratio=0.3")
+    (record,) = read_cells(tmp_path / "three")
+    assert not any("9.9.9" in text for text in record["warnings"])
 
 
 def one_of(folder: Path, kind: str = "results") -> Path:
