@@ -1,4 +1,4 @@
-"""A picture grid: face | mask | result, a row of triples."""
+"""A picture grid: face | mask | result, triples beside each other."""
 
 from pathlib import Path
 

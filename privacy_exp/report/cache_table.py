@@ -1,23 +1,23 @@
 """The store as a table for the terminal."""
 
 from collections.abc import Sequence
-from io import StringIO
 from pathlib import Path
 
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from privacy_exp.cache.pruning import Item
+from privacy_exp.report.table import render
 
 
 def store_table(root: Path, found: Sequence[Item]) -> str:
-    """A row a kind: how many, how large, what it took to compute, and the ages.
+    """One row per kind: how many, how large, what it took to compute, and the ages.
 
     Args:
         root: of the store.
         found: what lies there.
     """
-    table = Table(title=str(root))
+    table = Table(title=escape(str(root)))
     table.add_column("kind")
     for column in ("entries", "MB", "computed in", "last used, days ago"):
         table.add_column(column, justify="right")
@@ -28,6 +28,4 @@ def store_table(root: Path, found: Sequence[Item]) -> str:
         took = f"{sum(seconds):.0f} s" if seconds else "–"
         ages = f"{min(days):.1f} … {max(days):.1f}"
         table.add_row(kind, str(len(own)), f"{sum(item.size for item in own) / 1e6:.1f}", took, ages)
-    text = StringIO()
-    Console(file=text, width=100).print(table)
-    return text.getvalue().rstrip()
+    return render(table, 100)
