@@ -1,6 +1,16 @@
 """Doctests of the package run in a folder of their own and share a cache that goes away with them."""
 
+from pathlib import Path
+
 import pytest
+
+TESTS = Path(__file__).parent / "tests"
+
+
+def pytest_ignore_collect(collection_path):
+    """Examples are collected from the package; of tests/, only the files named test_*."""
+    helper = collection_path.suffix == ".py" and not collection_path.name.startswith("test_")
+    return True if helper and TESTS in collection_path.parents else None
 
 
 @pytest.fixture(scope="session")
