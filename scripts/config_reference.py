@@ -60,13 +60,13 @@ def _section(path: Path, prefix: str) -> Iterator[str]:
     prefix = {None: prefix, "_global_": ""}.get(package, package or "")
     if lead:
         yield lead + "\n"
-    rows = list(_rows(text, prefix))
+    rows = _all_rows(path, prefix)
     inherited = _inherited(path, prefix)
     rows = [(key, value, what or inherited.get(key, "")) for key, value, what in rows]
     targets = [value for key, value, _ in rows if key.endswith("_target_")]
     if targets:
         yield f"Builds `{targets[0]}`.\n"
-    based = [name for name in _defaults(text) if name != "_self_"]
+    based = [name for name in _defaults(text) if name != "_self_" and not name.endswith("@_here_")]
     if based and prefix:
         yield f"Based on {', '.join(f'`{name}`' for name in based)}.\n"
     elif based:
@@ -78,6 +78,17 @@ def _section(path: Path, prefix: str) -> Iterator[str]:
         yield ""
 
 
+def _all_rows(path: Path, prefix: str) -> list[Row]:
+    """The keys of a yaml after those of the parts that it takes in (`parts/split@_here_`), each once."""
+    rows: dict[str, Row] = {}
+    text = path.read_text()
+    shared = [name.removesuffix("@_here_") for name in _defaults(text) if name.endswith("@_here_")]
+    taken = [row for name in shared for row in _all_rows(path.parent / f"{name}.yaml", prefix)]
+    for key, value, what in [*taken, *_rows(text, prefix)]:
+        rows[key] = (key, value, what or rows.get(key, ("", "", ""))[2])
+    return list(rows.values())
+
+
 def _inherited(path: Path, prefix: str) -> dict[str, str]:
     """Comments of the parts in the same group that a variant is based on."""
     known: dict[str, str] = {}
@@ -85,7 +96,7 @@ def _inherited(path: Path, prefix: str) -> dict[str, str]:
         parent = path.parent / f"{name}.yaml"
         if name != "_self_" and parent.is_file():
             known |= _inherited(parent, prefix)
-            known |= {key: what for key, _, what in _rows(parent.read_text(), prefix) if what}
+            known |= {key: what for key, _, what in _all_rows(parent, prefix) if what}
     return known
 
 
