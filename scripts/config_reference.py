@@ -65,7 +65,7 @@ def _section(path: Path, prefix: str) -> Iterator[str]:
     rows = [(key, value, what or inherited.get(key, "")) for key, value, what in rows]
     targets = [value for key, value, _ in rows if key.endswith("_target_")]
     if targets:
-        yield f"Builds `{targets[0]}`.\n"
+        yield f"Builds {', '.join(f'`{target}`' for target in targets)}.\n"
     based = [name for name in _defaults(text) if name != "_self_" and not name.endswith("@_here_")]
     if based and prefix:
         yield f"Based on {', '.join(f'`{name}`' for name in based)}.\n"
