@@ -97,7 +97,8 @@ class BaseMasker(Configured, ABC):
     def scoring_keys(self) -> dict[str, Any]:
         """All of the method that decides its scores, as plain values: what stored scores are filed under.
 
-        These are the class, the code that it runs (an edited method must not meet scores of the old one) and its arguments, without the granularity and region that come after scoring. A method that learns adds what it
+        These are the class, the code that it runs (an edited method must not meet scores of the old one) and its
+        arguments, without the granularity and region that come after scoring. A method that learns adds what it
         has learned.
         """
         arguments = {k: _scoring(v) for k, v in self.arguments.items() if k not in ("granularity", "region")}
