@@ -9,7 +9,7 @@ from torch import Tensor
 from privacy_exp.recognition.alignment import similarity, warp
 from privacy_exp.types import Images, Masks
 
-Pixels = UInt8[np.ndarray, "h w 3"]
+Pixels = UInt8[np.ndarray, "_ _ 3"]
 Matrix = Float[Tensor, "2 3"]
 
 CELEBA_SIZE = (218, 178)
@@ -91,7 +91,7 @@ def paste(
 def territories(
     places: list[Matrix], size: tuple[int, int], shape: tuple[int, int]
 ) -> list[Bool[np.ndarray, "H W"] | None]:
-    """Where each face of a photo may be painted: every pixel belongs to the face in whose frame it lies nearest the middle.
+    """Where each face of a photo may be painted: a pixel belongs to the face whose middle is nearest, in its own crop.
 
     None for faces whose crops meet no other.
     """

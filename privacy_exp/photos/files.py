@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, ImageCms, ImageOps, JpegImagePlugin, PngImagePl
 from privacy_exp.cache.files import write_bytes
 from privacy_exp.types import UserError
 
-Pixels = UInt8[np.ndarray, "h w 3"]
+Pixels = UInt8[np.ndarray, "_ _ 3"]
 
 FORMATS = {
     ".jpg": "JPEG",

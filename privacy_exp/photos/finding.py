@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 from privacy_exp.cache.configured import Configured
 from privacy_exp.types import UserError
 
-Pixels = UInt8[np.ndarray, "h w 3"]
+Pixels = UInt8[np.ndarray, "_ _ 3"]
 
 
 @dataclass(frozen=True)

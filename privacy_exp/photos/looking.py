@@ -14,7 +14,7 @@ from privacy_exp.photos.crops import frame_points
 from privacy_exp.types import Images, UserError
 
 THRESHOLDS: Mapping[str, tuple[float, float]] = {}
-"""Content key of an embedder's fields to its thresholds at FAR 1 % and 0.1 %; see `docs/results/photo_thresholds.md`."""
+"""Content key of an embedder's fields to its thresholds at FAR 1 % and 0.1 %; docs/results/photo_thresholds.md."""
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def prepare(people: Path, out: Path, finder: FaceFinder, size: tuple[int, int] =
     flat = [name for name in names if "/" not in name]
     if flat:
         raise UserError(f"`people` must have one sub-folder per person, but {flat[0]} lies in {people} itself.")
-    done = Prepared(left_out={name: "this format is not read" for name in unread})
+    done = Prepared(left_out=dict.fromkeys(unread, "this format is not read"))
     rows = []
     for name in tqdm(names, unit="photo", desc="preparing"):
         try:

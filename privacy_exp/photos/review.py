@@ -26,7 +26,8 @@ COLUMNS = (
 STYLE = """
 :root { color-scheme: light dark; font: 16px/1.45 system-ui, sans-serif; }
 body { max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
-ul.faces { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: 1rem; padding: 0; list-style: none; }
+ul.faces { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: 1rem; }
+ul.faces { padding: 0; list-style: none; }
 li { border: 1px solid #8886; border-radius: .5rem; padding: .5rem; overflow-wrap: anywhere; }
 li.bad { border: 2px solid #c33; }
 img { width: 100%; border-radius: .25rem; display: block; }

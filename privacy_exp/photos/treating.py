@@ -18,7 +18,7 @@ from privacy_exp.photos.looking import Watcher
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.types import Faces, UserError
 
-Pixels = UInt8[np.ndarray, "h w 3"]
+Pixels = UInt8[np.ndarray, "_ _ 3"]
 
 LADDER = (0.25, 0.35, 0.45, 0.6, 0.8, 1.0)
 """Shares of the crop that are tried one after the other on a face that is still recognised."""
