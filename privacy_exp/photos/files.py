@@ -92,8 +92,9 @@ def read_photo(path: Path, keep_metadata: Sequence[str] = ()) -> Photo:
     """
     try:
         with Image.open(path) as image:
-            if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-                raise UnreadablePhotoError(f"{path} holds {image.n_frames} pictures (pages or an animation); split it.")
+            pictures = getattr(image, "n_frames", 1)
+            if pictures > 1 and image.format != "MPO":
+                raise UnreadablePhotoError(f"{path} holds {pictures} pictures (pages or an animation); split it.")
             exif = image.getexif()
             tags = {**dict(exif), **dict(exif.get_ifd(ExifTags.IFD.Exif))}
             wanted = {KEPT_TAGS[name] for name in keep_metadata}

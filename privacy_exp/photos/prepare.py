@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,7 +94,7 @@ def _twin(name: str, names: list[str]) -> bool:
     return sum(_stem(other) == _stem(name) for other in names) > 1
 
 
-def _table(rows: list[list[object]]) -> str:
+def _table(rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()

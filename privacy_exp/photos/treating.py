@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from privacy_exp.inpainting.base import Inpainter
-from privacy_exp.masking.base import Masker
+from privacy_exp.masking.base import Masker, OwnArea
 from privacy_exp.masking.nothing import Nothing
 from privacy_exp.photos.crops import CELEBA_SIZE, Matrix, cut, paste, placement, territories
 from privacy_exp.photos.finding import FaceFinder, Found, MTCNNFinder, overlap
@@ -126,7 +126,7 @@ class PhotoAnonymizer:
 
     def __init__(
         self,
-        masker: Masker,
+        masker: Masker | OwnArea,
         inpainter: Inpainter,
         mask_ratio: float = 0.35,
         finder: FaceFinder | None = None,
@@ -138,6 +138,8 @@ class PhotoAnonymizer:
         size: tuple[int, int] = CELEBA_SIZE,
     ) -> None:
         check_regions(keep)
+        if keep and isinstance(masker, OwnArea):
+            raise UserError(f"`keep` needs a method that ranks pixels, not {type(masker).__name__}.")
         self.masker, self.inpainter, self.mask_ratio = masker, inpainter, mask_ratio
         self.finder = MTCNNFinder() if finder is None else finder
         self.looking = LookingAgain() if looking is None else looking
@@ -200,12 +202,12 @@ class PhotoAnonymizer:
                 job.face.share = float(mask.float().mean())
 
     def _masks(self, faces: Faces, ratio: float, seed: int) -> Tensor:
+        if isinstance(self.masker, OwnArea):
+            return self.masker.mask(faces, self.recognizer, seed=seed)
         if self.keep:
-            if not self.masker.has_budget:
-                raise UserError(f"`keep` needs a method that ranks pixels, not {type(self.masker).__name__}.")
             scores = self.masker.rank(faces, self.recognizer, seed)
             return masks_that_keep(self.masker, faces, scores, ratio, seed, self.keep)
-        return self.masker.mask(faces, self.recognizer, ratio, seed)
+        return self.masker.mask(faces, self.recognizer, mask_ratio=ratio, seed=seed)
 
     def _pasted(self, photo: Pixels, jobs: list[_Job]) -> tuple[Pixels, np.ndarray]:
         result, touched = photo.copy(), np.zeros(photo.shape[:2], bool)
@@ -231,7 +233,7 @@ class PhotoAnonymizer:
 
     def _again(self, jobs: list[_Job]) -> list[_Job]:
         """Those that are painted again, with the ladder's next share."""
-        if self.looking.until == "once" or not self.masker.has_budget:
+        if self.looking.until == "once" or isinstance(self.masker, OwnArea):
             return []
         again = [job for job in jobs if job.face.recognised_by]
         limit = 1.0
