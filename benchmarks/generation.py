@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from diffusers import PNDMScheduler
 from timing import Line, duration, in_turns, ratio, settle
 from torch import Tensor
@@ -93,7 +92,7 @@ def compiled_elsewhere() -> float:
         "import sys, time; sys.path.insert(0, sys.argv[1]); import generation as g; f, m = g.photos(g.BATCH);"
         "one = g.painter(compile=True); t = time.perf_counter(); one(f, m, seed=0); print(time.perf_counter() - t)"
     )
-    command = [sys.executable, "-c", code, str(ROOT / "scripts")]
+    command = [sys.executable, "-c", code, str(ROOT / "benchmarks")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return float(done.stdout.split()[-1])
 
@@ -122,11 +121,9 @@ def photos(count: int) -> tuple[Faces, Masks]:
 
 def painter(original: bool = False, **changes: Any) -> DiffusionInpainter:
     """The painter of inpainting=tiny, or the same with the original study's prompt, scale, steps and solver."""
-    keys = yaml.safe_load((ROOT / "conf/inpainting/tiny.yaml").read_text())
-    keys.pop("_target_")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does nothing.*")
-        one = DiffusionInpainter.from_pretrained(**{**keys, **(ORIGINAL if original else {}), **changes})
+        one = DiffusionInpainter.from_pretrained("tiny", **{**(ORIGINAL if original else {}), **changes})
     if original:
         one.pipe.scheduler = pndm(one.pipe.scheduler)
     return one

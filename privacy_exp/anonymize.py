@@ -30,6 +30,7 @@ def run(config: DictConfig) -> None:
     from hydra.utils import instantiate
 
     from privacy_exp.cache.keys import content_key, scientific
+    from privacy_exp.inpainting.domain import check_domain
     from privacy_exp.masking.base import OwnArea
     from privacy_exp.recognition.checkpoint import checkpoint_file, checkpoint_identities
     from privacy_exp.recognition.fit import load_checkpoint
@@ -43,6 +44,7 @@ def run(config: DictConfig) -> None:
     plain = plain_config(config)
     masker, inpainter, data = (instantiate(config[part]) for part in ("masking", "inpainting", "data"))
     data.setup()
+    check_domain(inpainter, data.domain)
     for line in data.skipped:
         log.warning("left out: %s", line)
     if data.skipped:

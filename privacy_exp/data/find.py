@@ -41,9 +41,9 @@ def find_images(root: Path) -> Found:
                 names.append((folder / name).relative_to(root).as_posix())
             elif name.lower().endswith(UNREAD) and not name.startswith("."):
                 unread[Path(name).suffix.lower()] += 1
-    lines = [f"{count} files of a kind that is not read ({suffix})" for suffix, count in sorted(unread.items())]
-    lines += [f"{count} images in folders of other programs ({name})" for name, count in sorted(foreign.items())]
-    lines += [f"{len(loops)} links to a folder above them, such as {loops[0]}"] if loops else []
+    lines = [f"files of a kind that is not read ({suffix}): {count}" for suffix, count in sorted(unread.items())]
+    lines += [f"images in folders of other programs ({name}): {count}" for name, count in sorted(foreign.items())]
+    lines += [f"links to a folder above them: {len(loops)}, such as {loops[0]}"] if loops else []
     return Found(sorted(names), lines)
 
 

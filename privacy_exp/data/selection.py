@@ -101,8 +101,8 @@ class Selection:
         if same:
             n = sum(len(own) - 1 for own in same)
             self.data.doubts.append(
-                f"{n} photos are copies of others, such as {same[0][1].id} of {same[0][0].id}; copies stay on one side "
-                "of the split."
+                f"photos that are copies of others: {n}, such as {same[0][1].id} of {same[0][0].id}; they stay on the "
+                "others' side of the split."
             )
         left = as_groups([photo for photo in photos if photo.id not in out], same)
         if not sets:
@@ -132,17 +132,21 @@ class Selection:
         """Lines about photos that look like others on another side of the split, and about odd pictures."""
         side = {photo.id: part for part, own in parts.items() for photo in own}
         chosen = [photo for own in parts.values() for photo in own]
+        first: dict[str, Photo] = {}
+        same = [(first.setdefault(self.examined[p.id].content, p), p) for p in chosen]  # a manifest may part copies
         lines = []
-        pairs = [
-            (a, b) for a, b in near_pairs(chosen, self.examined) if side[a.id] != side[b.id] or a.identity != b.identity
-        ]
-        if pairs:
-            a, b = pairs[0]
-            lines.append(
-                f"{len(pairs)} pairs of photos look alike, as a picture saved anew does, but lie on two sides of the "
-                f"split or show two people, such as {a.id} and {b.id}. Remove one of each, or name them in groups.csv."
-            )
+        for what, pairs in (
+            ("that are copies of each other,", [(a, b) for a, b in same if a is not b]),
+            ("that look alike, as a picture saved anew does,", near_pairs(chosen, self.examined)),
+        ):
+            apart = [(a, b) for a, b in pairs if side[a.id] != side[b.id] or a.identity != b.identity]
+            if apart:
+                a, b = apart[0]
+                lines.append(
+                    f"pairs of photos {what} but lie on two sides of the split or show two people: {len(apart)}, such "
+                    f"as {a.id} and {b.id}. Remove one of each, or name them in groups.csv and split anew."
+                )
         odd = [(photo, self.examined[photo.id].doubt) for photo in chosen if self.examined[photo.id].doubt]
         if odd:
-            lines.append(f"{len(odd)} photos are odd, such as {odd[0][0].id}: {odd[0][1]}.")
+            lines.append(f"photos that look damaged: {len(odd)}, such as {odd[0][0].id}: {odd[0][1]}.")
         return lines

@@ -176,7 +176,7 @@ def left_over(table: Table, matched: Matched) -> list[str]:
         return []
     some = ", ".join(matched.unmatched[:SHOWN]) + (", …" if len(matched.unmatched) > SHOWN else "")
     n = len(matched.unmatched)
-    return [f"{table.path.name}: {n} of {len(table.rows)} rows name no image that is there: {some}"]
+    return [f"rows of {table.path.name} that name no image: {n} of {len(table.rows)}, such as {some}"]
 
 
 def normal_name(name: str) -> str:

@@ -1,7 +1,5 @@
 """A method ranks pixels and the base hides exactly the asked share; or it chooses an area of its own."""
 
-import hashlib
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +9,8 @@ import torch
 from jaxtyping import Bool
 from torch import Generator, Tensor, nn
 
-from privacy_exp.cache.configured import Configured, description
+from privacy_exp.cache.configured import Configured, description, dotted
+from privacy_exp.cache.sources import sources
 from privacy_exp.data.seeds import generator
 from privacy_exp.masking.budget import hide
 from privacy_exp.masking.regions import face_region, seen_region
@@ -98,16 +97,14 @@ class BaseMasker(Configured, ABC):
     def scoring_keys(self) -> dict[str, Any]:
         """All of the method that decides its scores, as plain values: what stored scores are filed under.
 
-        These are the class, the source text of its modules (an edited method must not meet scores of the old one) and
-        its arguments, without the granularity and region that come after scoring. A method that learns adds what it
+        These are the class, the code that it runs (an edited method must not meet scores of the old one) and its
+        arguments, without the granularity and region that come after scoring. A method that learns adds what it
         has learned.
         """
-        kinds = [kind for kind in type(self).__mro__ if issubclass(kind, BaseMasker) and kind is not BaseMasker]
-        texts = [inspect.getsource(inspect.getmodule(kind) or kind) for kind in kinds]
         arguments = {k: _scoring(v) for k, v in self.arguments.items() if k not in ("granularity", "region")}
         return {
-            "class": f"{kinds[0].__module__}.{kinds[0].__qualname__}",
-            "source": hashlib.sha256("".join(texts).encode()).hexdigest(),
+            "class": dotted(type(self)),
+            "source": sources(type(self)),
             **arguments,
         }
 

@@ -2,11 +2,9 @@
 
 import errno
 import hashlib
-import os
 import warnings
 import zipfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +15,6 @@ from privacy_exp.cache.store import Store
 from privacy_exp.masking.base import BaseMasker
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.types import Faces, Scores
-
-SCHEMA = 1
-"""Version of what a method's scores mean; raise it when code that several methods share gives other scores."""
 
 
 class StoredScores:
@@ -99,15 +94,11 @@ def stored_scores(store: Store, masker: BaseMasker, recognizer: Recognizer | Non
     if masker.blind or recognizer is None:
         return None
     fields = {
-        "schema": SCHEMA,
         "method": masker.scoring_keys(),
         "recognizer": recognizer.fingerprint(),
         "seed": seed if masker.draws else None,
     }
-    folder = store.folder("scores", fields)
-    with suppress(OSError):  # not there yet, or read-only
-        os.utime(folder)  # pruning goes by the last use
-    return StoredScores(folder, lambda faces: masker.rank(faces, recognizer, seed))
+    return StoredScores(store.open_folder("scores", fields), lambda faces: masker.rank(faces, recognizer, seed))
 
 
 def _read(path: Path) -> torch.Tensor | None:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from privacy_exp.cache.files import write_text
 from privacy_exp.cache.keys import content_key, file_digest, scientific
+from privacy_exp.cache.sources import sources
 from privacy_exp.cache.store import Store
 from privacy_exp.data.base import FaceData
 from privacy_exp.data.manifest import write_manifest
@@ -27,17 +28,18 @@ from privacy_exp.evaluation.evaluate import evaluate
 from privacy_exp.evaluation.measure import Cost, Measure, Scene
 from privacy_exp.evaluation.score import score_folder
 from privacy_exp.inpainting.compiling import share_compiled
+from privacy_exp.inpainting.domain import check_domain
 from privacy_exp.inpainting.precision import device_named, dtype_named
 from privacy_exp.masking.base import OwnArea
 from privacy_exp.masking.original_frame import OriginalMethod
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.checkpoint import checkpoint_file
-from privacy_exp.recognition.fit import WITHOUT_EFFECT, fit_key
-from privacy_exp.report.grid import write_grid
+from privacy_exp.recognition.fit import fit_key
 from privacy_exp.report.table import result_table
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.runs.record import SCHEMA, Record, installed_versions, write_images
-from privacy_exp.study.resume import TRACKED, Claim, claimed
+from privacy_exp.runs.grid import write_grid
+from privacy_exp.runs.record import SCHEMA, Record, write_images
+from privacy_exp.study.resume import Claim, claimed
 from privacy_exp.study.stages import Anonymized, Fitted, anonymize, fit, keep_checkpoint
 from privacy_exp.sweep.axes import refuse_inert_axis, swept_keys
 from privacy_exp.sweep.configuration import MEASURES, check_keys, plain_config
@@ -45,9 +47,6 @@ from privacy_exp.sweep.entry import PACKAGE
 from privacy_exp.types import Faces, UserError
 
 log = logging.getLogger(__name__)
-
-FIGURES = 3
-"""Version of what a cell's stages compute; it is part of every key. Raise it with a change that alters figures."""
 
 
 class Cell:
@@ -73,6 +72,7 @@ class Cell:
         self.group = Path(hydra.sweep.dir).name if multirun else self.folder.name
         self.name = f"{self.group}-{hydra.job.num}" if multirun else self.folder.name
         self.warnings: list[str] = []
+        self.store = Store(config.store.root)
         self.masker = instantiate(config.masking)
         share_compiled(config.store.root)
         with self._noting():
@@ -83,6 +83,7 @@ class Cell:
         self.trainer = instantiate(config.trainer, **self._one_device())
         self.data = instantiate(config.data)
         self.data.setup()
+        check_domain(self.inpainter, self.data.domain)
         self.measures: dict[str, Measure] = {}
         for group in MEASURES:
             self.measures |= {f"{group}/{name}": instantiate(part) for name, part in config[group].items()}
@@ -139,32 +140,26 @@ class Cell:
             "checkpoint": None if checkpoint is None else file_digest(checkpoint_file(checkpoint)),
         }
         parts = {name: scientific(self.plain[name]) for name in names}
-        for judge in parts.get("judge", {}).values():
-            if own := judge.get("embedder", {}).get("trainer"):
-                judge["embedder"]["trainer"] = {k: v for k, v in own.items() if k not in WITHOUT_EFFECT}
         if parts["inpainting"].get("dtype") == "auto":
             device = device_named(self.plain["inpainting"].get("device", "auto"))
             parts["inpainting"]["dtype"] = str(dtype_named("auto", device))
-        known = {"schema": SCHEMA, "figures": FIGURES, "data": self.data.digest(), "recognizer": recognizer}
+        known = {"schema": SCHEMA, "code": sources(__name__), "data": self.data.digest(), "recognizer": recognizer}
+        known["reader"] = sources(type(self.data))
         return known | {"target_layer": recognition["target_layer"], "mask_ratio": self.mask_ratio} | parts
 
     def claim(self) -> AbstractContextManager[Claim]:
         """Holds this cell and its run folder; see `privacy_exp.study.resume`."""
         images = len(self.data.photos["test"])
-        return claimed(Store(self.config.store.root), self.key(), self.folder, images, self.config.rerun)
+        return claimed(self.store, self.key(), self.folder, images, self.config.rerun)
 
     def take(self, claim: Claim) -> Record:
         """The record of this cell that was computed before; the trackers of this run learn of it."""
-        assert claim.record is not None  # noqa: S101  the caller has looked
         log.info("finished before: taken from %s; rerun=true computes it again", claim.source)
-        made = claim.record.versions
-        for name, version in installed_versions().items():
-            if made.get(name, version) != version:
-                log.warning("it was computed with %s %s, now it is %s", name, made[name], version)
+        record = claim.taken(self.plain, self.choices)
         if not claim.tracked:
             self.start_tracking(manifest=False)  # it came with the cell
-            self._track(claim.record)
-        return claim.record
+            self._track(record)
+        return record
 
     def cost(self) -> Cost:
         """What judges, attackers and utility measures train and want painted besides the test photos."""
@@ -182,7 +177,7 @@ class Cell:
     def fit(self) -> Fitted:
         """Fits or reuses the recogniser, moves it to the device and keeps its checkpoint in the run folder."""
         parts = {**self.net, "trainer": self.trainer}
-        store = Store(self.config.store.root)
+        store = self.store
         fitted = fit(self.data, parts, self.plain, int(self.config.seed), store, self.tracking.loggers)
         fitted.recognizer.choose_target_layer(self.config.recognition.target_layer)
         fitted.recognizer.to(self.device)
@@ -206,7 +201,7 @@ class Cell:
                 self.mask_ratio or 0.0,
                 int(self.config.seed),
                 RunFolder(self.folder, self.config.image_format),
-                store=Store(self.config.store.root),
+                store=self.store,
             )
 
     def _anonymize_sharded(self, fitted: Fitted) -> Anonymized:
@@ -262,7 +257,7 @@ class Cell:
                 "data_digest": self.data.digest(),
                 **found.details,
             },
-            warnings=self.warnings,
+            warnings=[*self.warnings, *self.store.notes],
             device=str(self.device),
         )
         write_grid(folder, self.folder / "grid.png")
@@ -275,10 +270,8 @@ class Cell:
         self.tracking.log_record(record, images, self.folder / "grid.png")
 
     def finish(self, failed: bool) -> None:
-        """Closes the trackers, and remembers that they have this folder's cell."""
+        """Closes the trackers."""
         self.tracking.finish(failed)
-        if not failed:
-            write_text(self.folder / TRACKED, "")
 
     def scene(self, table: pd.DataFrame, fitted: Fitted) -> Scene:
         """The finished run as measures see it.
@@ -293,7 +286,7 @@ class Cell:
             table=table,
             identities=self.data.identities,
             recognizer=fitted.recognizer,
-            store=Store(self.config.store.root),
+            store=self.store,
             seed=int(self.config.seed),
             device=self.device,
             data=self.data,
@@ -319,7 +312,7 @@ class Cell:
         if freeze is not None:
             parts["net"] = type(self.net["net"])(**{**self.net["net"].arguments, "freeze": freeze})
         config = self.plain | {"recognition": recognition}
-        fitted = fit(data, parts, config, int(self.config.seed), Store(self.config.store.root))
+        fitted = fit(data, parts, config, int(self.config.seed), self.store)
         return fitted.recognizer.to(self.device)
 
     def _anonymize_part(self, fitted: Fitted, part: str, seed: int) -> RunFolder:
@@ -337,10 +330,10 @@ class Cell:
                 seed,
                 RunFolder(folder, self.config.image_format),
                 control=False,
-                store=Store(self.config.store.root),
+                store=self.store,
             )
 
-        return RunFolder(Store(self.config.store.root).fetch("anonymized", fields, compute, resumable=True)[0])
+        return RunFolder(self.store.fetch("anonymized", fields, compute, resumable=True)[0])
 
     def clean_accuracy(self, fitted: Fitted) -> float:
         """Accuracy on the test photos as they are, printed with the checkpoint's path; for `fit_only`."""

@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning.loggers import Logger
 from tqdm import tqdm
 
-from privacy_exp.cache.links import share_file
+from privacy_exp.cache.copies import copy_file
 from privacy_exp.cache.store import Store
 from privacy_exp.data.base import FaceData
 from privacy_exp.inpainting.base import Inpainter
@@ -105,7 +105,7 @@ def keep_checkpoint(fitted: Fitted, folder: Path) -> None:
     source = fitted.checkpoint / CHECKPOINT if fitted.checkpoint.is_dir() else fitted.checkpoint
     target = folder / CHECKPOINT
     if source.resolve() != target.resolve():
-        share_file(source, target)
+        copy_file(source, target, linked=True)  # large, and nobody edits it
 
 
 def anonymize(

@@ -12,6 +12,7 @@ from PIL import Image, ImageCms
 from privacy_exp.data.duplicates import as_groups, look_of, near_pairs
 from privacy_exp.data.files import examine_image, read_image, upright_size
 from privacy_exp.data.folder import Folder
+from privacy_exp.data.manifest import write_manifest
 from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Photo
 
 
@@ -58,7 +59,7 @@ def test_copies_of_equal_bytes_or_pixels_stay_on_one_side(people):
         own, picture = name.split("%2F")
         assert sides[f"{own}%2F{picture[-1]}"] == part
     assert len(sides) == 54
-    assert "36 photos are copies of others" in data.doubts[0]
+    assert "photos that are copies of others: 36, such as a%2Fcopy%200 of a%2F0" in data.doubts[0]
     few = ready(people, max_identities=2, split_fold=[0, 3])
     assert len({p.group for p in few.photos["test"]}) == 4  # two of six pictures of each person
 
@@ -77,7 +78,8 @@ def test_a_photo_saved_anew_is_counted(people):
         noise(0, k).resize((64, 80)).resize((32, 40)).save(people / "b" / f"again {k}.jpg", quality=70)
     data = ready(people)
     assert len(data.doubts) == 1
-    assert data.doubts[0].startswith("6 pairs of photos look alike")
+    assert data.doubts[0].startswith("pairs of photos that look alike, as a picture saved anew does, but")
+    assert ": 6, such as a%2F" in data.doubts[0]
 
 
 def test_near_pairs_are_those_of_a_plain_search():
@@ -103,6 +105,18 @@ def test_names_that_no_table_can_hold_are_named_once(people):
     (people / "a").rename(people / os.fsdecode(b"a\xe9"))
     with pytest.raises(BadDataError, match=r"1 folders, such as 'a\\udce9'.*Rename"):
         ready(people)
+
+
+def test_a_manifest_that_parts_copies_is_told(people, tmp_path):
+    before = ready(people)
+    train, test = (before.photos[part][0] for part in ("train", "test"))
+    assert train.identity == test.identity == "a"
+    write_manifest(tmp_path / "m.csv", before.photos, before.identities)
+    copy, source = (people / f"{photo.id.replace('%2F', '/')}.png" for photo in (test, train))
+    copy.write_bytes(source.read_bytes())
+    doubts = ready(people, manifest=str(tmp_path / "m.csv")).doubts
+    assert len(doubts) == 1
+    assert doubts[0].startswith("pairs of photos that are copies of each other, but lie on two sides of")
 
 
 def test_looks():
@@ -142,12 +156,12 @@ def test_links_are_followed_and_folders_of_programs_passed_over(people, tmp_path
     assert data.identities == ["a", "b", "c"]
     assert len(side(data)) == 18 + 5
     assert data.skipped == [
-        "1 files of a kind that is not read (.dng)",
-        "1 files of a kind that is not read (.mov)",
-        "1 images in folders of other programs (@eaDir)",
-        f"1 links to a folder above them, such as {people / 'b' / 'loop'}",
+        "files of a kind that is not read (.dng): 1",
+        "files of a kind that is not read (.mov): 1",
+        "images in folders of other programs (@eaDir): 1",
+        f"links to a folder above them: 1, such as {people / 'b' / 'loop'}",
     ]
-    assert "; left out: 1 files of a kind that is not read (.dng);" in data.summary()
+    assert "; left out: files of a kind that is not read (.dng): 1;" in data.summary()
 
 
 @pytest.mark.parametrize("parts", [("train", "val"), ("Test", "train"), ("train",)])
@@ -265,7 +279,7 @@ def test_a_jpeg_that_ends_in_grey_is_named(people):
     (people / "a" / "cut.jpg").write_bytes(whole[: len(whole) // 2] + b"\xff\xd9")
     doubts = ready(people, image_size=[40, 32]).doubts
     assert len(doubts) == 1
-    assert "1 photos are odd, such as a%2Fcut: its lower" in doubts[0]
+    assert "photos that look damaged: 1, such as a%2Fcut: its lower" in doubts[0]
     (people / "a" / "cut.jpg").write_bytes(whole)
     assert ready(people, image_size=[40, 32]).doubts == []
 
@@ -314,5 +328,5 @@ def test_tables_that_name_no_photo_are_refused(people):
     names = [f"./{p.parent.name}\\{p.name}" for p in sorted(people.glob("*/*.png"))]
     (people / "attributes.csv").write_text("path,Male\n" + "".join(f"{name},1\n" for name in [*names, "gone.png"]))
     data = ready(people)
-    assert data.skipped == ["attributes.csv: 1 of 19 rows name no image that is there: gone.png"]
+    assert data.skipped == ["rows of attributes.csv that name no image: 1 of 19, such as gone.png"]
     assert all(photo.attributes == {"Male": True} for own in data.photos.values() for photo in own)

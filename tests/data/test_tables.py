@@ -83,4 +83,4 @@ def test_rows_that_mean_one_file_or_none(table):
     read = table("path,x\nann/1.jpg,1\nx.jpg,1\ny.jpg,1\n")
     matched = match_files(read, files)
     assert matched.rows == {"ann/1.jpg": {"x": "1"}}
-    assert left_over(read, matched) == ["t.csv: 2 of 3 rows name no image that is there: x.jpg, y.jpg"]
+    assert left_over(read, matched) == ["rows of t.csv that name no image: 2 of 3, such as x.jpg, y.jpg"]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from privacy_exp.inpainting.frame import Box, around, enlarge, put_back, whole
+from privacy_exp.inpainting.frame import Window, around, enlarge, put_back, whole
 from privacy_exp.inpainting.size import native
 
 
@@ -39,13 +39,19 @@ def test_boxes_by_hand() -> None:
     masks[2, :, 10:30, 30:32] = True  # 20 by 2: as wide as it is tall
     masks[3] = True
     boxes = around(masks, 0.25, (32, 32))
-    assert boxes == [Box(7, 17, 23, 33), Box(0, 54, 6, 60), Box(5, 16, 35, 46), Box(0, 0, 40, 60), Box(0, 0, 40, 60)]
-    assert around(masks, 0.0, (32, 64))[0] == Box(10, 15, 20, 35)
+    assert boxes == [
+        Window(7, 17, 23, 33),
+        Window(0, 54, 6, 60),
+        Window(5, 16, 35, 46),
+        Window(0, 0, 40, 60),
+        Window(0, 0, 40, 60),
+    ]
+    assert around(masks, 0.0, (32, 64))[0] == Window(10, 15, 20, 35)
 
 
 def test_boxes_are_put_back_where_they_were() -> None:
     images = torch.rand(2, 3, 20, 20)
-    boxes = [Box(0, 4, 8, 12), Box(12, 12, 20, 20)]
+    boxes = [Window(0, 4, 8, 12), Window(12, 12, 20, 20)]
     masks = torch.zeros(2, 1, 20, 20, dtype=torch.bool)
     shown, _ = enlarge(images, masks, boxes, (8, 8))
     assert torch.equal(shown[0], images[0, :, 0:8, 4:12])
