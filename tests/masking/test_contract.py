@@ -186,10 +186,23 @@ def test_network_and_inputs_are_untouched(method, training, frozen):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_works_without_labels_and_under_no_grad(method):
-    batch = faces(2)._replace(labels=None)
-    with torch.no_grad():
-        assert hide(masker(method), batch, Small().eval()).any() != (method == "nothing")
+@pytest.mark.parametrize("known", [{"labels"}, {"landmarks"}, set()], ids=["labels", "landmarks", "nothing known"])
+def test_works_on_any_photos_in_any_mode_and_leaves_the_network_as_it_was(method, known):
+    """Odd sizes, one photo or several, a network in training mode, labels and landmarks or not, without gradients."""
+    m = masker(method)
+    for n, size, training in ((1, (37, 53), True), (3, (64, 48), False)):
+        photos = faces(n, size)
+        photos = photos._replace(**{name: None for name in ("labels", "landmarks") if name not in known})
+        net = Small().train(training)
+        before = {k: v.clone() for k, v in net.state_dict().items()}
+        with torch.no_grad():
+            masks = hide(m, photos, net)
+        assert masks.dtype == torch.bool
+        assert masks.shape == (n, 1, *(size if not method.startswith("original") else masks.shape[2:]))
+        if method in RANKED:
+            assert masks.sum((1, 2, 3)).tolist() == [round(0.25 * size[0] * size[1])] * n
+        assert all(v.equal(before[k]) for k, v in net.state_dict().items()), "BatchNorm has moved"
+        assert net.training == training
 
 
 @pytest.mark.parametrize("method", METHODS)
