@@ -47,13 +47,13 @@ def test_the_region_limits_and_an_impossible_budget_names_the_largest_ratio():
 def test_a_block_counts_by_its_mean_so_that_small_blocks_at_the_edge_are_not_last():
     """5 × 5 in blocks of 4: the corner block is one pixel, whose sum is the smallest of all, its mean the largest."""
     scores = torch.ones(5, 5)
-    scores[4, 4] = 2
+    scores[4, 4] = 1.5
     mask = hide(scores, 1 / 25, 4, None, generator(0, "t"))
     assert mask.nonzero().tolist() == [[4, 4]]
     allowed = torch.zeros(4, 8, dtype=torch.bool)
     allowed[:, :4], allowed[0, 4] = True, True  # all of one block, one pixel of the other
     scores = torch.ones(4, 8)
-    scores[0, 4] = 2
+    scores[0, 4] = 1.5
     assert hide(scores, 1 / 32, 4, allowed, generator(0, "t")).nonzero().tolist() == [[0, 4]]
 
 
@@ -99,6 +99,8 @@ def test_a_region_that_holds_just_the_budget_is_filled_and_one_pixel_less_is_ref
 def test_nan_scores_are_refused():
     with pytest.raises(ValueError, match="NaN"):
         hide(torch.full((4, 4), torch.nan), 0.5, 1, None, generator(0, "t"))
+    with pytest.raises(ValueError, match="NaN"):
+        hide(torch.tensor([[1.0, torch.nan]]), 0.5, 1, None, generator(0, "t"))
 
 
 def test_blocks_are_numbered_row_by_row():
