@@ -16,11 +16,11 @@ BASE = (*SMALL, "inpainting=mean_fill", "masking=random_patches", "rerun=false")
 @pytest.fixture
 def keys(composed, tmp_path, monkeypatch):
     """The keys of a cell and of the pictures its attackers learn from, for some overrides."""
-    from privacy_exp.study.cell import Cell
     from privacy_exp.study.stages import Fitted
+    from privacy_exp.sweep.build import job_of
 
     def keys_of(*overrides: str) -> dict[str, str]:
-        cell = Cell(composed(tmp_path / "run", *BASE, *overrides))
+        cell = job_of(composed(tmp_path / "run", *BASE, *overrides))
         asked: dict[str, str] = {"cell": cell.key()}
 
         def fetch(kind, fields, compute, resumable=False):
@@ -28,7 +28,7 @@ def keys(composed, tmp_path, monkeypatch):
             return tmp_path, True
 
         monkeypatch.setattr(cell.store, "fetch", fetch)
-        cell._anonymize_part(Fitted(Small(num_classes=2), tmp_path, 0.0, True), "train", 7)
+        cell.anonymize_part(Fitted(Small(num_classes=2), tmp_path, 0.0, True), "train", 7)
         return asked
 
     yield keys_of

@@ -293,16 +293,16 @@ def test_an_edited_picture_stays_in_its_own_folder(cheap, tmp_path):
 
 
 def test_what_changes_while_a_cell_is_scored_is_not_kept(cheap, tmp_path, painted, caplog, monkeypatch):
-    from privacy_exp.study.cell import Cell
+    from privacy_exp.study.job import Job
 
-    show = Cell._track
+    show = Job.track
 
     def edit(self, record):
         overwrite(self.folder)
         show(self, record)
 
     with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
-        patch.setattr(Cell, "_track", edit)
+        patch.setattr(Job, "track", edit)
         cheap(tmp_path / "one", tmp_path / "store")
     assert "is not kept in the store" in caplog.text
     cheap(tmp_path / "two", tmp_path / "store")
