@@ -80,6 +80,17 @@ def test_a_part_starts_at_the_top_or_at_the_bottom_with_the_same_chance():
     assert abs(float(top.float().mean()) - 0.5) < 0.08  # 3.2 standard deviations
 
 
+@pytest.mark.parametrize("budget", [1, 3, 5, 6])
+def test_a_part_lies_inside_the_region(budget):
+    allowed = torch.zeros(4, 4, dtype=torch.bool)
+    allowed[1:3, 1:] = True  # two blocks of four pixels hold one each, two hold two
+    scores = torch.tensor([[1.0, 2.0], [4.0, 3.0]]).repeat_interleave(2, 0).repeat_interleave(2, 1)
+    mask = hide(scores, budget / 16, 2, allowed, generator(0, "t"))
+    assert int(mask.sum()) == budget
+    assert not (mask & ~allowed).any()
+    assert sorted(scores[mask].tolist(), reverse=True) == [4.0, 3.0, 3.0, 2.0, 2.0, 1.0][:budget]
+
+
 def test_scores_of_any_sign_and_precision_are_ranked():
     scores = -(1 + torch.arange(4.0, dtype=torch.float64) * 1e-12).view(2, 2)  # equal in single precision
     assert hide(scores, 0.25, 1, None, generator(0, "t")).tolist() == [[True, False], [False, False]]
