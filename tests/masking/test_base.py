@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from privacy_exp.masking.base import Masker, OwnArea
+from privacy_exp.masking.ensemble import Ensemble
 from privacy_exp.masking.face_oval import FaceOval
 from privacy_exp.masking.landmarks import LandmarkRegions
 from privacy_exp.masking.random_patches import RandomPatches
@@ -193,6 +194,24 @@ def test_landmarks_one_frame_away_are_taken(value):
     points = POINTS.clone()
     points[1, 0] = value
     assert face_region(points, 64, 64).any()
+
+
+def test_how_far_landmarks_may_lie_goes_by_the_frames_own_sides():
+    points = POINTS.clone()
+    points[1] = torch.tensor([-100.0, 24.0])
+    assert face_region(points, 64, 100).any()
+    points[1] = torch.tensor([44.0, -100.0])
+    with pytest.raises(UserError, match="`landmarks` must lie on the frame of 100x64"):
+        face_region(points, 64, 100)
+
+
+def test_scores_are_filed_by_class_code_and_members(monkeypatch):
+    assert Given().scoring_keys() != GivenArea().scoring_keys() | {"source": Given().scoring_keys()["source"]}
+    both = [Ensemble({"a": Saliency(target), "b": FaceOval()}).scoring_keys() for target in ("loss", "logit")]
+    assert both[0] != both[1]
+    before = Saliency().scoring_keys()
+    monkeypatch.setattr("privacy_exp.masking.base.sources", lambda kind: "edited")
+    assert Saliency().scoring_keys() != before
 
 
 def test_a_region_is_computed_once_per_image():

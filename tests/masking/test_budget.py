@@ -80,12 +80,13 @@ def test_a_part_starts_at_the_top_or_at_the_bottom_with_the_same_chance():
     assert abs(float(top.float().mean()) - 0.5) < 0.08  # 3.2 standard deviations
 
 
-@pytest.mark.parametrize("budget", [1, 3, 5, 6])
-def test_a_part_lies_inside_the_region(budget):
+@pytest.mark.parametrize("name", ["a", "b", "c", "d", "e"])
+@pytest.mark.parametrize("budget", [1, 2, 3, 4, 5, 6])
+def test_a_part_lies_inside_the_region(budget, name):
     allowed = torch.zeros(4, 4, dtype=torch.bool)
     allowed[1:3, 1:] = True  # two blocks of four pixels hold one each, two hold two
     scores = torch.tensor([[1.0, 2.0], [4.0, 3.0]]).repeat_interleave(2, 0).repeat_interleave(2, 1)
-    mask = hide(scores, budget / 16, 2, allowed, generator(0, "t"))
+    mask = hide(scores, budget / 16, 2, allowed, generator(0, name))
     assert int(mask.sum()) == budget
     assert not (mask & ~allowed).any()
     assert sorted(scores[mask].tolist(), reverse=True) == [4.0, 3.0, 3.0, 2.0, 2.0, 1.0][:budget]
@@ -137,3 +138,12 @@ def test_the_face_region_is_the_hull_widened_by_point_six_eye_distances():
     perimeter = float((corners - corners.roll(-1, 0)).norm(dim=1).sum())
     steiner = area + perimeter * reach + torch.pi * reach**2
     assert abs(int(region.sum()) - steiner) / steiner < 0.04
+
+
+def test_the_face_region_lies_where_the_points_lie():
+    points = torch.tensor([[22.0, 22.0], [42.0, 22.0], [32.0, 32.0], [22.0, 42.0], [42.0, 42.0]])  # around (32, 32)
+    region = face_region(points, 65, 65)
+    assert region.equal(region.flip(0))
+    assert region.equal(region.flip(1))
+    moved = face_region(points + torch.tensor([3.0, -5.0]), 65, 65)
+    assert moved[:60].equal(region.roll((-5, 3), (0, 1))[:60])
