@@ -22,7 +22,7 @@ from privacy_exp.masking.base import Masker, OwnArea
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.checkpoint import load_checkpoint
 from privacy_exp.recognition.recipe import FitRecipe
-from privacy_exp.runs.run import Run, read_run
+from privacy_exp.runs.run import Run, load_run
 from privacy_exp.study.stages import Fitted, fit
 from privacy_exp.types import UserError
 
@@ -189,7 +189,7 @@ class Study:
             **changes,
         )
         job.compute()
-        return read_run(job.folder)
+        return load_run(job.folder)
 
     def job(
         self,
