@@ -116,7 +116,7 @@ def photos(count: int) -> tuple[Faces, Masks]:
     """Drawn photos of as many people, and the masks of the default method at the default share."""
     images = torch.stack([torch.from_numpy(draw(0, i, 0).image).permute(2, 0, 1) for i in range(count)]).float() / 255
     faces = Faces([f"{i:04d}" for i in range(count)], images, torch.arange(count))
-    return faces, RandomPatches(patch_size=16).mask(faces, None, 0.25, seed=0)
+    return faces, RandomPatches(patch_size=16).mask(faces, mask_ratio=0.25)
 
 
 def painter(original: bool = False, **changes: Any) -> DiffusionInpainter:

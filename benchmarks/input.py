@@ -8,9 +8,10 @@ from pytorch_lightning import Callback, LightningDataModule, Trainer
 from timing import Line, Times, duration, ratio
 from torch.utils.data import DataLoader
 
-from privacy_exp.data.drawn.faces import Synthetic
+from privacy_exp.data.drawn.faces import DrawnFaces
 from privacy_exp.recognition.facenet import FaceNet
 from privacy_exp.recognition.module import RecognitionModule
+from privacy_exp.recognition.recipe import FitRecipe
 from privacy_exp.types import Faces
 
 
@@ -20,11 +21,11 @@ def lines(rounds: int = 5) -> list[Line]:
     Args:
         rounds: epochs of each kind, in turns, after one of each that warms up.
     """
-    data = Synthetic(identities=10, photos_per_identity=20, batch_size=16)
+    data = DrawnFaces(identities=10, photos_per_identity=20, batch_size=16)
     data.setup()
     taken = Turns(data)
     clock = Clock(taken)
-    net = FaceNet(num_classes=len(data.identities), image_size=80, dropout=0.2, template=data.template())
+    net = FaceNet(image_size=80).for_people(len(data.identities), data.template())
     quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
     trainer = Trainer(
         accelerator="auto",
@@ -37,7 +38,7 @@ def lines(rounds: int = 5) -> list[Line]:
         num_sanity_val_steps=0,
         **quiet,
     )
-    trainer.fit(RecognitionModule(net, max_epochs=trainer.max_epochs, augment=False), taken)
+    trainer.fit(RecognitionModule(net, FitRecipe(max_epochs=trainer.max_epochs)), taken)
     seconds = {kind: times[1:] for kind, times in clock.seconds.items()}
     read, cached = seconds["read"], seconds["cached"]
     return [
@@ -54,7 +55,7 @@ class Turns(LightningDataModule):
         data: after `setup()`.
     """
 
-    def __init__(self, data: Synthetic) -> None:
+    def __init__(self, data: DrawnFaces) -> None:
         super().__init__()
         self.data = data
         self.kind = "cached"

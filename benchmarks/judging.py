@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from timing import Line, duration, in_turns, ratio
 
-from privacy_exp.data.base import celeba_template
+from privacy_exp.data.points import celeba_template
 from privacy_exp.evaluation.judges.embedder import embed_batches
 from privacy_exp.evaluation.judges.onnx import OnnxEmbedder
 from privacy_exp.evaluation.statistics.intervals import bootstrap_mean

@@ -31,6 +31,7 @@ def run(config: DictConfig) -> None:
 
     from privacy_exp.cache.keys import content_key, scientific
     from privacy_exp.inpainting.domain import check_domain
+    from privacy_exp.masking.base import OwnArea
     from privacy_exp.recognition.checkpoint import checkpoint_file, checkpoint_identities
     from privacy_exp.recognition.fit import load_checkpoint
     from privacy_exp.runs.batches import forget_batches
@@ -49,12 +50,14 @@ def run(config: DictConfig) -> None:
     if data.skipped:
         log.warning("%d left out in all; data.labelled=false takes every photo that can be read", len(data.skipped))
     ratio: float | None = config.mask_ratio
-    if not masker.has_budget:
+    if isinstance(masker, OwnArea):
         ratio = None
         log.warning("`mask_ratio` is ignored: masking=%s decides itself how much it hides.", type(masker).__name__)
     recognizer, known = None, False
     if config.recognition.checkpoint is not None:
         recognizer = load_checkpoint(config.recognition.checkpoint)
+        height, width = data.image_size
+        recognizer.meet_frames(height, width, data.known_template())
         known = checkpoint_identities(config.recognition.checkpoint) == data.identities
         recognizer.choose_target_layer(config.recognition.target_layer)
         recognizer.to("cuda" if plain["trainer"]["accelerator"] in ("gpu", "cuda") else "cpu")

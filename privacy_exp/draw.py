@@ -1,26 +1,13 @@
-"""Writes drawn faces in CelebA's official layout, and names the data set that draws them.
+"""Writes drawn faces in CelebA's official layout.
 
 python -m privacy_exp.draw out=DIR [data.identities=100 ...]      torch is imported late: --help is quick
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
 from privacy_exp.sweep.entry import entry_point
-
-if TYPE_CHECKING:
-    from privacy_exp.data.drawn.faces import Synthetic as Synthetic
-
-
-def __getattr__(name: str) -> Any:
-    """`Synthetic`, the data set, once it is asked for: it brings torch along."""
-    if name == "Synthetic":
-        from privacy_exp.data.drawn.faces import Synthetic
-
-        return Synthetic
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def run(config: DictConfig) -> Path:

@@ -76,7 +76,7 @@ class Faces(NamedTuple):
         ids: relative path without suffix, every byte outside [A-Za-z0-9_] as %XX: unique and safe in file names.
         images: RGB in [0, 1].
         labels: identity indices, or None where identities are unknown.
-        landmarks: five points in pixels, pixel centres at .5, or None where the data has none.
+        landmarks: five points in pixels, pixel centres at whole numbers, or None where the data has none.
         attributes: named booleans, or None where the data has none.
 
     Example:

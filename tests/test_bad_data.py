@@ -189,7 +189,7 @@ CASES = [  # name, what makes the broken input, words that the message must have
     ("manifest of one person", manifest("000001,1,0,train,", "000004,1,0,test,"), ["2 identities"]),
     ("empty manifest", manifest(), ["manifest.csv", "names no photo"]),
     ("groups of other images", put("groups.csv", "image,group\nx.jpg,1\n"), ["groups.csv", "x.jpg", "relative"]),
-    ("groups without header", put("groups.csv", "000001.jpg,1\n"), ["groups.csv", "column names"]),
+    ("groups without header", put("groups.csv", "000001.jpg,1\n"), ["groups.csv", "names none of the images"]),
     ("groups with three columns", put("groups.csv", "image,a,b\n000001.jpg,1,2\n"), ["groups.csv", "two columns"]),
     ("all photos in one group", put("groups.csv", "image,group\n" + "".join(f"{i:06d}.jpg,a\n" for i in range(18))),
      ["at least 2 identities", "1 group"]),
@@ -198,7 +198,7 @@ CASES = [  # name, what makes the broken input, words that the message must have
     ("one stem twice", picture("person 1/000001.png"), ["person 1/000001.jpg", "person 1/000001.png", "Rename"]),
     ("images of two sizes", picture("person 1/large.png", (32, 40)), ["large", "32x40", "image_size=[20,16]"]),
     ("name too long", picture("person 1/" + "ж" * 60 + ".png"), ["ж", "at most 200", "Shorten"]),
-    ("ragged table", put("groups.csv", "path,group\na.jpg\n", folder), ["groups.csv", "Row 2", "1 columns"]),
+    ("ragged table", put("groups.csv", "path,group\na.jpg\n", folder), ["groups.csv", "Line 2", "1 columns"]),
 ]  # fmt: skip
 
 

@@ -46,7 +46,7 @@ class Brightness(Recognizer):
     """Names a person by the level of grey: 0 for black, 1 for grey, 2 for white."""
 
     def __init__(self):
-        super().__init__(torch.nn.Flatten(), torch.nn.Identity(), 3, 8, "none", {})
+        super().__init__(torch.nn.Flatten(), torch.nn.Identity(), 3, 8, "none")
         self.parameter = torch.nn.Parameter(torch.zeros(1))
 
     def prepare(self, images):

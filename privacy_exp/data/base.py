@@ -1,52 +1,42 @@
 """What every data set offers: an index of photos, pixels on demand, and a split within each identity."""
 
 import hashlib
-import json
+import inspect
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from pytorch_lightning import LightningDataModule
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.utils.data import DataLoader
 
-from privacy_exp.data.checks import check_extras, check_index, common_size, examine_all
+from privacy_exp.cache.configured import Configured
+from privacy_exp.data.checks import check_extras, check_index, common_size, summary
+from privacy_exp.data.digest import fit_digest, full_digest
 from privacy_exp.data.identity_split import (
     PARTS,
     Split,
-    by_identity,
     check_fold,
     check_shares,
-    groups_of,
     limit_photos,
-    read_manifest,
-    required_parts,
-    seeded_order,
     split_identities,
 )
-from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Photo, safe_id
-from privacy_exp.data.seeds import generator
+from privacy_exp.data.keys import check_keys
+from privacy_exp.data.manifest import read_manifest
+from privacy_exp.data.order import SeededOrder
+from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Photo
+from privacy_exp.data.points import celeba_template
+from privacy_exp.data.selection import Selection
 from privacy_exp.types import Faces
 
-__all__ = [
-    "CELEBA_TEMPLATE",
-    "BadDataError",
-    "BadImageError",
-    "Examined",
-    "FaceData",
-    "Photo",
-    "celeba_template",
-    "safe_id",
-]
-
-CELEBA_TEMPLATE = ((69.5, 111.0), (108.0, 111.0), (88.5, 134.5), (72.5, 152.5), (105.5, 152.5))
-"""The five points that CelebA's 178x218 frames are aligned to, in pixels."""
+log = logging.getLogger(__name__)
 
 
-class FaceData(LightningDataModule, ABC):
+class FaceData(Configured, LightningDataModule, ABC):
     """Photos of known people, split within each identity.
 
     A subclass implements `index` (all photos, no pixels) and `read` (one photo's pixels), overrides `examine` where a
@@ -54,7 +44,7 @@ class FaceData(LightningDataModule, ABC):
 
     Args:
         split: shares of train, validation and test within each identity; they sum to 1.
-        split_seed: decides which photo goes where; independent of the order of files.
+        split_seed: decides which photo goes where, and nothing else; independent of the order of files.
         split_fold: [i, n]: the i-th of n parts of each identity is tested, in place of the share in `split`; the folds
             0 to n - 1 test every photo once. None takes `split` as it is.
         max_identities: keep the first so many identities of a seeded order; None keeps all.
@@ -70,12 +60,16 @@ class FaceData(LightningDataModule, ABC):
         image_size: (height, width) in pixels, the same for all photos.
         photos: {"train", "val", "test"} to lists of `Photo`, each in the order of ids.
         identities: label index to the data's own name of the identity; empty where identities are unknown.
-        skipped: what was left out, a line each.
+        skipped: what was left out, one line each.
+        doubts: what is odd about the photos that take part, one line each; they are logged as warnings.
 
     Raises:
         BadDataError: from `setup()` if the data cannot be used; nothing has been written by then.
     """
 
+    without_effect = frozenset({"num_workers"})
+    made_of_checked_photos: ClassVar[bool] = False
+    """Whether another data set's checks hold for its photos already."""
     domain: ClassVar[str] = "photos"
     """What the pictures are: "photos", or "drawn"; see `privacy_exp.inpainting.domain`."""
 
@@ -95,18 +89,14 @@ class FaceData(LightningDataModule, ABC):
     ) -> None:
         super().__init__()
         self.split = check_shares(split)
-        if on_bad_image not in ("error", "skip"):
-            raise BadDataError(f"`on_bad_image` must be 'error' or 'skip', but got {on_bad_image!r}.")
-        least = {
-            "max_identities": (max_identities, 2),
-            "min_images_per_identity": (min_images_per_identity, 1),
-            "max_test_images": (max_test_images, 1),
-            "batch_size": (batch_size, 1),
-            "num_workers": (num_workers, 0),
-        }
-        for name, (value, lowest) in least.items():
-            if value is not None and value < lowest:
-                raise BadDataError(f"`{name}` must be at least {lowest}, but got {value}.")
+        check_keys(
+            on_bad_image,
+            max_identities=max_identities,
+            min_images_per_identity=min_images_per_identity,
+            max_test_images=max_test_images,
+            batch_size=batch_size,
+            num_workers=num_workers,
+        )
         self.split_seed = split_seed
         self.split_fold = check_fold(split_fold)
         self.max_identities = max_identities
@@ -120,8 +110,16 @@ class FaceData(LightningDataModule, ABC):
         self.photos: dict[str, list[Photo]] = {}
         self.identities: list[str] = []
         self.skipped: list[str] = []
+        self.doubts: list[str] = []
         self._labels: dict[str, int] = {}
-        self._examined: dict[str, Examined] = {}
+        self._indexed = 0
+        self._selection = Selection(self)
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """What its constructor was given, with the defaults of the keys that are passed on to `FaceData`."""
+        passed_on = inspect.signature(FaceData.__init__).parameters.values()
+        return {p.name: p.default for p in passed_on if p.kind is p.KEYWORD_ONLY} | dict(super().arguments)
 
     @abstractmethod
     def index(self) -> list[Photo]:
@@ -155,8 +153,11 @@ class FaceData(LightningDataModule, ABC):
         del stage  # all parts are set up at once
         if self.photos:
             return
-        self.skipped, self._examined = [], {}
-        split = self._choose(sorted(self.index(), key=lambda photo: photo.id))
+        self.skipped, self.doubts = [], []
+        self._selection = Selection(self)
+        indexed = sorted(self.index(), key=lambda photo: photo.id)
+        self._indexed = len(indexed)
+        split = self._choose(indexed)
         photos = dict(split.photos)
         if self.max_test_images is not None:
             photos["test"] = limit_photos(photos["test"], self.max_test_images, self.split_seed)
@@ -166,9 +167,13 @@ class FaceData(LightningDataModule, ABC):
         chosen = [photo for part in PARTS for photo in photos[part]]
         if not chosen:
             raise BadDataError(f"No readable photo is left ({len(self.skipped)} skipped). See `data.on_bad_image`.")
-        self.image_size = common_size(chosen, self._examined)
-        check_extras(chosen)
+        self.image_size = common_size(chosen, self._selection.examined)
+        if not self.made_of_checked_photos:
+            self.doubts += check_extras(chosen, self.image_size)
+            self.doubts += self._selection.look_again(photos)
         self.photos = photos
+        for line in self.doubts:
+            log.warning("%s", line)
 
     def _choose(self, photos: list[Photo]) -> Split:
         """The photos that take part and where they go."""
@@ -181,7 +186,8 @@ class FaceData(LightningDataModule, ABC):
         elif unknown:
             split = Split({"train": [], "val": [], "test": self._readable(photos)}, [], [])
         else:
-            split = split_identities(self._chosen_identities(photos), self.split, self.split_seed, self.split_fold)
+            chosen = self._selection.identities(photos)
+            split = split_identities(chosen, self.split, self.split_seed, self.split_fold)
         if not unknown and len(split.identities) < 2:
             people = len({photo.identity for photo in photos})
             raise BadDataError(
@@ -191,47 +197,14 @@ class FaceData(LightningDataModule, ABC):
             )
         return split
 
-    def _chosen_identities(self, photos: list[Photo]) -> list[Photo]:
-        """Photos of the identities that have enough, in a seeded order until there are `max_identities`."""
-        people = {name: own for name, own in by_identity(photos).items() if self._enough(name, own)}
-        waiting = seeded_order(people, self.split_seed, "identities")
-        limit = len(waiting) if self.max_identities is None else self.max_identities
-        kept: dict[str, list[Photo]] = {}
-        while waiting and len(kept) < limit:
-            take = limit - len(kept)
-            now, waiting = waiting[:take], waiting[take:]
-            readable = by_identity(self._readable([photo for name in now for photo in people[name]]))
-            for name in now:
-                own = readable.get(name, [])
-                if len(own) == len(people[name]) or self._enough(name, own):
-                    kept[name] = own
-        return [photo for own in kept.values() for photo in own]
-
-    def _enough(self, identity: str, photos: Sequence[Photo]) -> bool:
-        """Whether an identity can be split; if not it is listed in `skipped`."""
-        groups, needed = len(groups_of(photos)), len(required_parts(self.split))
-        if self.split_fold is not None:
-            needed = max(needed, self.split_fold[1])  # each fold tests at least one
-        if len(photos) < self.min_images_per_identity:
-            self.skipped.append(f"identity {identity!r}: {len(photos)} photos, {self.min_images_per_identity} needed")
-        elif groups < needed:
-            self.skipped.append(f"identity {identity!r}: {groups} group of photos, {needed} needed to split it")
-        else:
-            return True
-        return False
-
     def _readable(self, photos: list[Photo]) -> list[Photo]:
         """The photos that pass `examine`, in the order of ids; what it found is kept."""
-        good = []
-        for photo, found in examine_all(sorted(photos, key=lambda photo: photo.id), self.examine):
-            if isinstance(found, Examined):
-                self._examined[photo.id] = found
-                good.append(photo)
-            elif self.on_bad_image == "skip":
-                self.skipped.append(str(found))
-            else:
-                raise found
-        return good
+        return self._selection.readable(photos)
+
+    def summary(self) -> str:
+        """One line for terminal and record: how many photos and people take part, and what was left out."""
+        self.setup()
+        return summary(self.photos, self._indexed, self.identities, self.skipped)
 
     def faces(self, photos: Sequence[Photo]) -> Faces:
         """Reads photos into one batch.
@@ -265,33 +238,40 @@ class FaceData(LightningDataModule, ABC):
             part: "train", "val" or "test".
             batch_size: photos a batch; None takes the data's own.
         """
-        yield from self._loader(part, batch_size or self.batch_size, shuffle=False)
+        yield from self.loader(part, batch_size)
 
-    def train_dataloader(self) -> DataLoader[Any]:
-        """Shuffled batches of the train part, each a `Faces`; the order depends on `split_seed` alone."""
-        return self._loader("train", self.batch_size, shuffle=True)
+    def train_dataloader(self, seed: int = 0) -> DataLoader[Any]:
+        """Batches of the train part, each a `Faces`, in an order of each epoch's own; see `SeededOrder`."""
+        return self.loader("train", seed=seed)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """Batches of the val part in order, each a `Faces`."""
-        return self._loader("val", self.batch_size, shuffle=False)
+        """Batches of the val part in order."""
+        return self.loader("val")
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Batches of the test part in order, each a `Faces`."""
-        return self._loader("test", self.batch_size, shuffle=False)
+        return self.loader("test")
 
-    def _loader(self, part: str, batch_size: int, *, shuffle: bool) -> DataLoader[Any]:
+    def loader(self, part: str, batch_size: int | None = None, seed: int | None = None) -> DataLoader[Any]:
+        """Batches of a part, each a `Faces`.
+
+        Args:
+            part: "train", "val" or "test".
+            batch_size: photos per batch; None takes the data's own.
+            seed: of an order that changes from epoch to epoch; None keeps the photos in the order of their ids.
+        """
         if part not in PARTS:
             raise BadDataError(f"`part` must be one of {', '.join(PARTS)}, but got {part!r}.")
         self.setup()
         return DataLoader(
             self.photos[part],  # type: ignore[arg-type]  # a list is a data set: it has a length and items
-            batch_size=batch_size,
-            shuffle=shuffle,
+            batch_size=batch_size or self.batch_size,
+            sampler=None if seed is None else SeededOrder([photo.id for photo in self.photos[part]], seed),
             num_workers=self.num_workers,
             collate_fn=self.faces,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
-            generator=generator(self.split_seed, "loader", part),
+            generator=Generator(),  # its own, for the processes' seeds: they must not move anybody else's numbers
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -300,30 +280,24 @@ class FaceData(LightningDataModule, ABC):
 
     def template(self) -> Float[Tensor, "5 2"]:
         """Mean landmarks of the train photos in pixels, else CelebA's points scaled to the frame."""
+        known = self.known_template()
+        return celeba_template(*self.image_size) if known is None else known
+
+    def known_template(self) -> Float[Tensor, "5 2"] | None:
+        """Mean landmarks of the train photos (of the test photos where there are none) in pixels; None without any."""
         self.setup()
         points = [photo.landmarks for photo in self.photos["train"] or self.photos["test"] if photo.landmarks]
-        if points:
-            return torch.tensor(points).double().mean(dim=0).float()
-        return celeba_template(*self.image_size)
+        return torch.tensor(points).double().mean(dim=0).float() if points else None
 
-    def digest(self, parts: Sequence[str] = PARTS) -> str:
-        """Hash of the split, the labels, landmarks, attributes, the photos' content and size; independent of paths.
+    def digest(self) -> str:
+        """Hash of all that is known of the photos that take part: split, people, groups, landmarks, content, size.
 
-        Args:
-            parts: that count.
+        Independent of paths.
         """
         self.setup()
-        first = next(photo for part in PARTS for photo in self.photos[part])
-        names = sorted(first.attributes or ())
-        total = hashlib.sha256(json.dumps([self.identities, self.image_size, names]).encode())
-        for part in parts:
-            for p in self.photos[part]:
-                known = None if p.attributes is None else [int(p.attributes[name]) for name in names]
-                row = (part, p.id, p.identity, self._examined[p.id].content, p.landmarks, known)
-                total.update(json.dumps(row).encode())
-        return total.hexdigest()
+        return full_digest(self.photos, self.identities, self.image_size, self._selection.examined)
 
-
-def celeba_template(height: int, width: int) -> Float[Tensor, "5 2"]:
-    """CelebA's five points scaled to a frame, in pixels: the guess where nothing better is known."""
-    return torch.tensor(CELEBA_TEMPLATE) * torch.tensor([width / 178, height / 218])
+    def fit_digest(self) -> str:
+        """Hash of what a fit sees: pixels and people of the train and validation photos."""
+        self.setup()
+        return fit_digest(self.photos, self.identities, self.image_size, self._selection.examined)

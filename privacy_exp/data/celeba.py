@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar, Unpack
 
 import numpy as np
 from jaxtyping import UInt8
 
 from privacy_exp.data.base import FaceData
-from privacy_exp.data.files import Points, examine_image, is_image, points, read_groups, read_image, truth, unique_ids
-from privacy_exp.data.photo import BadDataError, Examined, Flags, Photo
+from privacy_exp.data.files import examine_image, is_image, points, read_groups, read_image, truth, unique_ids
+from privacy_exp.data.keys import DataKeys
+from privacy_exp.data.photo import BadDataError, Examined, Flags, Photo, Points
+from privacy_exp.data.tables import FileNames, refuse_foreign
 
 Row = TypeVar("Row")
 _GET = "Fetch CelebA with `python scripts/download_celeba.py DIR` and set data.root=DIR."
@@ -30,48 +32,54 @@ class CelebA(FaceData):
     Raises:
         BadDataError: from `setup()`; the message names the file, the line and the way out.
 
+    Example:
+        >>> data = CelebA("celeba", max_test_images=600)
+        >>> data.setup()  # doctest: +SKIP
+
     Reference: Liu et al., Deep Learning Face Attributes in the Wild, 2015.
     """
 
-    def __init__(self, root: str | None = None, **keys: Any) -> None:
+    def __init__(self, root: str | None = None, **keys: Unpack[DataKeys]) -> None:
         super().__init__(**keys)
         self.root = root
         self._images = Path()
-        self._names: dict[str, str] = {}
+        self.names: dict[str, str] = {}
 
     def index(self) -> list[Photo]:
         """All images of the folder, with what the text files say about them."""
         base = self._base()
         self._images = _image_folder(base)
-        self._names = unique_ids(f.name for f in self._images.iterdir() if is_image(f.name))
-        if not self._names:
+        self.names = unique_ids(f.name for f in self._images.iterdir() if is_image(f.name))
+        if not self.names:
             raise BadDataError(f"{self._images} holds no image. {_GET}")
-        names = list(self._names.values())
+        names = list(self.names.values())
+        files = FileNames(names)
         identity_file = _table_file(base, "identity_CelebA")
         if identity_file is None:
             raise BadDataError(f"{base} has no identity_CelebA.txt: without it nobody is known by name. {_GET}")
-        identities = _identities(identity_file)
+        identities = _by_file(identity_file, _identities(identity_file), files)
         nameless = [name for name in names if name not in identities]
         if nameless:
             raise BadDataError(
                 f"{len(nameless)} of {len(names)} images, such as {nameless[0]}, have no identity in {identity_file}. "
                 "Add their rows, or take the images away."
             )
-        attributes = _optional(base, "list_attr_celeba", _attributes)
-        landmarks = _optional(base, "list_landmarks_align_celeba", _landmarks)
-        groups = read_groups(base / "groups.csv", names)
+        attributes = _optional(base, "list_attr_celeba", _attributes, files)
+        landmarks = _optional(base, "list_landmarks_align_celeba", _landmarks, files)
+        groups, unused = read_groups(base / "groups.csv", files)
+        self.skipped += unused
         return [
             Photo(key, identities[name], groups.get(name), landmarks.get(name), attributes.get(name))
-            for key, name in self._names.items()
+            for key, name in self.names.items()
         ]
 
     def read(self, photo: Photo) -> UInt8[np.ndarray, "h w 3"]:
         """One photo's pixels, RGB in 0-255."""
-        return read_image(self._images / self._names[photo.id])
+        return read_image(self._images / self.names[photo.id])
 
     def examine(self, photo: Photo) -> Examined:
         """Hash of the file's bytes, and its size."""
-        return examine_image(self._images / self._names[photo.id])
+        return examine_image(self._images / self.names[photo.id])
 
     def _base(self) -> Path:
         if self.root is None:
@@ -101,12 +109,24 @@ def _table_file(base: Path, stem: str) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _optional(base: Path, stem: str, parse: Callable[[Path], dict[str, Row]]) -> dict[str, Row]:
+def _optional(base: Path, stem: str, parse: Callable[[Path], dict[str, Row]], files: FileNames) -> dict[str, Row]:
     path = _table_file(base, stem)
-    return {} if path is None else parse(path)
+    return {} if path is None else _by_file(path, parse(path), files)
 
 
-def read_table(path: Path, parse: Callable[[str, list[str], list[str]], Row]) -> dict[str, Row]:
+def _by_file(path: Path, rows: dict[str, Row], files: FileNames) -> dict[str, Row]:
+    """Rows by the image they mean. Rows of images that are not there are passed over: any subset of CelebA will do."""
+    found: dict[str, Row] = {}
+    for key, row in rows.items():
+        name = files.find(key)
+        if name is not None and found.setdefault(name, row) is not row:
+            raise BadDataError(f"{path} has two rows for {name}, one of them under {key}. Remove one of the lines.")
+    if not found:
+        refuse_foreign(path, rows, files)
+    return found
+
+
+def parse_table(path: Path, parse: Callable[[str, list[str], list[str]], Row]) -> dict[str, Row]:
     """One of CelebA's text files, row by row.
 
     Args:
@@ -156,9 +176,9 @@ def _identities(path: Path) -> dict[str, str]:
         if len(cells) != 1 or not cells[0].isdecimal() or not is_image(name):
             line = " ".join([name, *cells])[:80]
             raise BadDataError(f"Rows of {path} must be an image name and a whole number, but one is {line!r}.")
-        return cells[0]
+        return str(int(cells[0]))  # 01 and 1 are one person
 
-    return read_table(path, parse)
+    return parse_table(path, parse)
 
 
 def _attributes(path: Path) -> dict[str, Flags]:
@@ -170,6 +190,9 @@ def _attributes(path: Path) -> dict[str, Flags]:
             raise BadDataError(f"{path} has no line with the names of the attributes. {_GET}")
         if not names:  # one tuple for all rows; csv copies also name the image's column
             names = tuple(header[1:] if len(header) == len(cells) + 1 else header)
+            twice = sorted({column for column in names if names.count(column) > 1})
+            if twice:
+                raise BadDataError(f"The header of {path} names {twice[0]} twice. Rename or remove one of the columns.")
         if len(cells) != len(names):
             raise BadDataError(
                 f"The row of {name} in {path} has {len(cells)} attributes, but the header names {len(names)}. Correct "
@@ -177,8 +200,8 @@ def _attributes(path: Path) -> dict[str, Flags]:
             )
         return Flags(names, [truth(cell, path, name) for cell in cells])
 
-    return read_table(path, parse)
+    return parse_table(path, parse)
 
 
 def _landmarks(path: Path) -> dict[str, Points]:
-    return read_table(path, lambda name, cells, header: points(cells, path, name))
+    return parse_table(path, lambda name, cells, header: points(cells, path, name))

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tqdm.auto import tqdm
 
-from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Photo
+from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Photo, Points
 
 
 def check_index(photos: Sequence[Photo], what: str) -> None:
@@ -72,11 +72,23 @@ def common_size(photos: Sequence[Photo], examined: Mapping[str, Examined]) -> tu
     return height, width
 
 
-def check_extras(photos: Sequence[Photo]) -> None:
-    """Checks that all photos or none have landmarks and attributes, and that attributes have the same names.
+MARGIN = 0.1
+"""Points may lie so far outside the frame, as a share of its side: faces are cut at the border."""
+
+
+def check_extras(photos: Sequence[Photo], size: tuple[int, int]) -> list[str]:
+    """Checks that all photos or none have landmarks and attributes, and that both can be meant for these photos.
+
+    Args:
+        photos: that take part.
+        size: (height, width) of their frames, in pixels.
+
+    Returns:
+        What is odd, one line each.
 
     Raises:
-        BadDataError: some photos differ; the message names one.
+        BadDataError: some photos have none, attributes have other names, or points that belong to other frames; the
+            message names a photo.
     """
     for what in ("landmarks", "attributes"):
         lacking = [photo.id for photo in photos if getattr(photo, what) is None]
@@ -89,3 +101,69 @@ def check_extras(photos: Sequence[Photo]) -> None:
     for photo in photos:
         if photo.attributes is not None and set(photo.attributes) != names:
             raise BadDataError(f"{photo.id} has other attributes than {photos[0].id}; all photos need the same names.")
+    points = {photo.id: photo.landmarks for photo in photos if photo.landmarks is not None}
+    return _check_points(points, size) if points else []
+
+
+def _check_points(points: Mapping[str, Points], size: tuple[int, int]) -> list[str]:
+    """Landmarks against the frame: fractions of it, points of another size, points that were not found, mirrored ones.
+
+    Raises:
+        BadDataError: any photo's points coincide, or more than a tenth of the photos' lie elsewhere.
+    """
+    height, width = size
+    frame = f"the photos' frames of {width}x{height} (width x height)"
+    outside, turned = [], []
+    for name, own in points.items():
+        x, y = [p[0] for p in own], [p[1] for p in own]
+        wide, high = max(x) - min(x), max(y) - min(y)
+        if max(wide, high) < 1:  # pixel
+            fractions = all(0 <= value <= 1 for value in (*x, *y)) and wide > 0
+            cause = (
+                "they look like fractions of the frame; multiply them by its width and height"
+                if fractions
+                else "all five coincide, as where no face was found; correct its row, or remove the photo"
+            )
+            raise BadDataError(f"The landmarks of {name} cannot be used: {cause}.")
+        inside = -MARGIN * width <= min(x) and max(x) <= (1 + MARGIN) * width
+        if not (inside and -MARGIN * height <= min(y) and max(y) <= (1 + MARGIN) * height):
+            outside.append(name)
+        if len(own) == 5 and (x[0] >= x[1] or (y[0] + y[1]) >= (y[3] + y[4])):
+            turned.append(name)
+    found = []
+    for names, what, cause in (
+        (outside, "lie outside", "Do they belong to the pictures before these were resized or cropped?"),
+        (
+            turned,
+            "are mirrored or upside down in",
+            "The order is left eye, right eye, nose, left and right mouth corner.",
+        ),
+    ):
+        if len(names) > len(points) / 10:
+            raise BadDataError(
+                f"The landmarks of {len(names)} of {len(points)} photos, such as {names[0]}, {what} {frame}. {cause}"
+            )
+        if names:
+            found.append(f"the landmarks of {len(names)} of {len(points)} photos, such as {names[0]}, {what} {frame}")
+    return found
+
+
+SHOWN = 5
+"""So many lines of what was left out are shown at once."""
+
+
+def summary(parts: Mapping[str, Sequence[Photo]], indexed: int, people: Sequence[str], skipped: Sequence[str]) -> str:
+    """One line on what takes part and what was left out.
+
+    Args:
+        parts: the photos that take part.
+        indexed: how many photos the data set has.
+        people: who is known by name.
+        skipped: what was left out.
+    """
+    n = {part: len(own) for part, own in parts.items()}
+    used = f"used {sum(n.values())} of {indexed} photos"
+    if people:
+        used += f" of {len(people)} people ({n['train']} to train, {n['val']} to validate, {n['test']} to test)"
+    lines = list(skipped[:SHOWN]) + ([f"and {len(skipped) - SHOWN} more"] if len(skipped) > SHOWN else [])
+    return f"{used}; left out: {'; '.join(lines)}" if lines else used

@@ -1,6 +1,5 @@
 """Image files and the small tables beside them: read, check, and say what is wrong."""
 
-import csv
 import hashlib
 import io
 import struct
@@ -12,17 +11,62 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from privacy_exp.data.photo import BadDataError, BadImageError, Examined, safe_id
+from privacy_exp.data.colour import cut_short, to_srgb
+from privacy_exp.data.duplicates import look_of
+from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Points, safe_id
+from privacy_exp.data.tables import FileNames, left_over, match_files, read_table
 
-Points = tuple[tuple[float, float], ...]
-"""(x, y) points in pixels."""
+SUFFIXES = (
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".png",
+    ".webp",
+    ".bmp",
+    ".tif",
+    ".tiff",
+    ".gif",
+    ".avif",
+    ".heic",
+    ".heif",
+)
+"""Image files that are read, in upper or lower case; .heic and .heif with the extra `heic`."""
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-"""Image files that are read, in upper or lower case."""
+UNREAD = (
+    ".arw",
+    ".cr2",
+    ".cr3",
+    ".dng",
+    ".jp2",
+    ".jxl",
+    ".nef",
+    ".orf",
+    ".psd",
+    ".raf",
+    ".svg",
+    ".mov",
+    ".mp4",
+    ".avi",
+)
+"""Pictures and films that are not read; they are counted, so that nobody misses photos unawares."""
 
 _TRUTH = {"1": True, "-1": False, "0": False, "true": True, "false": False}
-_FAULTS = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)  # Pillow raises all
-_ORIENTATION = 0x0112  # EXIF tag; values 5 to 8 turn the picture by 90 degrees
+_FAULTS = (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, Image.DecompressionBombError)
+"""All of this Pillow raises for broken files."""
+
+_ORIENTATION = 0x0112  # EXIF tag
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+THUMBNAIL = 32
+"""Pixels: a check decodes JPEG files no smaller than this; every byte is read all the same."""
 
 
 def is_image(name: str) -> bool:
@@ -42,7 +86,7 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> UInt8[np.ndar
     """
     try:
         with Image.open(path) as file:
-            image = _rgb(ImageOps.exif_transpose(file))
+            image = _decoded(file)
     except _FAULTS as error:
         raise _bad_image(path, error) from error
     if size is not None:
@@ -69,9 +113,10 @@ def _examine(path: str, n_bytes: int, changed: int, size: tuple[int, int] | None
     content = Path(path).read_bytes()
     with Image.open(io.BytesIO(content)) as image:
         own_size = _upright_size(image)
-        image.draft("RGB", (1, 1))  # reads every byte all the same, so a file that is cut short is noticed
-        image.load()
-    return Examined(hashlib.sha256(content).hexdigest(), size or own_size)
+        image.draft("RGB", (THUMBNAIL, THUMBNAIL))  # reads every byte all the same: a file cut short is noticed
+        small = _decoded(image)
+        doubt = cut_short(small) if image.format == "JPEG" else ""
+    return Examined(hashlib.sha256(content).hexdigest(), size or own_size, look_of(small), doubt)
 
 
 def upright_size(path: Path) -> tuple[int, int]:
@@ -89,23 +134,31 @@ def upright_size(path: Path) -> tuple[int, int]:
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:
     width, height = image.size
-    return (width, height) if image.getexif().get(_ORIENTATION, 1) >= 5 else (height, width)
+    return (width, height) if _orientation(image) >= 5 else (height, width)
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    """The image in RGB; 16-bit grey is brought to 8 bits, transparency is put over white."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 where it is missing, of another type, or EXIF is broken."""
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except (*_FAULTS, KeyError):
+        return 1
+    return value if isinstance(value, int) and value in _TURNS else 1
+
+
+def _decoded(file: Image.Image) -> Image.Image:
+    """The picture upright and in sRGB."""
+    turn = _TURNS.get(_orientation(file))
+    image = to_srgb(file)
+    return image if turn is None else image.transpose(turn)
 
 
 def _bad_image(path: Path, error: BaseException) -> BadImageError:
     empty = path.is_file() and path.stat().st_size == 0
     unknown = isinstance(error, UnidentifiedImageError)
     fault = "it is empty (0 bytes)" if empty else "it is not an image" if unknown else str(error)
+    if unknown and path.suffix.lower() in (".heic", ".heif"):
+        fault = "HEIC needs `pip install privacy-exp[heic]`"
     return BadImageError(
         f"The image {path} cannot be read: {fault}. Fetch it again or take it away, or set data.on_bad_image=skip to "
         "leave such images out and list them."
@@ -130,44 +183,22 @@ def unique_ids(names: Iterable[str]) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def read_rows(path: Path) -> tuple[list[str], dict[str, list[str]]]:
-    """A csv table whose first column names images: the other columns' names, and image to their cells.
+def read_groups(path: Path, files: FileNames) -> tuple[dict[str, str], list[str]]:
+    """Image to its group from a csv table (image, group), and what was left over; empty if there is no such file.
 
-    Raises:
-        BadDataError: no header or rows, a row of another width, or an image named twice.
-    """
-    with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-        lines = [[cell.strip() for cell in row] for row in csv.reader(file) if any(cell.strip() for cell in row)]
-    if not lines or len(lines[0]) < 2 or is_image(lines[0][0]):
-        raise BadDataError(f"{path} must start with a line of column names, the first for the image's path.")
-    rows: dict[str, list[str]] = {}
-    for number, cells in enumerate(lines[1:], start=2):
-        if len(cells) != len(lines[0]):
-            raise BadDataError(f"Row {number} of {path} has {len(cells)} columns, but the first has {len(lines[0])}.")
-        if cells[0] in rows:
-            raise BadDataError(f"Row {number} of {path} names {cells[0]} a second time. Remove one of the rows.")
-        rows[cells[0]] = cells[1:]
-    return lines[0][1:], rows
-
-
-def read_groups(path: Path, names: Iterable[str]) -> dict[str, str]:
-    """Image to its group from a csv table (image, group); empty if there is no such file.
-
-    Images without a row or a name for the group stand on their own; rows of images that are not there are passed over.
+    Images without a row or a name for the group stand on their own.
 
     Raises:
         BadDataError: the table has other columns, or names none of the images.
     """
     if not path.is_file():
-        return {}
-    columns, rows = read_rows(path)
-    if len(columns) != 1:
-        raise BadDataError(f"{path} must have two columns, image and group, but has {1 + len(columns)}.")
-    groups = {name: rows[name][0] for name in names if rows.get(name, [""])[0]}
-    if not groups:
-        example = next(iter(rows), "no image at all")
-        raise BadDataError(f"{path} groups none of the images; it names {example}. Write paths relative to the folder.")
-    return groups
+        return {}, []
+    table = read_table(path, None, blank_cells=True)
+    if len(table.columns) != 1:
+        raise BadDataError(f"{path} must have two columns, image and group, but has {1 + len(table.columns)}.")
+    matched = match_files(table, files)
+    groups = {name: row[table.columns[0]] for name, row in matched.rows.items() if row[table.columns[0]]}
+    return groups, left_over(table, matched)
 
 
 def truth(cell: str, path: Path, name: str) -> bool:

@@ -1,32 +1,36 @@
 """Faces in folders: one sub-folder per identity, as LFW, VGGFace2 and one's own photos come, or crops of anyone."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
+import torch
 from jaxtyping import UInt8
 
 from privacy_exp.data.base import FaceData
 from privacy_exp.data.files import (
     SUFFIXES,
-    Points,
     examine_image,
-    is_image,
     points,
     read_groups,
     read_image,
-    read_rows,
     truth,
     unique_ids,
     upright_size,
 )
-from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Flags, Photo
+from privacy_exp.data.find import find_images, refuse_parts, refuse_undecodable
+from privacy_exp.data.keys import DataKeys
+from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Flags, Photo, Points
+from privacy_exp.data.points import resized_points
+from privacy_exp.data.tables import FileNames, left_over, match_files, read_table
 
 
 class Folder(FaceData):
-    """Image files in one sub-folder per identity (further sub-folders belong to it); hidden files are passed over.
+    """Image files in one sub-folder per identity; further sub-folders, linked ones too, belong to it.
+
+    Hidden files and folders, those of other programs (`@eaDir`) and kinds of files that are not read are passed over
+    and counted in `skipped`.
 
     Optional tables in `root`, whose first column is the path of the image relative to `root`: `groups.csv` (path,
     group), `landmarks.csv` (path, x and y of five points in pixels of the upright file) and `attributes.csv` (path and
@@ -41,34 +45,54 @@ class Folder(FaceData):
 
     Raises:
         BadDataError: from `setup()`; the message names the file and the way out.
+
+    Example:
+        >>> data = Folder("people", image_size=[218, 178])
+        >>> data.setup()  # doctest: +SKIP
     """
 
     def __init__(
-        self, root: str | None = None, image_size: Sequence[int] | None = None, labelled: bool = True, **keys: Any
+        self,
+        root: str | None = None,
+        image_size: Sequence[int] | int | None = None,
+        labelled: bool = True,
+        **keys: Unpack[DataKeys],
     ) -> None:
         super().__init__(**keys)
-        if image_size is not None and (len(image_size) != 2 or min(image_size) < 1):
-            raise BadDataError(f"`image_size` must be [height, width] in pixels, but got {list(image_size)}.")
+        if image_size is not None and (isinstance(image_size, int) or len(image_size) != 2 or min(image_size) < 1):
+            given = image_size if isinstance(image_size, int) else list(image_size)
+            raise BadDataError(
+                f"`image_size` must be [height, width] in pixels, but got {given}. Set for example "
+                "data.image_size=[218,178]."
+            )
         self.root = root
         self.labelled = labelled
         self._size = None if image_size is None else (int(image_size[0]), int(image_size[1]))
-        self._names: dict[str, str] = {}
+        self.names: dict[str, str] = {}
 
     def index(self) -> list[Photo]:
         """All images below the folder, with what the tables beside them say."""
         root = self._root()
-        names = list(_image_names(root))
+        found = find_images(root)
+        names = found.names
         if not names:
             raise BadDataError(f"{root} holds no image; files ending in {', '.join(SUFFIXES)} are read.")
+        if self.labelled:
+            refuse_parts(root, names)
+            refuse_undecodable(name.split("/", 1)[0] for name in names)
+        self.skipped += found.passed_over
         loose = [name for name in names if "/" not in name]
         if self.labelled and loose:
             raise BadDataError(
                 f"{len(loose)} images, such as {loose[0]}, lie in {root} itself and belong to nobody. Move each into a "
                 "sub-folder named after the person, or set data.labelled=false where names are not needed."
             )
-        self._names = unique_ids(names)
-        groups = read_groups(root / "groups.csv", names)
-        landmarks, attributes = self._landmarks(root), _attributes(root / "attributes.csv")
+        self.names = unique_ids(names)
+        files = FileNames(names, root)
+        groups, unused = read_groups(root / "groups.csv", files)
+        landmarks, more = self._landmarks(root, files)
+        attributes, rest = _attributes(root / "attributes.csv", files)
+        self.skipped += unused + more + rest
         return [
             Photo(
                 key,
@@ -77,16 +101,16 @@ class Folder(FaceData):
                 landmarks.get(name),
                 attributes.get(name),
             )
-            for key, name in self._names.items()
+            for key, name in self.names.items()
         ]
 
     def read(self, photo: Photo) -> UInt8[np.ndarray, "h w 3"]:
         """One photo's pixels, RGB in 0-255, at `image_size` where that was given."""
-        return read_image(self._root() / self._names[photo.id], self._size)
+        return read_image(self._root() / self.names[photo.id], self._size)
 
     def examine(self, photo: Photo) -> Examined:
         """Hash of the file's bytes, and the size it is read at."""
-        return examine_image(self._root() / self._names[photo.id], self._size)
+        return examine_image(self._root() / self.names[photo.id], self._size)
 
     def _root(self) -> Path:
         if self.root is None:
@@ -96,43 +120,36 @@ class Folder(FaceData):
             raise BadDataError(f"`root` must be a folder of images, but there is no folder {root}. Set data.root=DIR.")
         return root
 
-    def _landmarks(self, root: Path) -> dict[str, Points]:
-        """Landmarks by path, moved to where `image_size` puts them."""
+    def _landmarks(self, root: Path, files: FileNames) -> tuple[dict[str, Points], list[str]]:
+        """Landmarks by path, moved to where `image_size` puts them, and what was left over."""
         path = root / "landmarks.csv"
         if not path.is_file():
-            return {}
-        named = set(self._names.values())
-        found = {name: points(cells, path, name) for name, cells in read_rows(path)[1].items() if name in named}
+            return {}, []
+        table = read_table(path, None)
+        matched = match_files(table, files)
+        found = {name: points(list(row.values()), path, name) for name, row in matched.rows.items()}
         if self._size is None:
-            return found
+            return found, left_over(table, matched)
         for name, own in found.items():
             try:
                 found[name] = _move(own, upright_size(root / name), self._size)
             except BadImageError:
                 continue  # `setup` reports or skips the image
-        return found
+        return found, left_over(table, matched)
 
 
-def _image_names(root: Path) -> Iterator[str]:
-    """Paths of the images below `root`, relative to it, with forward slashes."""
-    linked = [folder for folder in root.iterdir() if folder.is_symlink() and folder.is_dir()]
-    for top in (root, *linked):
-        for folder, below, files in os.walk(top):
-            below[:] = [name for name in below if not name.startswith(".")]
-            for name in files:
-                if is_image(name):
-                    yield (Path(folder) / name).relative_to(root).as_posix()
-
-
-def _attributes(path: Path) -> dict[str, Flags]:
+def _attributes(path: Path, files: FileNames) -> tuple[dict[str, Flags], list[str]]:
     if not path.is_file():
-        return {}
-    columns, rows = read_rows(path)
-    return {name: Flags(tuple(columns), [truth(cell, path, name) for cell in cells]) for name, cells in rows.items()}
+        return {}, []
+    table = read_table(path, None)
+    matched, names = match_files(table, files), tuple(table.columns)
+    flags = {name: Flags(names, [truth(row[c], path, name) for c in names]) for name, row in matched.rows.items()}
+    return flags, left_over(table, matched)
 
 
 def _move(own: Points, old: tuple[int, int], new: tuple[int, int]) -> Points:
     """Points after an image of the old (height, width) was scaled to cover the new one and cut to its centre."""
     scale = max(new[0] / old[0], new[1] / old[1])
     left, top = (old[1] - new[1] / scale) / 2, (old[0] - new[0] / scale) / 2
-    return tuple(((x - left) * scale, (y - top) * scale) for x, y in own)
+    moved = resized_points(torch.tensor(own, dtype=torch.float64) - torch.tensor([left, top]), scale)
+    return tuple((float(x), float(y)) for x, y in moved)

@@ -1,18 +1,13 @@
-"""A seeded split within each identity that keeps groups together, and the manifest that records it exactly."""
+"""A seeded split within each identity that keeps groups together."""
 
-import csv
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
-from privacy_exp.cache.files import atomic_file
 from privacy_exp.data.photo import BadDataError, Photo
 
 PARTS = ("train", "val", "test")
-COLUMNS = ("image_id", "identity", "label", "part", "group")
 
 
 class Split(NamedTuple):
@@ -71,6 +66,14 @@ def groups_of(photos: Iterable[Photo]) -> dict[str, list[Photo]]:
     return dict(groups)
 
 
+def shared_groups(photos: Iterable[Photo]) -> set[str]:
+    """The groups, as `groups_of` names them, that hold photos of several people."""
+    owners: dict[str, set[str | None]] = defaultdict(set)
+    for name, members in groups_of(photos).items():
+        owners[name] |= {photo.identity for photo in members}
+    return {name for name, own in owners.items() if len(own) > 1}
+
+
 def check_fold(fold: Sequence[int] | None) -> tuple[int, int] | None:
     """`split_fold` as (i, n), or None.
 
@@ -107,12 +110,20 @@ def split_identities(
         raise BadDataError("`split_fold` tests one part and needs shares of `split` for train and val besides it.")
     parts: dict[str, list[Photo]] = {part: [] for part in PARTS}
     identities, left_out, placed = [], [], dict[str, str]()
+    photos = list(photos)
+    shared = shared_groups(photos)
     for identity, own in by_identity(photos).items():
         groups = groups_of(own)
         if fold is None:
             places = _place_groups(groups, shares, seed, identity, placed)
+        elif len(groups.keys() - shared) < fold[1]:  # in every fold alike, so that all folds have the same people
+            left_out.append(
+                f"identity {identity!r}: {len(groups.keys() - shared)} groups of its own, {fold[1]} needed to test one "
+                "in each fold"
+            )
+            continue
         else:
-            places = _place_fold(groups, shares, seed, identity, placed, fold)
+            places = _place_fold(groups, shares, seed, identity, placed, fold, shared)
         needed = required_parts(shares if fold is None else (shares[0], shares[1], 1))
         missing = [part for part in needed if part not in places.values()]
         if missing:
@@ -152,13 +163,22 @@ def _place_fold(
     identity: str,
     placed: Mapping[str, str],
     fold: tuple[int, int],
+    shared: Set[str],
 ) -> dict[str, str]:
-    """Group to part: every n-th group of a seeded order is tested, the others are divided between train and val."""
-    order = seeded_order([group for group in groups if group not in placed], seed, f"fold {identity}")
-    tested = dict.fromkeys(order[fold[0] :: fold[1]], "test")
+    """Group to part: every n-th group of a seeded order is tested, the others are divided between train and val.
+
+    In which fold a group of several people is tested depends on its name, so that it is the same for all of them.
+    """
+    order = seeded_order([group for group in groups if group not in shared], seed, f"fold {identity}")
+    common = [group for group in groups if group in shared and _fold_of(group, seed, fold[1]) == fold[0]]
+    tested = dict.fromkeys([*order[fold[0] :: fold[1]], *common], "test")
     others = {group: members for group, members in groups.items() if group not in tested}
     rest = shares[0] + shares[1]
     return tested | _place_groups(others, (shares[0] / rest, shares[1] / rest, 0.0), seed, identity, placed)
+
+
+def _fold_of(group: str, seed: int, folds: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}\0fold\0{group}".encode()).digest()[:8], "big") % folds
 
 
 def _targets(n: int, shares: Sequence[float]) -> list[int]:
@@ -184,89 +204,3 @@ def limit_photos(photos: Sequence[Photo], limit: int, seed: int) -> list[Photo]:
         turns += enumerate(seeded_order(people[person], seed, "test photos"))
     kept = {name for _, name in sorted(turns, key=lambda turn: turn[0])[:limit]}  # stable: people keep their order
     return [photo for photo in photos if photo.id in kept]
-
-
-def write_manifest(path: str | Path, photos: Mapping[str, Sequence[Photo]], identities: Sequence[str]) -> None:
-    """Writes the split as a csv table (image_id, identity, label, part, group) that `read_manifest` reads back."""
-    path = Path(path)
-    labels = {identity: label for label, identity in enumerate(identities)}
-    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(COLUMNS)
-        for part in PARTS:
-            for p in photos.get(part, ()):
-                label = "" if p.identity is None else labels[p.identity]
-                table.writerow([p.id, p.identity or "", label, part, p.group or ""])
-
-
-def read_manifest(path: str | Path, photos: Iterable[Photo]) -> Split:
-    """The exact split that a manifest records, with its labels.
-
-    Args:
-        path: a `manifest.csv`.
-        photos: the data's index; photos that the manifest does not name are left out.
-
-    Raises:
-        BadDataError: the file is missing or malformed, or names photos or identities that the data does not have.
-    """
-    rows = _manifest_rows(Path(path))
-    index = {photo.id: photo for photo in photos}
-    lost = [row["image_id"] for row in rows if row["image_id"] not in index]
-    if lost:
-        raise BadDataError(
-            f"The manifest {path} names {len(lost)} of {len(rows)} photos that the data lacks: {', '.join(lost[:5])}"
-            f"{', ...' if len(lost) > 5 else ''}. Point `data.root` at the data it was written for, or make a new "
-            "split with data.manifest=null."
-        )
-    parts: dict[str, list[Photo]] = {part: [] for part in PARTS}
-    for row in rows:
-        photo = index[row["image_id"]]
-        if (photo.identity or "") != row["identity"]:
-            raise BadDataError(
-                f"The manifest {path} says that {photo.id} shows {row['identity']!r}, but the data says "
-                f"{photo.identity!r}. Make a new split with data.manifest=null."
-            )
-        parts[row["part"]].append(replace(photo, group=row["group"] or photo.group))
-    return Split({part: sorted(p, key=lambda photo: photo.id) for part, p in parts.items()}, _names(path, rows), [])
-
-
-def _manifest_rows(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        raise BadDataError(f"`manifest` must be a manifest.csv that a run wrote, but there is no file {path}.")
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        table = csv.DictReader(file, restval="")
-        missing = [column for column in COLUMNS if column not in (table.fieldnames or ())]
-        if missing:
-            raise BadDataError(
-                f"The manifest {path} lacks the column {', '.join(missing)}; it needs {', '.join(COLUMNS)}. Take the "
-                "manifest.csv of a run folder."
-            )
-        rows = list(table)
-    if not rows:
-        raise BadDataError(f"The manifest {path} names no photo. Take the manifest.csv of a run folder.")
-    seen: dict[str, str] = {}
-    sides: dict[str, str] = {}
-    for number, row in enumerate(rows, start=2):
-        fault = None
-        if row["part"] not in PARTS:
-            fault = f"has the part {row['part']!r}; allowed are {', '.join(PARTS)}"
-        elif row["image_id"] in seen:
-            fault = f"names {row['image_id']} a second time"
-        elif row["group"] and sides.setdefault(row["group"], row["part"]) != row["part"]:
-            fault = f"puts group {row['group']!r} into {row['part']} as well as {sides[row['group']]}"
-        if fault:
-            raise BadDataError(f"Line {number} of the manifest {path} {fault}. Correct the line or take another run's.")
-        seen[row["image_id"]] = row["part"]
-    return rows
-
-
-def _names(path: str | Path, rows: Sequence[Mapping[str, str]]) -> list[str]:
-    """Label index to identity, checked to be one to one and without gaps."""
-    pairs = {(row["label"], row["identity"]) for row in rows if row["identity"]}
-    names = {int(label): identity for label, identity in pairs if label.isdecimal()}
-    if len(names) != len(pairs) or len(set(names.values())) != len(names) or sorted(names) != list(range(len(names))):
-        raise BadDataError(
-            f"The labels of the manifest {path} must number its {len({identity for _, identity in pairs})} identities "
-            "from 0 without gaps, one label an identity. Correct the label column or take another run's manifest."
-        )
-    return [names[label] for label in range(len(names))]

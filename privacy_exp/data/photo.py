@@ -16,6 +16,10 @@ class BadImageError(BadDataError):
     """A photo that cannot be read; the message names the file and what is wrong with it."""
 
 
+Points = tuple[tuple[float, float], ...]
+"""(x, y) points in pixels."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Photo:
     """One photo's row in the index; no pixels.
@@ -31,7 +35,7 @@ class Photo:
     id: str
     identity: str | None
     group: str | None = None
-    landmarks: tuple[tuple[float, float], ...] | None = None
+    landmarks: Points | None = None
     attributes: Mapping[str, bool] | None = None
 
 
@@ -70,10 +74,14 @@ class Examined(NamedTuple):
     Attributes:
         content: hash of what decides the pixels (a file's bytes, a drawing's parameters), independent of any path.
         size: (height, width) in pixels of the image as `FaceData.read` returns it.
+        look: a perceptual hash, alike for pictures that look alike; empty where nobody took it.
+        doubt: what is odd about a picture that can be read all the same; empty where nothing is.
     """
 
     content: str
     size: tuple[int, int]
+    look: bytes = b""
+    doubt: str = ""
 
 
 def safe_id(relative_path: str) -> str:

@@ -3,74 +3,142 @@
 import difflib
 import hashlib
 import json
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from privacy_exp.cache.configured import Configured
+from privacy_exp.data.points import resized_points
 from privacy_exp.recognition.alignment import inside, warp
+from privacy_exp.recognition.layers import frozen_parts, last_map_layer
+from privacy_exp.recognition.recipe import FitRecipe
 from privacy_exp.types import Embeddings, Images, Labels, Logits, Scores, UserError
 
 FREEZE = ("none", "early", "trunk", "weights")
 
+ELSEWHERE = 0.1
+"""A face whose points lie further from where they were learnt, as a share of the frame's side, is another crop."""
 
-class Recognizer(nn.Module, ABC):
+log = logging.getLogger(__name__)
+
+
+class Recognizer(Configured, nn.Module, ABC):
     """Names people: pixels of the data in, logits over identities out.
 
-    A subclass implements `prepare`, which turns pixels of the data into what its trunk expects, and overrides `frame`
-    where it moves them otherwise than `cover` does. Everything is differentiable with respect to the pixels, frozen or
-    not.
+    `FaceNet(image_size=80)` is a recogniser without people: it knows how it will be built, but holds no network yet.
+    `for_people` gives one with a network and a head.
+
+    A subclass builds its trunk and head where `num_classes` is given, implements `prepare`, which turns pixels of the
+    data into what its trunk expects, and overrides `frame` where it moves them otherwise than `cover` does. Its last
+    constructor arguments are `num_classes=None, template=None`. Everything is differentiable with respect to the
+    pixels, frozen or not.
 
     Args:
-        trunk: prepared images to features, n d.
-        head: features to logits, n k.
-        num_classes: k, the number of identities.
+        trunk: prepared images to features, n d; None without people.
+        head: features to logits, n k; None without people.
+        num_classes: k, the number of identities; None without people.
         image_size: side of the square the trunk sees, in pixels.
         freeze: "trunk" trains the head alone and leaves the trunk as it is, BatchNorm statistics included; "early"
             opens the trunk's last stage too: what follows its last map larger than 4×4; "weights" keeps the trunk's
             weights, but lets its BatchNorm statistics move and its dropout drop, as the original study did; "none"
             trains everything.
-        config: plain constructor arguments that build this recogniser again; checkpoints store them.
+
+    Attributes:
+        recipe: how it is trained unless the caller says otherwise.
+        frame_size: (height, width) in pixels of the frames it was fitted on; None before a fit.
+        points: where the five points lay in these frames on average, in pixels; None before a fit.
     """
+
+    recipe: FitRecipe = FitRecipe()
+    of_fit: ClassVar[frozenset[str]] = frozenset({"num_classes", "template"})
+    """Constructor arguments that belong to a fit, not to the description of the recogniser."""
+
+    aligns: bool = False
+    """Whether it depends on where the five points lie in the frames."""
 
     prototypes: Tensor | None
 
     def __init__(
-        self,
-        trunk: nn.Module,
-        head: nn.Module,
-        num_classes: int,
-        image_size: int,
-        freeze: str,
-        config: dict[str, Any],
+        self, trunk: nn.Module | None, head: nn.Module | None, num_classes: int | None, image_size: int, freeze: str
     ) -> None:
         super().__init__()
         if freeze not in FREEZE:
             raise UserError(f"`freeze` must be one of {', '.join(FREEZE)}, but got {freeze!r}.")
-        if num_classes < 2:
+        if num_classes is not None and num_classes < 2:
             raise UserError(
                 f"`num_classes` must be at least 2 to tell people apart, but got {num_classes}. Give data with more "
                 "identities, or lower `data.min_images_per_identity`."
             )
-        self.trunk = trunk
-        self.head = head
-        self.num_classes = num_classes
+        self._num_classes = num_classes
         self.image_size = image_size
         self.freeze = freeze
-        self.config = config
         self.target_layer_name = "auto"
+        self.frame_size: tuple[int, int] | None = None
+        self.points: Tensor | None = None
         self.register_buffer("prototypes", None, persistent=False)
-        self._frozen = _frozen_parts(trunk, freeze, image_size)
+        self._frozen: list[nn.Module] = []
+        if trunk is None or head is None:
+            return
+        self.trunk = trunk
+        self.head = head
+        self._frozen = frozen_parts(trunk, freeze, image_size)
         for part in self._frozen:
             part.requires_grad_(False)
             part.eval()
         if freeze == "weights":
             trunk.requires_grad_(False)
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """What its constructor was given, with defaults and without what belongs to a fit."""
+        return {name: value for name, value in super().arguments.items() if name not in self.of_fit}
+
+    @property
+    def fitted(self) -> dict[str, Any]:
+        """What a fit adds to `arguments`: with both, the constructor gives the same network again."""
+        return {name: value for name, value in super().arguments.items() if name in self.of_fit}
+
+    @property
+    def num_classes(self) -> int:
+        """The number of identities.
+
+        Raises:
+            UserError: without people.
+        """
+        self._need_people()
+        assert self._num_classes is not None  # noqa: S101  `_need_people` has refused it
+        return self._num_classes
+
+    def for_people(self, num_classes: int, template: Float[Tensor, "5 2"] | None = None) -> "Recognizer":
+        """A fresh recogniser of the same arguments with a network and a head.
+
+        Random weights come from torch's global generator: seeded alike, two calls give the same.
+
+        Args:
+            num_classes: the number of identities, at least 2.
+            template: five points (x, y) of the data's frames, in pixels, for recognisers that align.
+        """
+        people: dict[str, Any] = {"num_classes": num_classes, "template": template}
+        made = type(self)(**self.arguments, **people)
+        made.load_start()
+        return made
+
+    def load_start(self) -> None:
+        """Loads the weights that a fit starts from, where they are not random; a checkpoint has no need of them."""
+
+    def _need_people(self) -> None:
+        if self._num_classes is None:
+            raise UserError(
+                f"this {type(self).__name__} knows no people yet: fit it first (`Study(data, recognizer).fit()`), load "
+                "a checkpoint, or call `for_people(num_classes, template)`."
+            )
 
     @abstractmethod
     def prepare(self, images: Images) -> Float[Tensor, "n 3 s s"]:
@@ -80,13 +148,38 @@ class Recognizer(nn.Module, ABC):
         """Takes pixel (x, y, 1) of a `height` x `width` frame of the data to its place in the prepared image."""
         return cover_frame(height, width, self.image_size)
 
+    def fitted_on(self, height: int, width: int, points: Float[Tensor, "5 2"]) -> None:
+        """Notes the frames of a fit: their size, and where the five points lay in them on average."""
+        self.frame_size, self.points = (height, width), points.clone()
+
+    def meet_frames(self, height: int, width: int, points: Float[Tensor, "5 2"] | None) -> None:
+        """Prepares for other photos than those of the fit.
+
+        Args:
+            height: of the photos, in pixels.
+            width: of the photos, in pixels.
+            points: where their five points lie on average, in pixels, where they are known.
+        """
+        if self.frame_size is None or self.points is None or points is None:
+            return
+        here = resized_points(self.points.cpu(), width / self.frame_size[1], height / self.frame_size[0])
+        off = float(((points.cpu() - here) / torch.tensor([width, height])).abs().max())
+        if off > ELSEWHERE:
+            log.warning(
+                "faces lie elsewhere in these photos than in those that the recogniser was fitted on (%.0f %% of the "
+                "frame): it will know fewer of them. Crop the photos alike.",
+                100 * off,
+            )
+
     def features(self, images: Images) -> Float[Tensor, "n d"]:
         """The trunk's output as it is, before any normalisation."""
+        self._need_people()
         return self.trunk(self.prepare(images))
 
     def forward(self, images: Images) -> Logits:
         """One score per identity, before the softmax; the images are in [0, 1] at the data's size."""
-        return self.head(self.features(images))
+        features = self.features(images)
+        return self.head(features)
 
     def embed(self, images: Images) -> Embeddings:
         """The features at unit length: cosine similarity is their dot product."""
@@ -135,12 +228,13 @@ class Recognizer(nn.Module, ABC):
 
     def fingerprint(self) -> str:
         """Hash of all that decides what it answers and how it is explained: kind, arguments, weights, target layer."""
-        plain = {name: value for name, value in self.config.items() if not isinstance(value, Tensor)}
         with suppress(ValueError):  # a network without maps has none
             _ = self.target_layer  # "auto" is a name from here on
+        given = {**self.arguments, **self.fitted}
+        plain = {name: value for name, value in given.items() if name != "model" and not isinstance(value, Tensor)}
         total = hashlib.sha256(json.dumps([type(self).__qualname__, plain, self.target_layer_name]).encode())
-        given = {name: value for name, value in self.config.items() if isinstance(value, Tensor)}
-        for name, value in {**self.state_dict(), **given, "prototypes": self.prototypes}.items():
+        tensors = {name: value for name, value in given.items() if isinstance(value, Tensor)}
+        for name, value in {**self.state_dict(), **tensors, "prototypes": self.prototypes}.items():
             total.update(name.encode())
             if value is not None:
                 total.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
@@ -149,6 +243,7 @@ class Recognizer(nn.Module, ABC):
     @property
     def target_layer(self) -> nn.Module:
         """The layer whose output attribution methods look at, as `choose_target_layer` set it (default "auto")."""
+        self._need_people()
         if self.target_layer_name == "auto":
             self.target_layer_name = last_map_layer(self.trunk, self.image_size)
         return self.trunk.get_submodule(self.target_layer_name)
@@ -163,6 +258,7 @@ class Recognizer(nn.Module, ABC):
         Raises:
             UserError: no such module; the message lists close names.
         """
+        self._need_people()
         names = [found for found, _ in self.trunk.named_modules() if found]
         if name != "auto" and name not in names:
             close = difflib.get_close_matches(name, names, n=5, cutoff=0.3) or names[:5]
@@ -171,61 +267,6 @@ class Recognizer(nn.Module, ABC):
                 f"Close: {', '.join(close)}."
             )
         self.target_layer_name = name
-
-
-def _frozen_parts(trunk: nn.Module, freeze: str, image_size: int) -> list[nn.Module]:
-    if freeze != "early":
-        return [trunk] if freeze == "trunk" else []
-    names = [name for name, _ in _called(trunk, image_size)]
-    return [trunk.get_submodule(name) for name in names[: names.index(last_map_layer(trunk, image_size)) + 1]]
-
-
-def last_map_layer(trunk: nn.Module, image_size: int) -> str:
-    """The name of the last direct child of `trunk` whose output map is larger than 4×4.
-
-    Direct children only: every value flows through each of them, where a layer inside a block may be one branch of
-    several. A dry forward decides, so hand-written networks and converted ONNX graphs are treated alike.
-
-    Args:
-        trunk: takes a batch of 3 x s x s.
-        image_size: s.
-
-    Raises:
-        UserError: no child has such a map.
-    """
-    found = [name for name, size in _called(trunk, image_size) if size > 4]
-    if not found:
-        raise UserError(
-            f"No layer of this recogniser has an output map larger than 4×4 at {image_size} px; name one with "
-            "`recognition.target_layer`."
-        )
-    return found[-1]
-
-
-@torch.no_grad()
-def _called(trunk: nn.Module, image_size: int) -> list[tuple[str, int]]:
-    """Direct children in the order of their calls, each with the shorter side of its output map; 0 where none."""
-    found: list[tuple[str, int]] = []
-
-    def hook(name: str) -> Any:
-        def note(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            del module, inputs
-            found.append((name, min(output.shape[2:]) if isinstance(output, Tensor) and output.ndim == 4 else 0))
-
-        return note
-
-    handles = [child.register_forward_hook(hook(name)) for name, child in trunk.named_children()]
-    modes = {module: module.training for module in trunk.modules()}
-    parameter = next(trunk.parameters())
-    try:
-        trunk.eval()
-        trunk(torch.zeros(1, 3, image_size, image_size, device=parameter.device, dtype=parameter.dtype))
-    finally:
-        for handle in handles:
-            handle.remove()
-        for module, mode in modes.items():
-            module.training = mode
-    return found
 
 
 def cover_frame(height: int, width: int, size: int) -> Float[Tensor, "2 3"]:

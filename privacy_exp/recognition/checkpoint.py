@@ -4,7 +4,8 @@ import importlib
 import io
 import os
 import pickle
-from collections.abc import Sequence
+import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from torch import nn
 
 from privacy_exp.cache.files import write_bytes
 from privacy_exp.recognition.base import Recognizer
+from privacy_exp.recognition.weights import load_weights
 from privacy_exp.types import UserError
 
 CHECKPOINT = "recognizer.ckpt"
 """Name of the checkpoint in a run folder."""
 
-FORMAT = "privacy_exp.recognizer/1"
+FORMAT = "privacy_exp.recognizer/2"
+KEYS = ("class", "config", "identities", "frame_size", "points", "prototypes", "state_dict")
 
 
 def save_checkpoint(path: str | os.PathLike[str], recognizer: Recognizer, identities: Sequence[str]) -> None:
@@ -41,9 +44,10 @@ def save_checkpoint(path: str | os.PathLike[str], recognizer: Recognizer, identi
     content = {
         "format": FORMAT,
         "class": f"{kind.__module__}.{kind.__qualname__}",
-        "config": recognizer.config,
-        "num_classes": recognizer.num_classes,
+        "config": {**recognizer.arguments, **recognizer.fitted},
         "identities": list(identities),
+        "frame_size": recognizer.frame_size,
+        "points": recognizer.points,
         "prototypes": None if recognizer.prototypes is None else recognizer.prototypes.detach().cpu(),
         "state_dict": {name: value.detach().cpu() for name, value in recognizer.state_dict().items()},
     }
@@ -52,12 +56,16 @@ def save_checkpoint(path: str | os.PathLike[str], recognizer: Recognizer, identi
     write_bytes(Path(path), buffer.getvalue())
 
 
-def load_checkpoint(path: str | os.PathLike[str], identities: Sequence[str] | None = None) -> Recognizer:
+def load_checkpoint(
+    path: str | os.PathLike[str], identities: Sequence[str] | None = None, trust: Collection[str] = ()
+) -> Recognizer:
     """Builds a recogniser from a checkpoint, in evaluation mode on the CPU.
 
     Args:
         path: the file, or a run folder that holds it.
         identities: of the data it shall be used on, label by label; None skips the check.
+        trust: packages besides this one whose recognisers a checkpoint may name; what is imported already may be named
+            anyway.
 
     Raises:
         FileNotFoundError: no such file, or a folder without one.
@@ -67,12 +75,16 @@ def load_checkpoint(path: str | os.PathLike[str], identities: Sequence[str] | No
     content = _read(file)
     if identities is not None:
         _check_identities(file, content["identities"], identities)
-    recognizer = _class(file, content["class"])(num_classes=content["num_classes"], **content["config"])
+    kind = _class(file, content["class"], trust)
     try:
-        recognizer.load_state_dict(content["state_dict"])
-    except RuntimeError as error:
-        raise UserError(f"{file}: its weights do not fit {content['class']}: {_first_lines(error)}") from error
+        recognizer = kind(**content["config"])
+    except TypeError as error:
+        raise UserError(f"{file} was made by another version of {kind.__name__}: {_first_lines(error)}") from error
+    load_weights(recognizer, content["state_dict"], file, kind.__name__)
     recognizer.prototypes = content["prototypes"]
+    if content["frame_size"] is not None:
+        height, width = content["frame_size"]
+        recognizer.fitted_on(height, width, content["points"])
     return recognizer.eval()
 
 
@@ -98,12 +110,13 @@ def load_trunk(recognizer: Recognizer, path: str | os.PathLike[str]) -> None:
     content = _read(file)
     state = {n.removeprefix("trunk."): v for n, v in content["state_dict"].items() if n.startswith("trunk.")}
     taken_out = tuple(f"{n}." for n, part in recognizer.trunk.named_modules() if isinstance(part, nn.Identity))
+    wanted = {n: v for n, v in state.items() if not n.startswith(taken_out)}
     try:
-        recognizer.trunk.load_state_dict({n: v for n, v in state.items() if not n.startswith(taken_out)})
-    except RuntimeError as error:
+        load_weights(recognizer.trunk, wanted, file, f"the trunk of {type(recognizer).__name__}")
+    except UserError as error:
         raise UserError(
             f"`init_from` must be a checkpoint of the same architecture as {type(recognizer).__name__}, but {file} "
-            f"holds {content['class'].rsplit('.', 1)[-1]}: {_first_lines(error)}"
+            f"holds {content['class'].rsplit('.', 1)[-1]}: {error}"
         ) from error
 
 
@@ -126,6 +139,11 @@ def checkpoint_file(path: str | os.PathLike[str]) -> Path:
 
 def _read(file: Path) -> dict[str, Any]:
     """The file's content, checked to be a checkpoint."""
+    if file.suffix.lower() == ".onnx":
+        raise UserError(
+            f"{file} is an ONNX model, not a fitted recogniser. Fit a head on it with recognition=onnx "
+            f"recognition.net.model={file}."
+        )
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -141,6 +159,9 @@ def _read(file: Path) -> dict[str, Any]:
             f"{file} is not a recogniser's checkpoint (expected {FORMAT}, found {str(kind)[:60]}). `privacy_exp.train` "
             f"writes one to each run folder as {CHECKPOINT}."
         )
+    lacking = [name for name in KEYS if name not in content]
+    if lacking:
+        raise UserError(f"{file} lacks {', '.join(lacking)}: it was cut or edited. Copy it again, or fit anew.")
     return content
 
 
@@ -169,9 +190,18 @@ def _check_identities(file: Path, known: list[str], asked: Sequence[str]) -> Non
         )
 
 
-def _class(file: Path, name: str) -> type[Recognizer]:
-    """The recogniser's class by its dotted name; nothing but a `Recognizer` is accepted."""
+def _class(file: Path, name: str, trust: Collection[str]) -> type[Recognizer]:
+    """The recogniser's class by its dotted name.
+
+    A checkpoint is data: it may name recognisers of this package, of packages that the caller trusts, and of modules
+    that are imported already. Nothing else is imported for it.
+    """
     module, _, attribute = name.rpartition(".")
+    if module.split(".")[0] not in ("privacy_exp", *trust) and module not in sys.modules:
+        raise UserError(
+            f"{file} was made by {name}, which is not a part of privacy_exp: a checkpoint runs no code of its own "
+            "choosing. If you trust that module, import it first, or name its class as recognition.net._target_."
+        )
     try:
         kind = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:

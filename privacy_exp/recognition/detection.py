@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from facenet_pytorch import MTCNN
 from jaxtyping import Bool, Float
 
-from privacy_exp.types import Images, Landmarks
+from privacy_exp.data.points import celeba_template, resized_points
+from privacy_exp.types import Faces, Images, Landmarks
 
 SCALE = 2
 """Pictures are enlarged by this factor first: MTCNN looks for faces of 20 pixels and more."""
@@ -56,9 +57,22 @@ def detect_faces(images: Images, device: torch.device | str = "cpu", batch_size:
     return Detections(found, landmarks, boxes)
 
 
+def five_points(faces: Faces) -> Landmarks:
+    """Five points of each face: the data's own, else those that MTCNN finds, else CelebA's template.
+
+    Args:
+        faces: with or without landmarks.
+    """
+    if faces.landmarks is not None:
+        return faces.landmarks
+    seen = detect_faces(faces.images)
+    template = celeba_template(*faces.images.shape[-2:])
+    return torch.where(seen.found[:, None, None], seen.landmarks, template).to(faces.images)
+
+
 def _own_pixels(points: np.ndarray) -> Float[torch.Tensor, "k 2"]:
-    """Points of the enlarged picture in pixels of the original; pixel centres stand at whole numbers."""
-    return (torch.from_numpy(points.astype(np.float32)) + 0.5) / SCALE - 0.5
+    """Points of the enlarged picture in pixels of the original."""
+    return resized_points(torch.from_numpy(points.astype(np.float32)), 1 / SCALE)
 
 
 @lru_cache(maxsize=2)

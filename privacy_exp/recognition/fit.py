@@ -1,12 +1,12 @@
 """From labelled faces to a fitted recogniser, and the key that says when two fits are the same."""
 
+import logging
 import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +15,9 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 
-from privacy_exp.cache.keys import file_digest
+from privacy_exp.cache.configured import description
+from privacy_exp.cache.keys import file_digest, has_effect, scientific
+from privacy_exp.cache.sources import sources
 from privacy_exp.data.base import FaceData
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.checkpoint import (
@@ -28,6 +30,7 @@ from privacy_exp.recognition.checkpoint import (
     save_checkpoint,
 )
 from privacy_exp.recognition.module import RecognitionModule
+from privacy_exp.recognition.recipe import FitRecipe
 from privacy_exp.types import Faces, UserError
 
 __all__ = [
@@ -41,25 +44,15 @@ __all__ = [
     "save_checkpoint",
 ]
 
-WITHOUT_EFFECT = (
-    "accelerator",
-    "devices",
-    "enable_checkpointing",
-    "enable_model_summary",
-    "enable_progress_bar",
-    "inference_mode",
-    "log_every_n_steps",
-    "logger",
-    "strategy",
-)
-"""Keys of the trainer that say where and how loudly it computes: a fit takes one device, whatever painting takes."""
-
 NOT_WORTH_A_WARNING = (
     ".*does not have many workers.*",  # how many load photos is the user's `data.num_workers`
     ".*have no `val_dataloader`.*",  # a split without validation photos is the user's choice
     r".*module\(s\) in eval mode at the start.*",  # a frozen trunk is meant to be
     r".*isinstance\(treespec, LeafSpec\).*",  # Lightning's own use of torch
 )
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -81,22 +74,23 @@ class Fit:
 
 def fit_recognizer(
     data: FaceData,
-    net: Callable[..., Recognizer],
-    module: Callable[[Recognizer], RecognitionModule],
+    recognizer: Recognizer,
+    recipe: FitRecipe,
     trainer: Callable[..., Trainer],
     seed: int,
     out_dir: str | os.PathLike[str],
     init_from: str | os.PathLike[str] | None = None,
     loggers: Sequence[Logger] = (),
 ) -> Fit:
-    """Builds a recogniser for the people of `data` and fits it to the training photos.
+    """Builds `recognizer` for the people of `data` and fits it to the training photos.
 
-    The same arguments give the same weights on one machine's CPU. The caller's random state is left as it was.
+    The same arguments give the same weights on one machine's CPU: the order of photos and what is drawn for each are
+    functions of seed, epoch and id. The caller's random state is left as it was.
 
     Args:
         data: after `setup()`.
-        net: builds the recogniser from `num_classes` and `template`.
-        module: wraps it for training.
+        recognizer: what to fit; it stays as it is, `Fit.recognizer` is another.
+        recipe: how; `recognizer.recipe` is its own.
         trainer: builds the Lightning trainer from `max_epochs`, `logger` and the like.
         seed: of weights, order and augmentation.
         out_dir: where Lightning may write; nothing by default.
@@ -108,26 +102,32 @@ def fit_recognizer(
         for message in NOT_WORTH_A_WARNING:
             warnings.filterwarnings("ignore", message=message)
         seed_everything(seed, verbose=False)
-        recognizer = net(num_classes=len(data.identities), template=data.template())
+        if recognizer.aligns and data.known_template() is None:
+            log.warning(
+                "the photos have no landmarks: faces are taken to lie as in CelebA's frames. If they do not, give "
+                "landmarks.csv, or crop them alike."
+            )
+        fitted = recognizer.for_people(len(data.identities), data.template())
+        fitted.fitted_on(*data.image_size, data.template())
         if init_from is not None:
-            load_trunk(recognizer, init_from)
-        task = module(recognizer)
-        has_val = len(data.photos[task.validate_on]) > 0
+            load_trunk(fitted, init_from)
+        task = RecognitionModule(fitted, recipe, seed)
+        has_val = len(data.photos[recipe.validate_on]) > 0
         if not has_val:
             task.patience = None
         runner = trainer(
-            max_epochs=task.max_epochs,
+            max_epochs=recipe.max_epochs,
             logger=list(loggers) if loggers else False,
             default_root_dir=os.fspath(out_dir),
         )
-        validation = data.val_dataloader() if task.validate_on == "val" else data.train_dataloader()
-        runner.fit(task, data.train_dataloader(), validation if has_val else None)
+        validation = data.loader(recipe.validate_on)
+        runner.fit(task, data.train_dataloader(seed), validation if has_val else None)
         if runner.interrupted:
             raise KeyboardInterrupt
-        recognizer.to(runner.strategy.root_device).eval()
-        recognizer.set_identity_means(_features(task, data.batches("train")))
-        recognizer.to("cpu")
-    return Fit(recognizer, time.perf_counter() - started, runner.current_epoch, task.keep_best.best)
+        fitted.to(runner.strategy.root_device).eval()
+        fitted.set_identity_means(_features(task, data.batches("train")))
+        fitted.to("cpu")
+    return Fit(fitted, time.perf_counter() - started, runner.current_epoch, task.keep_best.best)
 
 
 @torch.no_grad()
@@ -171,8 +171,8 @@ def clean_accuracy(recognizer: Recognizer, batches: Iterable[Faces]) -> float:
 
 def fit_key(
     data: FaceData,
-    net: Mapping[str, Any],
-    module: Mapping[str, Any],
+    recognizer: Recognizer,
+    recipe: FitRecipe,
     trainer: Mapping[str, Any],
     seed: int,
     init_from: str | os.PathLike[str] | None = None,
@@ -183,9 +183,9 @@ def fit_key(
 
     Args:
         data: after `setup()`.
-        net: the config that `net` was built from, as a plain dict.
-        module: the config that `module` was built from.
-        trainer: the config that `trainer` was built from.
+        recognizer: see `fit_recognizer`.
+        recipe: see `fit_recognizer`.
+        trainer: the keywords that `trainer` was built from.
         seed: see `fit_recognizer`.
         init_from: see `fit_recognizer`.
 
@@ -194,18 +194,13 @@ def fit_key(
     """
     return {
         "schema": FORMAT,
-        "data": data.digest(("train", "val")),  # the test photos are for others
+        "code": [sources(__name__), sources(type(data))],
+        "data": data.fit_digest(),
+        "template": data.template().tolist(),
         "batch_size": data.batch_size,
-        "net": {name: _value(value) for name, value in net.items()},
-        "module": dict(module),
-        "trainer": {name: value for name, value in trainer.items() if name not in WITHOUT_EFFECT},
-        "init_from": None if init_from is None else _value(str(checkpoint_file(init_from))),
+        "net": scientific(description(recognizer, keys_only=True)),
+        "module": scientific(description(recipe, keys_only=True)),
+        "trainer": {name: value for name, value in trainer.items() if has_effect(name)},
+        "init_from": None if init_from is None else file_digest(checkpoint_file(init_from)),
         "seed": seed,
     }
-
-
-def _value(value: Any) -> Any:
-    """The SHA-256 of a file's bytes where `value` is the path of a file, else `value`."""
-    if not isinstance(value, str) or not Path(value).expanduser().is_file():
-        return value
-    return file_digest(Path(value).expanduser())

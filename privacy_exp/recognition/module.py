@@ -1,6 +1,5 @@
 """How a recogniser is trained: loss, optimiser, schedule, augmentation, early stopping, curves."""
 
-from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -11,76 +10,33 @@ from pytorch_lightning.callbacks import EarlyStopping
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy
 
+from privacy_exp.data.seeds import generator
 from privacy_exp.recognition.base import Recognizer
+from privacy_exp.recognition.recipe import FitRecipe
 from privacy_exp.types import Faces, Images, Logits, UserError
-
-OPTIMIZERS = ("adamw", "sgd", "adam")
-KEEP = ("best", "last")
-VALIDATE_ON = ("val", "train")
 
 
 class RecognitionModule(LightningModule):
     """Fits a recogniser to labelled faces with cross-entropy and a one-cycle learning rate, or with milestones.
 
     Logs `train/loss, train/accuracy, val/loss, val/accuracy` once an epoch. After the fit the recogniser holds the
-    weights of its best epoch by validation accuracy (the later of equals), unless `keep` says otherwise.
+    weights of its best epoch by validation accuracy (the later of equals), unless the recipe says otherwise.
 
     Args:
-        recognizer: what to fit, in place.
-        max_epochs: the schedule's length; early stopping may end it sooner.
-        lr: the peak of the one-cycle schedule, or the start where there are `milestones`.
-        weight_decay: of weights; biases, normalisation and single directions are left out.
-        optimizer: "adamw", "sgd" (Nesterov, momentum 0.9), or "adam", whose weight decay is part of the gradient.
-        label_smoothing: share of the target spread over all identities.
-        augment: mirror half of the photos and shift each by up to an eighth of its side.
-        patience: epochs without a better validation accuracy before the fit stops; None never stops early.
-        milestones: epochs after which the learning rate falls to a tenth; None runs the one-cycle schedule.
-        keep: "best" epoch by validation accuracy, or the "last".
-        validate_on: "val" photos, or "train", the original study's slip: its curve shows photos that were learnt.
+        recognizer: what to fit, in place; with people.
+        recipe: how.
+        seed: of what is drawn for each photo and epoch.
     """
 
-    def __init__(
-        self,
-        recognizer: Recognizer,
-        max_epochs: int = 12,
-        lr: float = 2e-3,
-        weight_decay: float = 0.01,
-        optimizer: str = "adamw",
-        label_smoothing: float = 0.0,
-        augment: bool = True,
-        patience: int | None = None,
-        milestones: Sequence[int] | None = None,
-        keep: str = "best",
-        validate_on: str = "val",
-    ) -> None:
+    def __init__(self, recognizer: Recognizer, recipe: FitRecipe, seed: int = 0) -> None:
         super().__init__()
-        if max_epochs < 1:
-            raise UserError(f"`max_epochs` must be at least 1, but got {max_epochs}.")
-        if optimizer not in OPTIMIZERS:
-            raise UserError(f"`optimizer` must be one of {', '.join(OPTIMIZERS)}, but got {optimizer!r}.")
-        if keep not in KEEP:
-            raise UserError(f"`keep` must be one of {', '.join(KEEP)}, but got {keep!r}.")
-        if validate_on not in VALIDATE_ON:
-            raise UserError(f"`validate_on` must be one of {', '.join(VALIDATE_ON)}, but got {validate_on!r}.")
-        if not 0 <= label_smoothing < 1:
-            raise UserError(f"`label_smoothing` must lie in [0, 1), but got {label_smoothing}.")
-        if lr <= 0:
-            raise UserError(f"`lr` must be positive, but got {lr}.")
-        if patience is not None and patience < 1:
-            raise UserError(f"`patience` must be at least 1 epoch, or null to never stop early, but got {patience}.")
+        self.seed = seed
         self.recognizer = recognizer
-        self.max_epochs = max_epochs
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.optimizer_name = optimizer
-        self.label_smoothing = label_smoothing
-        self.augment = augment
-        self.patience = patience
+        self.recipe = recipe
+        self.patience = recipe.patience
         self.train_accuracy = MulticlassAccuracy(recognizer.num_classes, average="micro")
         self.val_accuracy = MulticlassAccuracy(recognizer.num_classes, average="micro")
-        self.milestones = None if milestones is None else list(milestones)
-        self.validate_on = validate_on
-        self.keep_best = KeepBest(restore=keep == "best")
+        self.keep_best = KeepBest(restore=recipe.keep == "best")
         self._features: dict[str, Tensor] = {}
 
     def training_step(self, faces: Faces, batch_idx: int) -> Tensor:
@@ -99,18 +55,18 @@ class RecognitionModule(LightningModule):
         labels = faces.labels
         if part == "train" and len(labels) == 1 and self.recognizer.freeze != "trunk":
             # BatchNorm needs two values: the last photo of an epoch is taken twice, shifted differently.
-            faces = Faces(faces.ids * 2, faces.images.repeat(2, 1, 1, 1))
+            faces = Faces([*faces.ids, f"{faces.ids[0]} again"], faces.images.repeat(2, 1, 1, 1))
             labels = labels.repeat(2)
         logits = self._logits(faces, part).float()
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         accuracy(logits, labels)
         self.log(f"{part}/loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
         self.log(f"{part}/accuracy", accuracy, on_step=False, on_epoch=True, batch_size=len(labels), prog_bar=True)
         return loss
 
     def _logits(self, faces: Faces, part: str) -> Logits:
-        if part == "train" and self.augment:
-            return self.recognizer(shift_and_mirror(faces.images))
+        if part == "train" and self.recipe.augment:
+            return self.recognizer(shift_and_mirror(faces, self.seed, self.current_epoch))
         return self.recognizer.head(self.features(faces))
 
     def features(self, faces: Faces) -> Float[Tensor, "n d"]:
@@ -128,20 +84,20 @@ class RecognitionModule(LightningModule):
         """The optimiser, and a one-cycle schedule over all steps or milestones in epochs."""
         weights = [p for p in self.recognizer.parameters() if p.requires_grad and p.ndim > 1]
         rest = [p for p in self.recognizer.parameters() if p.requires_grad and p.ndim <= 1]
-        groups = [{"params": weights, "weight_decay": self.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+        groups = [{"params": weights, "weight_decay": self.recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]
         groups = [group for group in groups if group["params"]]
         optimizer: torch.optim.Optimizer
         fused = not self.trainer.gradient_clip_val  # Lightning cannot clip for a fused one in mixed precision
-        if self.optimizer_name == "adamw":
-            optimizer = torch.optim.AdamW(groups, lr=self.lr, fused=fused)
-        elif self.optimizer_name == "adam":
-            optimizer = torch.optim.Adam(groups, lr=self.lr, fused=fused)
+        if self.recipe.optimizer == "adamw":
+            optimizer = torch.optim.AdamW(groups, lr=self.recipe.lr, fused=fused)
+        elif self.recipe.optimizer == "adam":
+            optimizer = torch.optim.Adam(groups, lr=self.recipe.lr, fused=fused)
         else:
-            optimizer = torch.optim.SGD(groups, lr=self.lr, momentum=0.9, nesterov=True)
-        if self.milestones is not None:
-            return [optimizer], [torch.optim.lr_scheduler.MultiStepLR(optimizer, self.milestones)]
+            optimizer = torch.optim.SGD(groups, lr=self.recipe.lr, momentum=0.9, nesterov=True)
+        if self.recipe.milestones is not None:
+            return [optimizer], [torch.optim.lr_scheduler.MultiStepLR(optimizer, list(self.recipe.milestones))]
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=max(steps, 1))
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.recipe.lr, total_steps=max(steps, 1))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def configure_callbacks(self) -> list[Callback]:
@@ -186,15 +142,19 @@ class KeepBest(Callback):
             self._state = {}
 
 
-def shift_and_mirror(images: Images) -> Images:
+def shift_and_mirror(faces: Faces, seed: int, epoch: int) -> Images:
     """Each image mirrored with probability a half and shifted by up to an eighth of its side; edges are repeated.
 
-    Draws from torch's global generator, which the fit seeds.
+    What happens to an image depends on `seed`, `epoch` and its id alone, not on its neighbours in the batch.
     """
-    n, _, height, width = images.shape
+    n, _, height, width = faces.images.shape
     reach = max(height, width) // 8
-    padded = F.pad(images, (reach,) * 4, mode="replicate")
-    corners = torch.randint(0, 2 * reach + 1, (n, 2)).tolist()
-    mirrored = torch.rand(n) < 0.5
-    shifted = torch.stack([p[:, y : y + height, x : x + width] for p, (y, x) in zip(padded, corners, strict=True)])
-    return torch.where(mirrored.to(images.device).view(n, 1, 1, 1), shifted.flip(3), shifted)
+    padded = F.pad(faces.images, (reach,) * 4, mode="replicate")
+    moved = []
+    for image, name in zip(padded, faces.ids, strict=True):
+        random = generator(seed, "augment", str(epoch), name)
+        y, x = torch.randint(0, 2 * reach + 1, (2,), generator=random).tolist()
+        mirrored = bool(torch.rand(1, generator=random) < 0.5)
+        image = image[:, y : y + height, x : x + width]
+        moved.append(image.flip(2) if mirrored else image)
+    return torch.stack(moved) if n else faces.images

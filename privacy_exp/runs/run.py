@@ -1,4 +1,4 @@
-"""A finished run as other commands read it: its record and a row an image."""
+"""A finished run as other commands read it: its record and one row per image."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Pictures that another tool anonymised: pairs of equal names in two folders."""
 
-import csv
+import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from privacy_exp.cache.keys import content_key
 from privacy_exp.cache.store import Store
 from privacy_exp.data.folder import Folder
-from privacy_exp.data.photo import BadDataError, safe_id
+from privacy_exp.data.photo import BadDataError
+from privacy_exp.data.tables import FileNames, left_over, match_files, read_table
 from privacy_exp.evaluation.evaluate import Evaluation, evaluate
 from privacy_exp.evaluation.measure import Measure, Scene
 from privacy_exp.recognition.base import Recognizer
@@ -24,6 +25,8 @@ from privacy_exp.runs.record import Record
 from privacy_exp.study.rescore import write_evaluation
 from privacy_exp.types import Images, UserError
 
+log = logging.getLogger(__name__)
+
 BATCH = 32
 
 
@@ -31,7 +34,7 @@ class NoRecognizer(Recognizer):
     """Stands where a run has its recogniser: pictures from elsewhere come without one."""
 
     def __init__(self) -> None:
-        super().__init__(nn.Linear(1, 1), nn.Linear(1, 2), 2, 1, "none", {})
+        super().__init__(nn.Linear(1, 1), nn.Linear(1, 2), 2, 1, "none")
 
     def prepare(self, images: Images) -> Float[Tensor, "n 3 s s"]:
         """Refuses.
@@ -165,21 +168,22 @@ def _people(data: Folder, root: Path, identities: str | Path | None) -> dict[str
             loose = next(i for i in ids if i not in inside)
             raise BadDataError(f"{loose} lies in {root} itself, the others in a sub-folder a person; move it to one.")
         return inside or {i: i for i in ids}
-    named = _read_identities(Path(identities))
+    named = _read_identities(Path(identities), data)
     missing = [i for i in ids if i not in named]
     if missing:
         raise BadDataError(f"{len(missing)} pictures, such as {missing[0]}, have no row in {identities}.")
     return {i: named[i] for i in ids}
 
 
-def _read_identities(path: Path) -> dict[str, str]:
+def _read_identities(path: Path, data: Folder) -> dict[str, str]:
+    """Image id to who is on it, as a csv table (image, identity) says."""
     if not path.is_file():
         raise FileNotFoundError(f"`identities` must be a csv file, but there is no {path}.")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        if not {"image", "identity"} <= set(rows.fieldnames or ()):
-            raise BadDataError(f"{path} needs the columns image and identity, but has {rows.fieldnames}.")
-        return {safe_id(row["image"]): row["identity"] for row in rows}
+    table = read_table(path, ["identity"], key="image")
+    matched = match_files(table, FileNames(data.names.values(), Path(str(data.root))))
+    for line in left_over(table, matched):
+        log.warning("%s", line)
+    return {i: matched.rows[name]["identity"] for i, name in data.names.items() if name in matched.rows}
 
 
 def mode(config: Mapping[str, Any]) -> str:

@@ -1,6 +1,5 @@
 """Scoring a run folder after the fact."""
 
-import csv
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -13,15 +12,16 @@ import torch
 from privacy_exp.cache.files import atomic_file, write_text
 from privacy_exp.cache.store import Store, default_root
 from privacy_exp.data.base import FaceData
+from privacy_exp.data.tables import read_table
 from privacy_exp.evaluation.by_attribute import ATTRIBUTE
 from privacy_exp.evaluation.evaluate import Evaluation, evaluate
 from privacy_exp.evaluation.measure import Measure, Scene
 from privacy_exp.evaluation.minimal import NOTED
 from privacy_exp.evaluation.score import score_folder
 from privacy_exp.recognition.fit import CHECKPOINT, checkpoint_identities, load_checkpoint
-from privacy_exp.report.grid import write_grid
 from privacy_exp.report.table import metric_table
 from privacy_exp.runs.folder import RunFolder
+from privacy_exp.runs.grid import write_grid
 from privacy_exp.runs.record import read_record
 from privacy_exp.types import UserError
 
@@ -140,22 +140,16 @@ def read_label_map(path: Path, identities: list[str]) -> dict[int, int]:
     if not path.is_file():
         raise FileNotFoundError(f"`label_map` must be a csv file, but {path} is none.")
     labels = {identity: label for label, identity in enumerate(identities)}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        if not {"class_id", "identity"} <= set(rows.fieldnames or ()):
-            raise UserError(f"{path} needs the columns class_id and identity, but has {rows.fieldnames}.")
-        classes: dict[int, int] = {}
-        for line, row in enumerate(rows, start=2):
-            if not row["class_id"].isdecimal() or int(row["class_id"]) in classes:
-                raise UserError(
-                    f"{path} line {line}: class id {row['class_id']!r} is no number, or stands there twice."
-                )
-            if row["identity"] not in labels:
-                known = ", ".join(identities[:5])
-                raise UserError(
-                    f"{path} line {line}: the recogniser does not know {row['identity']!r}; it knows {known}, …"
-                )
-            classes[int(row["class_id"])] = labels[row["identity"]]
+    table = read_table(path, ["identity"], key="class_id")
+    classes: dict[int, int] = {}
+    for number, row in table.rows.items():
+        line, identity = table.lines[number], row["identity"]
+        if not number.isdecimal() or int(number) in classes:
+            raise UserError(f"{path} line {line}: class id {number!r} is no number, or stands there twice.")
+        if identity not in labels:
+            known = ", ".join(identities[:5])
+            raise UserError(f"{path} line {line}: the recogniser does not know {identity!r}; it knows {known}, …")
+        classes[int(number)] = labels[identity]
     return classes
 
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from privacy_exp.data.celeba import CelebA
+from privacy_exp.data.photo import BadDataError
 
 NAMES = [f"{i:06d}.jpg" for i in range(1, 25)]
 WHO = {name: 100 + i % 3 for i, name in enumerate(NAMES)}
@@ -195,3 +196,29 @@ def test_real_faces(celeba_dev):
     faces = next(data.batches("test", 16))
     assert faces.images.shape == (16, 3, 218, 178)
     assert len(faces.attributes) == 40
+
+
+def test_numbers_with_leading_zeros_are_the_same_person(root):
+    path = root / "identity_CelebA.txt"
+    before = CelebA(str(root)).index()
+    rows = [line.split() for line in path.read_text().splitlines()]
+    path.write_text("\n".join(f"{name} {'0' if i % 2 else ''}{who}" for i, (name, who) in enumerate(rows)))
+    assert [photo.identity for photo in CelebA(str(root)).index()] == [photo.identity for photo in before]
+
+
+def test_an_attribute_that_is_named_twice_is_refused(root):
+    path = root / "list_attr_celeba.txt"
+    lines = path.read_text().splitlines()
+    names = lines[1].split()
+    path.write_text("\n".join([lines[0], " ".join([names[1], *names[1:]]), *lines[2:]]))
+    with pytest.raises(BadDataError, match=rf"names {names[1]} twice"):
+        CelebA(str(root)).index()
+
+
+@pytest.mark.parametrize("form", [".png", "", "upper"])
+def test_tables_may_name_images_with_another_suffix(root, form):
+    before = {photo.id: photo.attributes for photo in CelebA(str(root)).index()}
+    path = root / "list_attr_celeba.txt"
+    text = path.read_text()
+    path.write_text(text.replace(".jpg", form) if form != "upper" else text.replace(".jpg", ".JPG"))
+    assert {photo.id: photo.attributes for photo in CelebA(str(root)).index()} == before

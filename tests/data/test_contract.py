@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_class, instantiate
-from omegaconf import OmegaConf
 
+from privacy_exp.cache.configured import description
 from privacy_exp.data.base import FaceData
 
 YAMLS = sorted((Path(__file__).parents[2] / "conf" / "data").glob("*.yaml"))
@@ -26,14 +26,16 @@ def test_yaml_states_every_key_of_the_constructor(path):
         config = compose(config_name=f"data/{path.stem}").data
     part = get_class(config["_target_"])
     assert issubclass(part, FaceData)
-    assert set(config) - {"_target_"} == keys(part)
+    assert set(config) - {"_target_", "_convert_"} == keys(part)
 
 
 @pytest.mark.parametrize("name", ["celeba", "folder"])
 def test_yaml_values_are_the_constructors_own(name):
-    config = OmegaConf.load(YAMLS[0].with_name(f"{name}.yaml"))
+    with initialize_config_dir(str(YAMLS[0].parents[1]), version_base="1.3"):
+        config = compose(config_name=f"data/{name}").data
     made, plain = instantiate(config), get_class(config["_target_"])()
     values, own = vars(made), vars(plain)
+    assert description(made) == description(plain)
     assert {key: values[key] for key in config if key in values} == {key: own[key] for key in config if key in own}
     assert instantiate(config, split=[0.5, 0.25, 0.25]).split == (0.5, 0.25, 0.25)
     with pytest.raises(Exception, match="unheard_of"):

@@ -10,8 +10,8 @@ from hydra import compose, initialize_config_dir
 
 from privacy_exp.data.celeba import CelebA
 from privacy_exp.data.drawn.drawing import draw, facts
-from privacy_exp.data.drawn.faces import DRAWING, numbers_of
-from privacy_exp.draw import Synthetic, run
+from privacy_exp.data.drawn.faces import DRAWING, DrawnFaces, numbers_of
+from privacy_exp.draw import run
 from privacy_exp.sweep.entry import CONF
 
 PHOTO_LEVEL = ("Eyeglasses", "Smiling", "Mouth_Slightly_Open")
@@ -122,11 +122,11 @@ def test_unknown_plain_part_is_named() -> None:
 )
 def test_data_set_refuses_small_numbers(key: str, value: int) -> None:
     with pytest.raises(ValueError, match=f"`{key}` must be at least"):
-        Synthetic(**{key: value})
+        DrawnFaces(**{key: value})
 
 
 def test_people_do_not_depend_on_how_many_there_are() -> None:
-    few, many = Synthetic(identities=2, photos_per_identity=5), Synthetic(identities=4, photos_per_identity=7)
+    few, many = DrawnFaces(identities=2, photos_per_identity=5), DrawnFaces(identities=4, photos_per_identity=7)
     known = {photo.id: photo for photo in many.index()}
     assert len(known) == 28
     for photo in few.index():
@@ -135,7 +135,7 @@ def test_people_do_not_depend_on_how_many_there_are() -> None:
 
 
 def test_data_set_gives_the_drawn_truth() -> None:
-    data = Synthetic(identities=3, photos_per_identity=5, first_identity=1_000_000, image_size=48)
+    data = DrawnFaces(identities=3, photos_per_identity=5, first_identity=1_000_000, image_size=48)
     data.setup()
     assert data.image_size == (48, 48)
     assert data.identities == ["1000000", "1000001", "1000002"]
@@ -158,14 +158,14 @@ def test_the_drawings_version_stands_for_these_pixels() -> None:
 
 
 def test_digest_tells_seeds_apart() -> None:
-    digests = {Synthetic(identities=2, photos_per_identity=5, seed=seed).digest() for seed in (0, 0, 1)}
+    digests = {DrawnFaces(identities=2, photos_per_identity=5, seed=seed).digest() for seed in (0, 0, 1)}
     assert len(digests) == 2
 
 
 def test_written_layout_is_read_back_as_celeba(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "drawn faces"
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("synthetic", [f"out='{out}'", "data.identities=3", "data.photos_per_identity=5"])
+        config = compose("draw", [f"out='{out}'", "data.identities=3", "data.photos_per_identity=5"])
     assert run(config) == out
     assert "15 faces of 3 people" in capsys.readouterr().out
     attributes = (out / "list_attr_celeba.txt").read_bytes().split(b"\r\n")
@@ -175,7 +175,7 @@ def test_written_layout_is_read_back_as_celeba(tmp_path: Path, capsys: pytest.Ca
     assert len(attributes[2].split()) == 1 + len(attributes[1].split())
     assert len((out / "list_eval_partition.txt").read_text().splitlines()) == 15
 
-    read, drawn = CelebA(root=str(out)), Synthetic(identities=3, photos_per_identity=5)
+    read, drawn = CelebA(root=str(out)), DrawnFaces(identities=3, photos_per_identity=5)
     photos = sorted(read.index(), key=lambda photo: photo.id)
     for photo, source in zip(photos, drawn.index(), strict=True):
         assert dict(photo.attributes or {}) == dict(source.attributes or {})

@@ -101,18 +101,23 @@ def test_exif_orientation_is_respected(root, orientation):
 def test_image_size_covers_and_cuts_to_the_centre(root):
     """40 wide and 20 high, in thirds of colour: a square keeps the middle, 20 of 40 columns."""
     wide = np.zeros((20, 40, 3), np.uint8)
+    wide_points = "10,0,30,0,20,10,10,20,30,20"
     wide[:, 10:30] = (0, 255, 0)
     Image.fromarray(wide).save(root / "b-2" / "wide.png")
     (root / "landmarks.csv").write_text(
         "path,a,b,c,d,e,f,g,h,i,j\n"
-        + "".join(f"{p.relative_to(root)},10,0,30,0,20,10,10,20,30,20\n" for p in sorted(root.rglob("*.png")))
+        + "".join(
+            f"{p.relative_to(root)},{wide_points if p.stem == 'wide' else '6,8,14,8,10,12,7,16,13,16'}\n"
+            for p in sorted(root.rglob("*.png"))
+        )
     )
     data = Folder(str(root), image_size=[10, 10])
     data.setup()
     assert data.image_size == (10, 10)
     photo = next(p for own in data.photos.values() for p in own if p.id.endswith("wide"))
     np.testing.assert_array_equal(data.read(photo)[2:8, 1:9], np.broadcast_to([0, 255, 0], (6, 8, 3)))
-    assert photo.landmarks == ((0, 0), (10, 0), (5, 5), (0, 10), (10, 10))
+    expected = ((-0.25, -0.25), (9.75, -0.25), (4.75, 4.75), (-0.25, 9.75), (9.75, 9.75))  # centres, halved
+    assert photo.landmarks == expected
     assert Folder(str(root), image_size=[10, 12]).digest() != data.digest()
 
 

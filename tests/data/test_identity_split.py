@@ -7,11 +7,10 @@ import pytest
 from privacy_exp.data.identity_split import (
     check_fold,
     limit_photos,
-    read_manifest,
     seeded_order,
     split_identities,
-    write_manifest,
 )
+from privacy_exp.data.manifest import read_manifest, write_manifest
 from privacy_exp.data.photo import BadDataError, Photo
 
 SPLIT = (0.6, 0.2, 0.2)
@@ -186,3 +185,20 @@ def test_folds_test_every_photo_once_and_never_train_on_it():
 def test_folds_are_checked(fold):
     with pytest.raises(BadDataError, match=r"`split_fold` must be \[i, n\]"):
         check_fold(fold)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_folds_test_every_photo_once_and_have_the_same_people_where_groups_span_people(seed):
+    photos = [Photo(f"{who}{k}", who) for who, n in (("a", 3), ("b", 3), ("c", 4), ("d", 1)) for k in range(n)]
+    photos += [Photo("as", "a", "shoot"), Photo("bs", "b", "shoot"), Photo("bt", "b", "trip"), Photo("ct", "c", "trip")]
+    tested, people = Counter(), set()
+    for i in range(2):
+        found = split_identities(photos, SPLIT, seed, (i, 2))
+        tested.update(photo.id for photo in found.photos["test"])
+        people.add(tuple(found.identities))
+        sides = {}
+        for part, own in found.photos.items():
+            for photo in own:
+                assert photo.group is None or sides.setdefault(photo.group, part) == part
+    assert people == {("a", "b", "c")}
+    assert tested == {photo.id: 1 for photo in photos if photo.identity != "d"}

@@ -25,7 +25,7 @@ class SeesTheMiddle(Recognizer):
     """Person 1 while the four middle pixels are white."""
 
     def __init__(self) -> None:
-        super().__init__(nn.Conv2d(3, 1, 1), nn.Identity(), 2, 16, "none", {})
+        super().__init__(nn.Conv2d(3, 1, 1), nn.Identity(), 2, 16, "none")
 
     def prepare(self, images):
         return images

@@ -10,7 +10,7 @@ import torch
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from privacy_exp.cache.store import Store
-from privacy_exp.draw import Synthetic
+from privacy_exp.data.drawn.faces import DrawnFaces
 from privacy_exp.evaluation.measure import Scene
 from privacy_exp.evaluation.utility import inception
 from privacy_exp.evaluation.utility.attributes import Attributes, balanced_accuracy
@@ -29,7 +29,7 @@ class Nobody(Recognizer):
     """A recogniser that no utility measure asks."""
 
     def __init__(self):
-        super().__init__(torch.nn.Flatten(), torch.nn.Linear(3, 2), 2, 8, "none", {})
+        super().__init__(torch.nn.Flatten(), torch.nn.Linear(3, 2), 2, 8, "none")
 
     def prepare(self, images):
         raise AssertionError("utility is not what the recogniser says")
@@ -38,7 +38,7 @@ class Nobody(Recognizer):
 @pytest.fixture(scope="module")
 def faces():
     """Eight drawn people, with test photos 32 pixels wide."""
-    data = Synthetic(identities=8, photos_per_identity=10, image_size=32)
+    data = DrawnFaces(identities=8, photos_per_identity=10, image_size=32)
     data.setup()
     return data
 
@@ -256,7 +256,7 @@ def test_inception_itself_takes_a_file_of_weights(scene, tmp_path, monkeypatch):
             torch.nn.init.kaiming_normal_(layer.weight)
     weights = tmp_path / "weights.pth"
     torch.save(net.state_dict(), weights)
-    data = Synthetic(identities=2, photos_per_identity=5, image_size=32)
+    data = DrawnFaces(identities=2, photos_per_identity=5, image_size=32)
     data.setup()
     figures = [
         KID(str(weights)).measure(scene(change, data=data), "utility/kid").metrics["utility/kid"].value
@@ -292,7 +292,7 @@ def test_lpips_by_hand(scene, alexnet):
     """Unit-normalised features of five layers, squared differences weighted by the linear layers."""
     from torchmetrics.functional.image import lpips as theirs
 
-    faces64 = Synthetic(identities=2, photos_per_identity=6, image_size=64)
+    faces64 = DrawnFaces(identities=2, photos_per_identity=6, image_size=64)
     faces64.setup()
     path, features = alexnet
     run = scene(black, data=faces64)

@@ -23,7 +23,7 @@ class Small(Recognizer):
         torch.manual_seed(0)
         layers = [nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, 2, 1), nn.ReLU()]
         trunk = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten())
-        super().__init__(trunk, nn.Linear(32, num_classes), num_classes, 32, "none", {})
+        super().__init__(trunk, nn.Linear(32, num_classes), num_classes, 32, "none")
         self.prototypes = torch.randn(num_classes, 32)
 
     def prepare(self, images):

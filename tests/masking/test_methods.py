@@ -22,7 +22,7 @@ class Linear(Recognizer):
 
     def __init__(self, size: int, classes: int) -> None:
         torch.manual_seed(3)
-        super().__init__(nn.Flatten(), nn.Linear(3 * size * size, classes, bias=False), classes, size, "none", {})
+        super().__init__(nn.Flatten(), nn.Linear(3 * size * size, classes, bias=False), classes, size, "none")
 
     def prepare(self, images):
         return images
@@ -41,7 +41,7 @@ class ConvLinear(Recognizer):
     def __init__(self, size: int, classes: int) -> None:
         torch.manual_seed(4)
         trunk = nn.Sequential(nn.Conv2d(3, 6, 3, stride=2, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        super().__init__(trunk, nn.Linear(6, classes), classes, size, "none", {})
+        super().__init__(trunk, nn.Linear(6, classes), classes, size, "none")
 
     def prepare(self, images):
         return images

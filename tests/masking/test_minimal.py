@@ -25,7 +25,7 @@ class KnowsByWhite(Recognizer):
     """Identity 1 while the given columns hold any white beside the rest's black, else identity 0."""
 
     def __init__(self, needs) -> None:
-        super().__init__(nn.Conv2d(3, 1, 1), nn.Identity(), 2, 32, "none", {})
+        super().__init__(nn.Conv2d(3, 1, 1), nn.Identity(), 2, 32, "none")
         self.needs = needs
 
     def prepare(self, images):

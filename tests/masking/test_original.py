@@ -34,7 +34,7 @@ class Small(Recognizer):
     def __init__(self) -> None:
         torch.manual_seed(0)
         trunk = nn.Sequential(nn.Conv2d(3, 8, 5, 4), nn.ReLU(), nn.Conv2d(8, 8, 3, 2), nn.AdaptiveAvgPool2d(2))
-        super().__init__(nn.Sequential(trunk, nn.Flatten()), nn.Linear(32, 3), 3, 160, "none", {})
+        super().__init__(nn.Sequential(trunk, nn.Flatten()), nn.Linear(32, 3), 3, 160, "none")
 
     def prepare(self, images):
         return images - 0.5

@@ -18,7 +18,7 @@ class Tiny(Recognizer):
     def __init__(self, seed: int = 0) -> None:
         torch.manual_seed(seed)
         trunk = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
-        super().__init__(trunk, nn.Linear(16, 3), 3, 16, "none", {})
+        super().__init__(trunk, nn.Linear(16, 3), 3, 16, "none")
 
     def prepare(self, images):
         return images

@@ -1,12 +1,11 @@
 import warnings
-from functools import partial
 
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from privacy_exp.recognition.fit import fit_recognizer
-from privacy_exp.recognition.module import RecognitionModule
+from privacy_exp.recognition.recipe import FitRecipe
 from privacy_exp.sweep.entry import CONF
 
 from .small import Colours, Small
@@ -23,12 +22,12 @@ def trainer():
 def fit(trainer, tmp_path):
     """Fits a small recogniser, or another, in a second."""
 
-    def run(data=None, net=Small, seed=0, init_from=None, loggers=(), **keys):
+    def run(data=None, net=None, seed=0, init_from=None, loggers=(), **keys):
         data = data or Colours()
         data.setup()
-        module = partial(RecognitionModule, **{"max_epochs": 2, "lr": 0.02, **keys})
+        recipe = FitRecipe(**{"max_epochs": 2, "lr": 0.02, "augment": True, **keys})
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            return fit_recognizer(data, net, module, trainer, seed, tmp_path, init_from, loggers)
+            return fit_recognizer(data, net or Small(), recipe, trainer, seed, tmp_path, init_from, loggers)
 
     return run

@@ -4,18 +4,22 @@ import numpy as np
 import torch
 from torch import nn
 
-from privacy_exp.data.base import FaceData, Photo
+from privacy_exp.data.base import FaceData
+from privacy_exp.data.photo import Photo
 from privacy_exp.recognition.base import Recognizer, cover
 
 
 class Small(Recognizer):
     """Two convolutions; BatchNorm included, since it is what freezing tends to forget."""
 
-    def __init__(self, num_classes, freeze="none", template=None, width=8, **of_facenet):
+    def __init__(self, num_classes=None, freeze="none", template=None, width=8, **of_facenet):
         del template, of_facenet  # the default config's keys, where this network takes FaceNet's place
-        layers = [nn.Conv2d(3, width, 3, 2, 1), nn.BatchNorm2d(width), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten()]
-        config = {"freeze": freeze, "width": width}
-        super().__init__(nn.Sequential(*layers), nn.Linear(4 * width, num_classes), num_classes, 16, freeze, config)
+        trunk = head = None
+        if num_classes is not None:
+            layers = [nn.Conv2d(3, width, 3, 2, 1), nn.BatchNorm2d(width), nn.ReLU()]
+            trunk = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten())
+            head = nn.Linear(4 * width, num_classes)
+        super().__init__(trunk, head, num_classes, 16, freeze)
 
     def prepare(self, images):
         return cover(images, 16) - 0.5

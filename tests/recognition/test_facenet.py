@@ -12,7 +12,7 @@ from privacy_exp.recognition.facenet import FEATURES, WEIGHTS, FaceNet
 @pytest.fixture(scope="module")
 def net():
     torch.manual_seed(0)
-    return FaceNet(3, image_size=80).eval()
+    return FaceNet(num_classes=3, image_size=80).eval()
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_preparation_is_resize_crop_and_the_librarys_standardisation(net):
 
 
 def test_legacy_scaling_squeezes_every_image(images):
-    prepared = FaceNet(3, image_size=80, legacy_scaling=True).prepare(images)
+    prepared = FaceNet(num_classes=3, image_size=80, legacy_scaling=True).prepare(images)
     assert prepared.min() >= -127.5 / 128
     assert prepared.max() <= -126.5 / 128
 
@@ -51,7 +51,7 @@ def test_embeddings_and_logits_are_the_librarys(net, images):
 
 
 def test_gradients_reach_the_pixels_of_a_frozen_network(images):
-    frozen = FaceNet(3, image_size=75, freeze="trunk").eval()
+    frozen = FaceNet(num_classes=3, image_size=75, freeze="trunk").eval()
     inputs = images.clone().requires_grad_(True)
     frozen(inputs).sum().backward()
     assert inputs.grad.abs().sum() > 0
@@ -59,13 +59,13 @@ def test_gradients_reach_the_pixels_of_a_frozen_network(images):
 
 
 def test_a_frozen_trunk_stands_still_in_training(images):
-    frozen = FaceNet(3, image_size=75, freeze="trunk")
+    frozen = FaceNet(num_classes=3, image_size=75, freeze="trunk")
     before = {name: value.clone() for name, value in frozen.trunk.state_dict().items()}
     frozen.train()
     assert frozen.head.training
     frozen(images)
     assert all(torch.equal(value, before[name]) for name, value in frozen.trunk.state_dict().items())
-    free = FaceNet(3, image_size=75).train()
+    free = FaceNet(num_classes=3, image_size=75).train()
     before = free.trunk.last_bn.running_mean.clone()
     free(images)
     assert not torch.equal(free.trunk.last_bn.running_mean, before)
@@ -73,7 +73,7 @@ def test_a_frozen_trunk_stands_still_in_training(images):
 
 @pytest.mark.parametrize(("size", "layer"), [(80, "repeat_1"), (160, "repeat_2")])
 def test_auto_target_layer_is_the_last_map_larger_than_4x4(size, layer):
-    net = FaceNet(2, image_size=size).train()
+    net = FaceNet(num_classes=2, image_size=size).train()
     assert net.target_layer is getattr(net.trunk, layer)
     assert net.trunk.training
 
@@ -124,13 +124,13 @@ def cache(tmp_path, monkeypatch):
 def test_published_weights_come_from_the_cache_without_their_head(cache):
     published = InceptionResnetV1(classify=True, num_classes=10575)
     torch.save(published.state_dict(), cache)
-    net = FaceNet.from_pretrained(3, "casia-webface", freeze="trunk")
+    net = FaceNet.from_pretrained("casia-webface").for_people(3)
     torch.testing.assert_close(net.trunk.last_linear.weight, published.last_linear.weight)
     assert net.head.out_features == 3
     with cache.open("r+b") as file:
         file.truncate(cache.stat().st_size // 2)
     with pytest.raises(ValueError, match=r"are not whole.*Delete the file"):
-        FaceNet.from_pretrained(3, "casia-webface")
+        FaceNet.from_pretrained("casia-webface").for_people(3)
 
 
 def test_without_network_the_error_names_the_file(cache, monkeypatch):
@@ -139,13 +139,13 @@ def test_without_network_the_error_names_the_file(cache, monkeypatch):
 
     monkeypatch.setattr(inception_resnet_v1, "download_url_to_file", offline)
     with pytest.raises(ConnectionError, match=f"needs {cache}.*no network.*download https://github"):
-        FaceNet.from_pretrained(3, "casia-webface")
+        FaceNet.from_pretrained("casia-webface").for_people(3)
     with pytest.raises(ValueError, match=r"`pretrained` must be one of vggface2, casia-webface"):
-        FaceNet.from_pretrained(3, "vggface")
+        FaceNet.from_pretrained("vggface").for_people(3)
 
 
 def test_early_opens_what_follows_the_last_map_larger_than_four():
-    net = FaceNet(3, image_size=160, freeze="early").train()
+    net = FaceNet(num_classes=3, image_size=160, freeze="early").train()
     parts = dict(net.trunk.named_children())
     frozen = {name for name, part in parts.items() if not any(p.requires_grad for p in part.parameters())}
     with_weights = {name for name, part in parts.items() if any(True for _ in part.parameters())}

@@ -1,5 +1,6 @@
 import csv
-from functools import partial
+from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -9,9 +10,13 @@ from hydra.utils import instantiate
 from pytorch_lightning.loggers import CSVLogger
 from torch import nn
 
+from privacy_exp.data.manifest import write_manifest
+from privacy_exp.data.photo import Flags
 from privacy_exp.recognition.facenet import FaceNet
 from privacy_exp.recognition.fit import clean_accuracy, fit_key, fit_recognizer, save_checkpoint
 from privacy_exp.recognition.module import RecognitionModule, shift_and_mirror
+from privacy_exp.recognition.onnx import OnnxRecognizer
+from privacy_exp.recognition.recipe import FitRecipe
 from privacy_exp.sweep.entry import CONF
 from privacy_exp.types import Faces
 
@@ -44,25 +49,29 @@ def test_same_seed_same_weights_and_the_callers_random_state_stays(fit):
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-def test_facenet_fits_twice_alike(fit):
-    def net(num_classes, template):
-        return FaceNet(num_classes, image_size=75, template=template)
+def test_how_many_load_photos_and_what_split_them_change_no_weight(fit, tmp_path):
+    first = ready(batch_size=7)
+    write_manifest(tmp_path / "manifest.csv", first.photos, first.identities)
+    keys = {"batch_size": 7, "manifest": str(tmp_path / "manifest.csv")}
+    expected = fit(first, max_epochs=3)
+    for data in (ready(batch_size=7, num_workers=2), ready(**keys, split_seed=5)):
+        assert same(state(fit(data, max_epochs=3).recognizer), state(expected.recognizer))
 
+
+def test_facenet_fits_twice_alike(fit):
+    net = FaceNet(image_size=75)
     data = ready(people=2, photos_each=8, split=[0.75, 0.125, 0.125], batch_size=6)
     first, second = (fit(data, net, max_epochs=1, lr=1e-3).recognizer for _ in range(2))
     assert same(state(first), state(second))
 
 
 def test_a_frozen_trunk_is_unchanged_by_a_fit(fit):
-    frozen = [None]
-
-    def net(num_classes, template):
-        frozen[0] = Small(num_classes, freeze="trunk", template=template)
-        frozen[0].before = state(frozen[0])
-        return frozen[0]
+    class Watched(Small):
+        def load_start(self):
+            self.before = state(self)
 
     for augment in (True, False):
-        result = fit(net=net, augment=augment).recognizer
+        result = fit(net=Watched(freeze="trunk"), augment=augment).recognizer
         after = state(result)
         moved = {name for name in after if not torch.equal(after[name], result.before[name])}
         assert moved == {"head.weight", "head.bias"}
@@ -77,7 +86,7 @@ def test_features_of_a_frozen_trunk_are_computed_once_and_right(fit):
             return super().prepare(images)
 
     data = ready()
-    recognizer = fit(data, lambda num_classes, template: Counting(num_classes, "trunk"), augment=False).recognizer
+    recognizer = fit(data, Counting(freeze="trunk"), augment=False).recognizer
     assert sum(calls) == len(data.photos["train"]) + len(data.photos["val"])
     by_hand = torch.zeros(3, 32)
     for faces in data.batches("train"):
@@ -143,7 +152,7 @@ def test_a_last_batch_of_one_photo(fit):
 def test_init_from_takes_the_trunk_and_drops_the_head(fit, tmp_path):
     first = fit(ready(people=5), seed=1).recognizer
     save_checkpoint(tmp_path / "recognizer.ckpt", first, list("abcde"))
-    second = fit(ready(), lambda num_classes, template: Small(num_classes, "trunk"), init_from=tmp_path).recognizer
+    second = fit(ready(), Small(freeze="trunk"), init_from=tmp_path).recognizer
     assert same(state(first.trunk), state(second.trunk))
     assert second.num_classes == 3
 
@@ -155,8 +164,8 @@ def test_gradients_are_clipped_in_mixed_precision(tmp_path, optimizer):
         trainer = instantiate(compose("cpu", overrides=overrides))
     data = ready()
     data.setup()
-    module = partial(RecognitionModule, max_epochs=1, optimizer=optimizer)
-    fitted = fit_recognizer(data, Small, module, trainer, 0, tmp_path, None, ())
+    recipe = FitRecipe(max_epochs=1, optimizer=optimizer)
+    fitted = fit_recognizer(data, Small(), recipe, trainer, 0, tmp_path, None, ())
     assert all(value.isfinite().all() for value in fitted.recognizer.state_dict().values())
 
 
@@ -167,8 +176,8 @@ def test_the_key_holds_what_matters_and_nothing_else(tmp_path):
     (tmp_path / "c.onnx").write_bytes(b"other")
 
     def key(model="a", trainer=(), data=data, seed=0, **module):
-        net = {"_target_": "x", "model": str(tmp_path / f"{model}.onnx")}
-        return fit_key(data, net, {"lr": 1, **module}, {"precision": 32, **dict(trainer)}, seed)
+        net = OnnxRecognizer(str(tmp_path / f"{model}.onnx"))
+        return fit_key(data, net, FitRecipe(**{"lr": 1, **module}), {"precision": 32, **dict(trainer)}, seed)
 
     assert key() == key("b")
     assert key() == key(trainer={"enable_progress_bar": False, "devices": 1})
@@ -176,16 +185,35 @@ def test_the_key_holds_what_matters_and_nothing_else(tmp_path):
     others = [key("c"), key(trainer={"precision": 16}), key(lr=2), key(seed=1), key(data=ready(split_seed=1))]
     others.append(key(data=ready(batch_size=4)))
     assert key() == key(data=ready(max_test_images=3)), "the test photos take no part in a fit"
+
+    class Known(Colours):
+        points: ClassVar = None
+
+        def index(self):
+            attributes = Flags(("Male",), [True])
+            return [replace(photo, attributes=attributes, landmarks=self.points) for photo in super().index()]
+
+    known = Known()
+    known.setup()
+    changed = {name for name, value in key(data=known).items() if value != key()[name]}
+    assert changed == {"code"}, "no fit looks at attributes, but another class reads photos by other code"
+    Known.points = ((5.0, 6.0), (12.0, 6.0), (8.0, 10.0), (5.0, 14.0), (12.0, 14.0))
+    known = Known()
+    known.setup()
+    assert key()["template"] != key(data=known)["template"], "aligned recognisers look at landmarks"
     assert data.digest() != ready(max_test_images=3).digest()
     assert all(other != key() for other in others)
     with pytest.raises(FileNotFoundError, match=r"`recognition.init_from`"):
-        fit_key(data, {}, {}, {}, 0, tmp_path / "nothing")
+        fit_key(data, Small(), FitRecipe(), {}, 0, tmp_path / "nothing")
 
 
 def test_shift_and_mirror_moves_but_invents_nothing():
-    torch.manual_seed(0)
-    images = torch.rand(32, 3, 16, 24)
-    moved = shift_and_mirror(images)
+    images = torch.rand(32, 3, 16, 24, generator=torch.Generator().manual_seed(0))
+    faces = Faces([f"face {i}" for i in range(32)], images)
+    moved = shift_and_mirror(faces, seed=0, epoch=1)
+    assert torch.equal(shift_and_mirror(faces[[7, 3]], 0, 1), moved[[7, 3]]), "neighbours matter"
+    assert not torch.equal(shift_and_mirror(faces, 0, 2), moved)
+    assert not torch.equal(shift_and_mirror(faces, 1, 1), moved)
     assert moved.shape == images.shape
     for before, after in zip(images, moved, strict=True):
         assert set(after.flatten().tolist()) <= set(before.flatten().tolist())
@@ -208,7 +236,7 @@ def test_shift_and_mirror_moves_but_invents_nothing():
 )
 def test_bad_keys(keys, message):
     with pytest.raises(ValueError, match=message):
-        RecognitionModule(Small(3), **keys)
+        FitRecipe(**keys)
 
 
 def test_faces_without_labels_are_refused():

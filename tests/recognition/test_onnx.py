@@ -5,7 +5,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from privacy_exp.recognition.onnx import OnnxFace
+from privacy_exp.recognition.onnx import OnnxRecognizer
 
 POINTS = torch.tensor([[69.5, 111.0], [108.0, 111.0], [88.5, 134.5], [72.5, 152.5], [105.5, 152.5]])
 
@@ -42,7 +42,8 @@ def tiny(tmp_path):
 
 
 def build(path, **keys):
-    return OnnxFace.from_pretrained(3, path, **{"image_size": 16, "align": False, **keys})
+    template = keys.pop("template", None)
+    return OnnxRecognizer(str(path), **{"image_size": 16, "align": False, **keys}).for_people(3, template)
 
 
 def test_it_computes_what_onnxruntime_computes(tiny):
@@ -112,7 +113,7 @@ def test_what_is_no_face_embedder_is_refused(tmp_path):
 
 
 def test_a_real_embedder_is_onnxruntimes(face_onnx):
-    net = OnnxFace.from_pretrained(3, face_onnx, template=POINTS).eval()
+    net = OnnxRecognizer(str(face_onnx)).for_people(3, POINTS).eval()
     images = torch.rand(2, 3, 218, 178, generator=torch.Generator().manual_seed(0))
     session = onnxruntime.InferenceSession(str(face_onnx))
     expected = session.run(None, {session.get_inputs()[0].name: net.prepare(images).numpy()})[0]

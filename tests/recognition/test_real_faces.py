@@ -13,6 +13,6 @@ def test_the_onnx_recogniser_knows_the_people_of_celeba_dev(celeba_dev, face_onn
     data.setup()
     with initialize_config_dir(str(CONF / "recognition"), version_base="1.3"):
         overrides = [f"net.model={face_onnx}", "module.max_epochs=8"]
-        recognition = instantiate(compose("onnx", overrides=overrides))
-    result = fit_recognizer(data, recognition.net, recognition.module, trainer, 0, tmp_path)
+        recognition = compose("onnx", overrides=overrides)
+    result = fit_recognizer(data, instantiate(recognition.net), instantiate(recognition.module), trainer, 0, tmp_path)
     assert clean_accuracy(result.recognizer, data.batches("test")) >= 0.95

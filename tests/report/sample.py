@@ -23,6 +23,8 @@ METHODS = ("random_patches", "grad_cam", "saliency")
 KINDS = {"original": "img", "masks": "masks", "results": "generated"}
 STRENGTH = {"random_patches": 0.3, "grad_cam": 0.9, "saliency": 0.5}
 
+TARGETS = {"synthetic": "privacy_exp.data.drawn.faces.DrawnFaces", "celeba": "privacy_exp.data.celeba.CelebA"}
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -63,7 +65,7 @@ def make_cell(folder: Path, sample: Sample, method: str, ratio: float, scale: fl
         key=f"{method}-{ratio}-{scale}",
         choices={"data": sample.data, "recognition": "facenet_scratch", "masking": method, "inpainting": "tiny"},
         config={
-            "data": {"_target_": f"privacy_exp.data.{sample.data}.{sample.data.capitalize()}", "image_size": 32},
+            "data": {"_target_": TARGETS.get(sample.data, f"elsewhere.{sample.data}"), "image_size": 32},
             "recognition": {"net": {"width": 8}},
             "masking": {"_target_": "x", "granularity": 8},
             "inpainting": {"_target_": "x", "guidance_scale": scale, "num_inference_steps": 20, "batch_size": 16},

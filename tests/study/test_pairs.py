@@ -95,6 +95,10 @@ def test_without_names_pairs_of_two_photos_are_null(tmp_path):
     assert written["metrics"]["judge/colour/same_photo_1e-2"]["reason"].startswith("no_gate")
 
 
+def named(root, *rows):
+    (root / "who.csv").write_text("\n".join(["image,identity", *rows]))
+
+
 def large(root):
     for path in (root / "after").rglob("*.bmp"):
         Image.new("RGB", (9, 9)).save(path)
@@ -108,6 +112,8 @@ def large(root):
         (lambda p: (p / "before/person 0/0.png").rename(p / "before/0.png"), {}, "do not pair"),
         (lambda p: (p / "after/person 0/0.bmp").write_bytes(b"junk"), {}, "cannot be read"),
         (lambda p: (p / "who.csv").write_text("image,identity\n1.png,a\n"), {"identities": "who.csv"}, "have no row"),
+        (lambda p: named(p, "1.png,a", "2.png,"), {"identities": "who.csv"}, r"Line 3 .* leaves identity empty"),
+        (lambda p: named(p, "1.png,a", "1.png,z"), {"identities": "who.csv"}, r"Line 3 .*1.png a second time"),
         (lambda p: (p / "who.csv").write_text("a,b\n"), {"identities": "who.csv"}, "needs the columns"),
         (lambda p: (p / "out").mkdir() or (p / "out" / "x").touch(), {}, "`out` must be a new or empty folder"),
     ],

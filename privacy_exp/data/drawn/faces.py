@@ -2,13 +2,14 @@
 
 import hashlib
 from functools import lru_cache
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 from jaxtyping import UInt8
 
 from privacy_exp.data.base import FaceData
 from privacy_exp.data.drawn.drawing import draw, facts
+from privacy_exp.data.keys import DataKeys
 from privacy_exp.data.photo import BadDataError, Examined, Photo
 
 DRAWING = 1
@@ -16,7 +17,7 @@ DRAWING = 1
 new pictures. A test holds it to the pixels."""
 
 
-class Synthetic(FaceData):
+class DrawnFaces(FaceData):
     """Drawn people: identity in the inner face, pose, light, expression and what is worn from photo to photo.
 
     Person and photo depend on `seed` and their numbers alone, so more identities or photos leave the others as they
@@ -32,6 +33,11 @@ class Synthetic(FaceData):
 
     Raises:
         BadDataError: a number that is too small; the message names it.
+
+    Example:
+        >>> data = DrawnFaces(identities=3, photos_per_identity=5)
+        >>> print(data.summary())
+        used 15 of 15 photos of 3 people (9 to train, 3 to validate, 3 to test)
     """
 
     domain = "drawn"
@@ -43,7 +49,7 @@ class Synthetic(FaceData):
         seed: int = 0,
         image_size: int = 64,
         first_identity: int = 0,
-        **keys: Any,
+        **keys: Unpack[DataKeys],
     ) -> None:
         super().__init__(**keys)
         numbers = {

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 import torch
@@ -37,6 +37,8 @@ class AnonymizedFaces(FaceData):
         people: identities that take part; None takes all.
         shuffle: seed by which the training and validation photos change their identities; None leaves them.
     """
+
+    made_of_checked_photos: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -90,6 +92,10 @@ class AnonymizedFaces(FaceData):
     def template(self) -> Float[Tensor, "5 2"]:
         """The source's: an attacker aligns as the recogniser does."""
         return self.source.template()
+
+    def known_template(self) -> Float[Tensor, "5 2"] | None:
+        """The source's."""
+        return self.source.known_template()
 
     def _choose(self, photos: list[Photo]) -> Split:
         """The source's own split."""

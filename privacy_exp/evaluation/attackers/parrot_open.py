@@ -5,8 +5,9 @@ from typing import final
 
 import numpy as np
 
-from privacy_exp.data.base import FaceData, Photo
+from privacy_exp.data.base import FaceData
 from privacy_exp.data.identity_split import PARTS, by_identity, groups_of, seeded_order
+from privacy_exp.data.photo import Photo
 from privacy_exp.evaluation.attackers.anonymized_faces import AnonymizedFaces
 from privacy_exp.evaluation.attackers.closed_set import attempts
 from privacy_exp.evaluation.attackers.embedding import embed_files, rank_findings, search

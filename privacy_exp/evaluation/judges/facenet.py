@@ -29,7 +29,7 @@ class FaceNetEmbedder(Embedder):
     def __init__(self, pretrained: str, image_size: int = 160) -> None:
         self.pretrained = pretrained
         self.image_size = image_size
-        self.net = FaceNet.from_pretrained(2, pretrained, image_size=image_size, freeze="trunk").eval()
+        self.net = FaceNet.from_pretrained(pretrained, image_size=image_size).for_people(2).eval()
 
     def fit(self, scene: Scene) -> None:
         """Moves the network to the run's device; it comes trained."""

@@ -16,7 +16,7 @@ from privacy_exp.evaluation.judges.embedder import Embedder
 from privacy_exp.evaluation.measure import Scene
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.fit import CHECKPOINT, fit_key, fit_recognizer, load_checkpoint, save_checkpoint
-from privacy_exp.recognition.module import RecognitionModule
+from privacy_exp.recognition.recipe import FitRecipe
 from privacy_exp.types import Images, Landmarks, UserError
 
 
@@ -28,8 +28,8 @@ class IndependentEmbedder(Embedder):
     impostors.
 
     Args:
-        net: builds the recogniser, from `num_classes` and `template`.
-        module: wraps it for training.
+        net: the recogniser, without people.
+        module: how it is trained.
         trainer: builds the Lightning trainer.
         seed: of weights, order and augmentation.
     """
@@ -39,8 +39,8 @@ class IndependentEmbedder(Embedder):
 
     def __init__(
         self,
-        net: Callable[..., Recognizer],
-        module: Callable[[Recognizer], RecognitionModule],
+        net: Recognizer,
+        module: FitRecipe,
         trainer: Callable[..., Trainer],
         seed: int,
     ) -> None:
@@ -72,9 +72,7 @@ class IndependentEmbedder(Embedder):
             )
         super().fit(scene)
         data = _without_validation(scene.data)
-        self._key = fit_key(
-            data, _description(self.net), _description(self.module), _description(self.trainer), self.seed
-        )
+        self._key = fit_key(data, self.net, self.module, _description(self.trainer), self.seed)
 
         def compute(folder: Path) -> None:
             place = 1 if scene.device.type == "cpu" else [scene.device.index or 0]

@@ -13,7 +13,8 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from privacy_exp.data.base import FaceData, Photo
+from privacy_exp.data.base import FaceData
+from privacy_exp.data.photo import Photo
 from privacy_exp.data.seeds import generator
 from privacy_exp.inpainting.training.captions import phrases
 from privacy_exp.types import Images, UserError

@@ -1,7 +1,6 @@
 """A finished run on people told apart by colour, small enough that an attacker is fitted in a second."""
 
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from privacy_exp.cache.store import Store
 from privacy_exp.evaluation.measure import Scene
 from privacy_exp.evaluation.score import score_folder
 from privacy_exp.recognition.fit import fit_recognizer
-from privacy_exp.recognition.module import RecognitionModule
+from privacy_exp.recognition.recipe import FitRecipe
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.sweep.entry import CONF
 from tests.recognition.small import Colours, Small
@@ -51,9 +50,8 @@ class World:
         self.fits.append((type(data).__name__, freeze))
         key = data.digest(), freeze or self.freeze
         if key not in self.fitted:
-            module = partial(RecognitionModule, max_epochs=10, lr=0.03, augment=False)
-            net = partial(Small, freeze=key[1])
-            self.fitted[key] = fit_recognizer(data, net, module, self.trainer, 0, self.root).recognizer
+            recipe = FitRecipe(max_epochs=10, lr=0.03)
+            self.fitted[key] = fit_recognizer(data, Small(freeze=key[1]), recipe, self.trainer, 0, self.root).recognizer
         return self.fitted[key]
 
     def scene(self, protection: str) -> Scene:
