@@ -8,7 +8,7 @@ from PIL import Image
 
 from privacy_exp import UserError, anonymize
 from privacy_exp.data.celeba import CelebA
-from privacy_exp.data.drawn.faces import Synthetic
+from privacy_exp.data.drawn.faces import DrawnFaces
 from privacy_exp.data.folder import Folder
 from privacy_exp.inpainting.autoencoder import VaeRoundTrip
 from privacy_exp.inpainting.controls import Blur, MeanFill
@@ -19,7 +19,7 @@ from privacy_exp.sweep.entry import CONF
 
 
 def test_the_shipped_checkpoint_is_refused_for_photos() -> None:
-    assert (CelebA.domain, Folder.domain, Synthetic.domain) == ("photos", "photos", "drawn")
+    assert (CelebA.domain, Folder.domain, DrawnFaces.domain) == ("photos", "photos", "drawn")
     for drawn in (DiffusionInpainter.from_pretrained("tiny"), VaeRoundTrip()):
         assert drawn.domain == "drawn"
         check_domain(drawn, "drawn")
@@ -58,7 +58,7 @@ def test_a_word_that_means_nothing_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_study_of_photos_stops_before_anything_is_fitted(cell, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr(Synthetic, "domain", "photos")
+    monkeypatch.setattr(DrawnFaces, "domain", "photos")
     with pytest.raises(UserError, match=r"inpainting\.force=true"):
         cell(tmp_path)
     assert not list(tmp_path.rglob("*.ckpt"))
