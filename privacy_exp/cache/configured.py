@@ -36,6 +36,8 @@ class Configured:
         for name, parameter in signature.parameters.items():
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
                 values |= values.pop(name, {})
+            elif parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+                values.pop(name, None)  # of a class without a constructor
         object.__setattr__(made, "_arguments", values)
         return made
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Generator, nn
 
-from privacy_exp.masking.base import Masker
+from privacy_exp.masking.base import BaseMasker, Masker
 from privacy_exp.masking.face_oval import FaceOval
 from privacy_exp.masking.grad_cam import GradCAM
 from privacy_exp.masking.iterative import mean_rank
@@ -22,6 +22,7 @@ class Ensemble(Masker):
             face oval.
 
     Example:
+        >>> import torch
         >>> from privacy_exp.masking.center import Center
         >>> from privacy_exp.masking.random_patches import RandomPatches
         >>> both = Ensemble({"center": Center(), "random": RandomPatches()})
@@ -29,7 +30,7 @@ class Ensemble(Masker):
         256
     """
 
-    members: Mapping[str, Masker] | None = None
+    members: Mapping[str, BaseMasker] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

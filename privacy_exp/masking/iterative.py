@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Generator, nn
 
-from privacy_exp.masking.base import Masker
+from privacy_exp.masking.base import BaseMasker, Masker
 from privacy_exp.masking.budget import hide
 from privacy_exp.masking.grad_cam import GradCAM
 from privacy_exp.types import Faces, Scores, UserError
@@ -28,7 +28,7 @@ class Iterative(Masker):
         256
     """
 
-    base: Masker = GradCAM()  # noqa: RUF009 - scoring leaves a method as it is
+    base: BaseMasker = GradCAM()  # noqa: RUF009 - scoring leaves a method as it is
     steps: int = 8
 
     def __post_init__(self) -> None:

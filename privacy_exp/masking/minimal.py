@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool
 from torch import Generator, Tensor, nn
 
-from privacy_exp.masking.base import InBlocks, Masker, OwnArea
+from privacy_exp.masking.base import BaseMasker, InBlocks, OwnArea
 from privacy_exp.masking.explaining import evaluating
 from privacy_exp.masking.filling import mean_filled
 from privacy_exp.masking.iterative import check_ranks
@@ -45,7 +45,7 @@ class Minimal(OwnArea, InBlocks):
         [True]
     """
 
-    base: Masker = Saliency()  # noqa: RUF009 - scoring leaves a method as it is
+    base: BaseMasker = Saliency()  # noqa: RUF009 - scoring leaves a method as it is
     cap: float = 0.9
     trials: int = 9
     steps: int = 4

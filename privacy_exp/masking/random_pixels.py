@@ -18,6 +18,7 @@ class RandomPixels(Masker):
         region: see `InBlocks`.
 
     Example:
+        >>> import torch
         >>> masks = RandomPixels().mask(Faces(["a"], torch.rand(1, 3, 32, 32)), mask_ratio=0.25)
         >>> int(masks.sum())
         256

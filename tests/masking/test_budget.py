@@ -44,9 +44,63 @@ def test_the_region_limits_and_an_impossible_budget_names_the_largest_ratio():
         hide(torch.rand(10, 10), 0.31, 4, allowed, generator(0, "t"))
 
 
+def test_a_block_counts_by_its_mean_so_that_small_blocks_at_the_edge_are_not_last():
+    """5 × 5 in blocks of 4: the corner block is one pixel, whose sum is the smallest of all, its mean the largest."""
+    scores = torch.ones(5, 5)
+    scores[4, 4] = 1.5
+    mask = hide(scores, 1 / 25, 4, None, generator(0, "t"))
+    assert mask.nonzero().tolist() == [[4, 4]]
+    allowed = torch.zeros(4, 8, dtype=torch.bool)
+    allowed[:, :4], allowed[0, 4] = True, True  # all of one block, one pixel of the other
+    scores = torch.ones(4, 8)
+    scores[0, 4] = 1.5
+    assert hide(scores, 1 / 32, 4, allowed, generator(0, "t")).nonzero().tolist() == [[0, 4]]
+
+
+def test_pixels_outside_the_region_do_not_count_in_a_blocks_mean():
+    scores = torch.zeros(4, 8)
+    scores[:, 4:] = 1
+    scores[1:, :4] = 100  # not allowed
+    allowed = torch.ones(4, 8, dtype=torch.bool)
+    allowed[1:, :4] = False
+    assert not hide(scores, 16 / 32, 4, allowed, generator(0, "t"))[:, :4].any()
+
+
+@pytest.mark.parametrize("name", ["a", "b", "c", "d"])
+def test_a_budget_of_whole_blocks_takes_no_part_of_the_next(name):
+    scores = torch.arange(16.0).view(4, 4).repeat_interleave(2, 0).repeat_interleave(2, 1)
+    mask = hide(scores, 12 / 64, 2, None, generator(0, name))
+    assert mask.equal(scores >= 13)
+
+
+def test_a_part_starts_at_the_top_or_at_the_bottom_with_the_same_chance():
+    masks = [hide(torch.zeros(8, 8), 16 / 64, 8, None, generator(0, str(i))) for i in range(400)]
+    top = torch.tensor([bool(m[:2].all()) for m in masks])
+    assert all(bool(m[:2].all()) != bool(m[6:].all()) for m in masks)
+    assert abs(float(top.float().mean()) - 0.5) < 0.08  # 3.2 standard deviations
+
+
+def test_scores_of_any_sign_and_precision_are_ranked():
+    scores = -(1 + torch.arange(4.0, dtype=torch.float64) * 1e-12).view(2, 2)  # equal in single precision
+    assert hide(scores, 0.25, 1, None, generator(0, "t")).tolist() == [[True, False], [False, False]]
+    leaf = torch.rand(2, 2, requires_grad=True)
+    assert not hide(leaf, 0.5, 1, None, generator(0, "t")).requires_grad
+
+
+def test_a_region_that_holds_just_the_budget_is_filled_and_one_pixel_less_is_refused():
+    allowed = torch.zeros(10, 10, dtype=torch.bool)
+    allowed[2, :7] = True
+    assert hide(torch.rand(10, 10), 0.07, 4, allowed, generator(0, "t")).equal(allowed)
+    with pytest.raises(ValueError, match=r"asks for 8 pixels, but the region holds 7 here: at most 0\.070 can"):
+        hide(torch.rand(10, 10), 0.08, 4, allowed, generator(0, "t"))
+    assert not hide(torch.rand(10, 10), 0.004, 4, torch.zeros(10, 10, dtype=torch.bool), generator(0, "t")).any()
+
+
 def test_nan_scores_are_refused():
     with pytest.raises(ValueError, match="NaN"):
         hide(torch.full((4, 4), torch.nan), 0.5, 1, None, generator(0, "t"))
+    with pytest.raises(ValueError, match="NaN"):
+        hide(torch.tensor([[1.0, torch.nan]]), 0.5, 1, None, generator(0, "t"))
 
 
 def test_blocks_are_numbered_row_by_row():

@@ -1,4 +1,4 @@
-"""The first three methods against closed forms and calculations from scratch."""
+"""Methods against closed forms and calculations from scratch."""
 
 import torch
 import torch.nn.functional as F

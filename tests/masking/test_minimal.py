@@ -43,12 +43,12 @@ def face(white: slice) -> Faces:
 
 
 def minimal(**keys):
-    return Minimal(FromTheLeft(), **{"cap": 1.0, "trials": 8, "steps": 4, "granularity": 1} | keys)
+    return Minimal(base=FromTheLeft(), **{"cap": 1.0, "trials": 8, "steps": 4, "granularity": 1} | keys)
 
 
 def test_it_finds_the_share_at_which_the_last_white_column_goes():
     m, net = minimal(), KnowsByWhite(lambda row: row.max() > 0.9)
-    mask = m.mask(face(slice(5, 11)), net, 0.25, seed=0)
+    mask = m.mask(face(slice(5, 11)), net, seed=0)
     # lost while the last white column, 10, is being hidden: a tenth of it is enough
     assert 10 / 32 < float(mask.float().mean()) <= 10.2 / 32 + 1 / 8 / 2**4
     assert m.facts == {"minimal_recognised": [True], "minimal_lost": [True], "minimal_monotone": [True]}
@@ -56,9 +56,9 @@ def test_it_finds_the_share_at_which_the_last_white_column_goes():
 
 def test_what_was_never_known_needs_nothing_and_what_stays_known_gets_the_cap():
     m = minimal(cap=0.5)
-    assert not m.mask(face(slice(5, 11)), KnowsByWhite(lambda row: False), 0.25, seed=0).any()
+    assert not m.mask(face(slice(5, 11)), KnowsByWhite(lambda row: False), seed=0).any()
     assert m.facts["minimal_recognised"] == [False]
-    assert float(m.mask(face(slice(5, 11)), KnowsByWhite(lambda row: True), 0.25, seed=0).float().mean()) == 0.5
+    assert float(m.mask(face(slice(5, 11)), KnowsByWhite(lambda row: True), seed=0).float().mean()) == 0.5
     assert m.facts["minimal_lost"] == [False]
 
 
@@ -67,7 +67,7 @@ def test_an_identity_that_comes_back_is_reported():
     # lost while columns 8 … 19 are the last hidden ones, known again from 20 on
     net = KnowsByWhite(lambda row: not 8 <= int((row == row[0]).sum()) < 20)
     images = torch.linspace(0.1, 0.9, 32).expand(1, 3, 32, 32).contiguous()
-    m.mask(Faces(["a"], images, torch.tensor([1])), net, 0.25, seed=0)
+    m.mask(Faces(["a"], images, torch.tensor([1])), net, seed=0)
     assert m.facts == {"minimal_recognised": [True], "minimal_lost": [True], "minimal_monotone": [False]}
 
 
@@ -76,4 +76,4 @@ def test_bad_keys(keys):
     with pytest.raises(ValueError, match=next(iter(keys))):
         minimal(**keys)
     with pytest.raises(ValueError, match="`base`"):
-        Minimal(Everything(), 0.5, 4, 4)
+        Minimal(base=Everything())

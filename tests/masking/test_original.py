@@ -45,7 +45,7 @@ def test_random_draws_144_patches_with_replacement_from_the_middle_nine_rows():
     batch = faces(1)._replace(ids=["a"])
     shares, rows, columns = [], set(), set()
     for seed in range(60):
-        grid = method.mask(batch, None, 0.0, seed)[0, 0].view(16, 32, 16, 32).permute(0, 2, 1, 3).flatten(2)
+        grid = method.mask(batch, seed=seed)[0, 0].view(16, 32, 16, 32).permute(0, 2, 1, 3).flatten(2)
         assert (grid.all(2) == grid.any(2)).all(), "whole patches"
         cells = grid.all(2).nonzero().tolist()
         shares.append(len(cells))
@@ -97,10 +97,10 @@ def test_saliency_follows_the_chain_step_by_step():
 
 def test_saliency_takes_the_gradient_at_the_crop():
     net, batch = Small().eval(), faces()
-    method = OriginalSaliency(75, 100, [13, 11], 50, None, crop=160, size=512, stretch=True)
+    method = OriginalSaliency(denoise=None)
     seen = []
     net.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape)))
-    mask = method.mask(batch, net, 0.25, seed=0)
+    mask = method.mask(batch, net)
     assert seen == [(2, 3, 160, 160)]
     assert mask.shape == (2, 1, 512, 512)
 
@@ -117,9 +117,9 @@ def test_denoising_is_non_local_means_over_the_whole_picture():
 
 def test_grad_cam_cuts_the_similarity_map_at_its_level():
     net, train, batch = Small().eval(), faces(3), faces(2)
-    method = OriginalGradCAM("0.2", 120, 255.0, crop=None, size=128, stretch=True)
+    method = OriginalGradCAM(target_layer="0.2", size=128)
     method.fit([train], net)
-    mask = method.mask(batch, net, 0.25, seed=0)
+    mask = method.mask(batch, net)
     mean, std = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
 
     def prepared(images, scale):
@@ -141,17 +141,17 @@ def test_grad_cam_cuts_the_similarity_map_at_its_level():
 
 def test_grad_cam_without_a_reference_says_what_it_needs():
     net = Small().eval()
-    method = OriginalGradCAM("0.2", 120, 255.0, crop=None, size=128, stretch=True)
+    method = OriginalGradCAM(target_layer="0.2", size=128)
     method.fit([faces(1)], net)
     with pytest.raises(ValueError, match=r"identity 1 .*training photos"):
-        method.mask(faces(2), net, 0.25, seed=0)
+        method.mask(faces(2), net)
     with pytest.raises(ValueError, match=r"recognition\.checkpoint"):
         method.fit([], None)
 
 
 def test_references_decide_what_scores_are_filed_under():
     net = Small().eval()
-    a, b = (OriginalGradCAM("0.2", 120, scale, None, 128, True) for scale in (255.0, 255.0))
+    a, b = (OriginalGradCAM(target_layer="0.2", size=128) for _ in range(2))
     a.fit([faces(3)], net)
     b.fit([faces(3)._replace(images=faces(3).images.flip(3))], net)
     assert a.scoring_keys() != b.scoring_keys()
@@ -160,14 +160,14 @@ def test_references_decide_what_scores_are_filed_under():
 @pytest.mark.parametrize(
     ("make", "word"),
     [
-        (lambda: OriginalRandom(33, 144, 4, 12, 160, 512, True), "patch_size"),
-        (lambda: OriginalRandom(32, 144, 4, 16, 160, 512, True), "last"),
-        (lambda: OriginalRandom(32, -1, 4, 12, 160, 512, True), "patches"),
-        (lambda: OriginalGradCAM("a", 256, 1.0, None, 512, True), "threshold"),
-        (lambda: OriginalGradCAM("a", 1, 1.0, None, 4, True), "size"),
-        (lambda: OriginalSaliency(101, 100, [13, 11], 50, None, 160, 512, True), "percentile"),
-        (lambda: OriginalSaliency(75, 100, [12, 11], 50, None, 160, 512, True), "blur"),
-        (lambda: OriginalSaliency(75, 100, [13, 11], 50, [1], 160, 512, True), "denoise"),
+        (lambda: OriginalRandom(patch_size=33), "patch_size"),
+        (lambda: OriginalRandom(last=16), "last"),
+        (lambda: OriginalRandom(patches=-1), "patches"),
+        (lambda: OriginalGradCAM(threshold=256), "threshold"),
+        (lambda: OriginalGradCAM(size=4), "size"),
+        (lambda: OriginalSaliency(percentile=101), "percentile"),
+        (lambda: OriginalSaliency(blur=(12, 11)), "blur"),
+        (lambda: OriginalSaliency(denoise=[1]), "denoise"),
     ],
 )
 def test_bad_keys(make, word):

@@ -7,7 +7,7 @@ from torch import nn
 from privacy_exp.cache.store import Store
 from privacy_exp.masking.iterative import Iterative
 from privacy_exp.masking.random_patches import RandomPatches
-from privacy_exp.masking.rise import Rise
+from privacy_exp.masking.rise import RISE
 from privacy_exp.masking.saliency import Saliency
 from privacy_exp.masking.stored import stored_scores
 from privacy_exp.recognition.base import Recognizer
@@ -70,7 +70,7 @@ def test_what_decides_the_scores_is_never_mixed_up(store, change):
 
 def test_seeds_are_kept_apart_where_the_method_draws(store):
     net, batch = Tiny().eval(), faces(2)
-    rise = Rise(samples=4, cells=2, hidden=0.5, batch_size=4)
+    rise = RISE(samples=4, cells=2, hidden=0.5, batch_size=4)
     a, b = (stored_scores(store, rise, net, seed)(batch) for seed in (0, 1))
     assert not a.equal(b)
     assert stored_scores(store, Iterative(Saliency(), steps=2, granularity=4), net, 0).folder != (
