@@ -256,6 +256,7 @@ class Cell:
             },
             details={
                 "guidance": self.inpainter.guidance,
+                "data": self.data.summary(),
                 "skipped": self.data.skipped,
                 "data_digest": self.data.digest(),
                 **found.details,
@@ -370,12 +371,9 @@ class Cell:
         return values[0] if len(values) == 1 else tuple(values)
 
     def _tell_skipped(self) -> None:
-        """What was left out of the data: how much, and the first few; the record lists all."""
-        skipped = self.data.skipped
-        for line in skipped[:5]:
-            log.info("left out: %s", line)
-        if len(skipped) > 5:
-            log.info("left out: %d in all, listed in record.json", len(skipped))
+        """How many photos and people take part, and what was left out; the record lists all of it."""
+        log.info("%s", self.data.summary())
+        self.warnings += self.data.doubts  # the data has logged them
 
     @contextmanager
     def _noting(self) -> Iterator[None]:
