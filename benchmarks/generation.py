@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from diffusers import PNDMScheduler
 from timing import Line, duration, in_turns, ratio, settle
 from torch import Tensor
@@ -93,7 +92,7 @@ def compiled_elsewhere() -> float:
         "import sys, time; sys.path.insert(0, sys.argv[1]); import generation as g; f, m = g.photos(g.BATCH);"
         "one = g.painter(compile=True); t = time.perf_counter(); one(f, m, seed=0); print(time.perf_counter() - t)"
     )
-    command = [sys.executable, "-c", code, str(ROOT / "scripts")]
+    command = [sys.executable, "-c", code, str(ROOT / "benchmarks")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return float(done.stdout.split()[-1])
 
@@ -117,16 +116,14 @@ def photos(count: int) -> tuple[Faces, Masks]:
     """Drawn photos of as many people, and the masks of the default method at the default share."""
     images = torch.stack([torch.from_numpy(draw(0, i, 0).image).permute(2, 0, 1) for i in range(count)]).float() / 255
     faces = Faces([f"{i:04d}" for i in range(count)], images, torch.arange(count))
-    return faces, RandomPatches(patch_size=16).mask(faces, None, 0.25, seed=0)
+    return faces, RandomPatches(patch_size=16).mask(faces, mask_ratio=0.25)
 
 
 def painter(original: bool = False, **changes: Any) -> DiffusionInpainter:
     """The painter of inpainting=tiny, or the same with the original study's prompt, scale, steps and solver."""
-    keys = yaml.safe_load((ROOT / "conf/inpainting/tiny.yaml").read_text())
-    keys.pop("_target_")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does nothing.*")
-        one = DiffusionInpainter.from_pretrained(**{**keys, **(ORIGINAL if original else {}), **changes})
+        one = DiffusionInpainter.from_pretrained("tiny", **{**(ORIGINAL if original else {}), **changes})
     if original:
         one.pipe.scheduler = pndm(one.pipe.scheduler)
     return one

@@ -15,7 +15,7 @@ from hydra.utils import instantiate
 from timing import Line, duration, in_turns, ratio
 
 from privacy_exp.cache.store import Store
-from privacy_exp.masking.base import Masker
+from privacy_exp.masking.base import Masker, OwnArea
 from privacy_exp.masking.stored import StoredScores, stored_scores
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.sweep.entry import CONF
@@ -114,7 +114,8 @@ def every_method(recognizer: Recognizer, faces: Faces, drawn: bool) -> list[Line
             (net, photos), note = scene(drawn=True), "drawn faces"
         masker = method(path.stem)
         masker.fit([photos], net)
-        seconds = in_turns({"it": partial(masker.mask, photos, net, 0.25, 0)}, 1)["it"]
+        budget = {} if isinstance(masker, OwnArea) else {"mask_ratio": 0.25}
+        seconds = in_turns({"it": partial(masker.mask, photos, net, **budget)}, 1)["it"]
         found.append(duration(path.stem, seconds, 100 / len(photos.ids), "s/100 images", bar="≤ 60", note=note))
     return found
 

@@ -1,4 +1,4 @@
-"""What the full study costs on 1, 8 and 64 GPUs: the arithmetic behind docs/scale.md, from named figures.
+"""What the full study costs on 1, 8 and 64 GPUs: the arithmetic behind docs/results/scale.md, from named figures.
 
 usage: python benchmarks/scale.py
 """
@@ -14,7 +14,7 @@ GPUS = (1, 8, 64)
 
 @dataclass(frozen=True)
 class Figures:
-    """What one GPU and its host do; docs/scale.md says where each comes from.
+    """What one GPU and its host do; docs/results/scale.md says where each comes from.
 
     Attributes:
         name: of the setting.
@@ -95,7 +95,7 @@ def ideal_h(figures: Figures, gpus: int) -> float:
 
 
 def tables() -> list[list[str]]:
-    """The tables of docs/scale.md, as markdown rows."""
+    """The tables of docs/results/scale.md, as markdown rows."""
     parts = [["setting", *parts_h(SETTINGS[0]), "GPU hours"]]
     for figures in SETTINGS:
         hours = parts_h(figures)

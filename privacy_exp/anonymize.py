@@ -30,6 +30,8 @@ def run(config: DictConfig) -> None:
     from hydra.utils import instantiate
 
     from privacy_exp.cache.keys import content_key, scientific
+    from privacy_exp.inpainting.domain import check_domain
+    from privacy_exp.masking.base import OwnArea
     from privacy_exp.recognition.checkpoint import checkpoint_file, checkpoint_identities
     from privacy_exp.recognition.fit import load_checkpoint
     from privacy_exp.runs.batches import forget_batches
@@ -42,13 +44,14 @@ def run(config: DictConfig) -> None:
     plain = plain_config(config)
     masker, inpainter, data = (instantiate(config[part]) for part in ("masking", "inpainting", "data"))
     data.setup()
+    check_domain(inpainter, data.domain)
     for line in data.skipped:
         log.warning("left out: %s", line)
     log.info("%s", data.summary())
     if data.skipped and data.identities:
         log.warning("data.labelled=false takes every photo that can be read")
     ratio: float | None = config.mask_ratio
-    if not masker.has_budget:
+    if isinstance(masker, OwnArea):
         ratio = None
         log.warning("`mask_ratio` is ignored: masking=%s decides itself how much it hides.", type(masker).__name__)
     recognizer, known = None, False

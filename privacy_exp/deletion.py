@@ -93,6 +93,8 @@ def build_methods(config: DictConfig) -> dict[str, "Masker"]:
     from hydra.core.global_hydra import GlobalHydra
     from hydra.utils import instantiate
 
+    from privacy_exp.masking.base import Masker
+
     known = sorted(GlobalHydra.instance().config_loader().get_group_options("masking"))
     asked = known if config.methods is None else list(config.methods)
     wrong = [name for name in (*asked, config.against) if name not in known]
@@ -103,7 +105,7 @@ def build_methods(config: DictConfig) -> dict[str, "Masker"]:
         part = compose(f"masking/{name}").masking
         keys = {key: config[key] for key in ("granularity", "region") if key in part}
         masker = instantiate(part, **keys)
-        if masker.has_budget:
+        if isinstance(masker, Masker):
             maskers[name] = masker
         elif config.methods is not None or name == config.against:
             raise UserError(f"`methods` and `against` must rank pixels, but {name} decides its own area.")

@@ -3,14 +3,9 @@
 python -m privacy_exp.train [key=value ...]      and -m for a sweep; torch is imported inside, so that --help is quick
 """
 
-from typing import TYPE_CHECKING
-
 from omegaconf import DictConfig
 
 from privacy_exp.sweep.entry import entry_point
-
-if TYPE_CHECKING:
-    from privacy_exp.study.cell import Cell
 
 
 def run(config: DictConfig) -> float | tuple[float, ...] | None:
@@ -25,56 +20,23 @@ def run(config: DictConfig) -> float | tuple[float, ...] | None:
     Raises:
         UserError: input that cannot be used; the message names it and the way out.
     """
-    from privacy_exp.study.cell import Cell
-    from privacy_exp.study.dry_run import estimate
+    from privacy_exp.report.table import result_table
+    from privacy_exp.study.dry_run import estimate, tell_cost
+    from privacy_exp.study.fit_only import fit_only
+    from privacy_exp.sweep.build import job_of, objective_of
     from privacy_exp.sweep.slots import slot, slots_of
 
     accelerator = config.trainer.get("accelerator")
     with slot(slots_of(config.slots, accelerator), accelerator) as place:
-        cell = Cell(config, place)
+        job = job_of(config, place)
         if config.dry_run:
-            print(estimate(cell))
+            print(estimate(job))
             return None
         if config.fit_only:
-            return fit_alone(cell)
-        return compute(cell)
-
-
-def compute(cell: "Cell") -> float | tuple[float, ...]:
-    """Computes a cell, or takes it as it was computed before, and returns the objective."""
-    from privacy_exp.study.dry_run import attack_cost
-
-    with cell.claim() as claim:
-        failed = True
-        try:
-            if claim.record is not None:
-                record = cell.take(claim)
-            else:
-                if (line := attack_cost(cell)) is not None:
-                    print(line, flush=True)
-                cell.start_tracking()
-                fitted = cell.fit()
-                anonymized = cell.anonymize(fitted)
-                record = cell.score(fitted, anonymized)
-            claim.keep()
-            cell.show(record)
-            objective = cell.objective(record)
-            failed = False
-        finally:
-            cell.finish(failed)
-    return objective
-
-
-def fit_alone(cell: "Cell") -> float:
-    """Fits the recogniser, keeps its checkpoint, and returns its clean accuracy."""
-    failed = True
-    try:
-        cell.start_tracking()
-        accuracy = cell.clean_accuracy(cell.fit())
-        failed = False
-    finally:
-        cell.tracking.finish(failed)
-    return accuracy
+            return fit_only(job)
+        record = job.compute(tell_cost)
+        print(result_table(record, job.folder))
+        return objective_of(record, list(config.objective))
 
 
 main = entry_point("train", run)

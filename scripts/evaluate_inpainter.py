@@ -10,6 +10,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,7 @@ def main() -> None:
 
 def load(checkpoint: str, **keys: Any) -> DiffusionInpainter:
     """The checkpoint with the settings of inpainting=tiny, or others."""
-    settings = {"prompt": SUBJECT, "num_inference_steps": 20, "guidance_scale": 3.0, "batch_size": 16}
-    settings |= {"seamless": True} | keys
+    settings = {"prompt": SUBJECT, "num_inference_steps": 20, "guidance_scale": 3.0, "batch_size": 16} | keys
     return DiffusionInpainter.from_pretrained(checkpoint, **settings)
 
 
@@ -122,10 +122,11 @@ def patch_seams(painter: DiffusionInpainter, faces: Faces) -> dict[str, Any]:
     part = some(faces, range(min(128, len(faces.ids))))
     masks = patches(len(part.ids), faces.images.shape[-1])
     figures: dict[str, Any] = {"seam_ratio_patches_originals": seam_ratio(part.images, masks)}
-    kept_setting = painter.seamless
-    for name, painter.seamless in (("seam_ratio_patches", True), ("seam_ratio_patches_unblended", False)):
+    kept = painter.canvas
+    for name, seamless in (("seam_ratio_patches", True), ("seam_ratio_patches_unblended", False)):
+        painter.canvas = replace(kept, seamless=seamless)
         figures[name] = seam_ratio(painter(part, masks, seed=0), masks)
-    painter.seamless = kept_setting
+    painter.canvas = kept
     return figures
 
 

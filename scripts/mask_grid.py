@@ -1,4 +1,4 @@
-"""One picture of what every masking method hides: a row a method, a column a face.
+"""One picture of what every masking method hides: one row per method, one column per face.
 
 usage: python scripts/mask_grid.py [OUT.png] [key=value ...]      keys of `python -m privacy_exp.train`: mask_ratio=0.1
 """
@@ -14,6 +14,8 @@ from PIL import Image
 
 from privacy_exp.cache.files import atomic_file
 from privacy_exp.cache.store import Store
+from privacy_exp.masking.base import Masker, OwnArea
+from privacy_exp.masking.original_frame import OriginalMethod
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.study.stages import fit
 from privacy_exp.sweep.configuration import plain_config
@@ -49,10 +51,13 @@ def main() -> None:
     print(out)
 
 
-def hidden(faces: Faces, recognizer: Recognizer, method: object, mask_ratio: float, seed: int) -> Images:
+def hidden(faces: Faces, recognizer: Recognizer, method: Masker | OwnArea, mask_ratio: float, seed: int) -> Images:
     """The faces with their hidden pixels in red, at the size that is painted."""
-    masks = method.mask(faces, recognizer, mask_ratio, seed)
-    images = method.frame(faces).images
+    if isinstance(method, Masker):
+        masks = method.mask(faces, recognizer, mask_ratio=mask_ratio, seed=seed)
+    else:
+        masks = method.mask(faces, recognizer, seed=seed)
+    images = method.frame(faces).images if isinstance(method, OriginalMethod) else faces.images
     red = torch.tensor([0.85, 0.1, 0.1]).view(3, 1, 1)
     return torch.where(masks, 0.25 * images + 0.75 * red, images)
 

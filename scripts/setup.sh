@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Creates .venv with everything pinned by constraints.txt; does nothing where it is already as asked.
-# usage: setup.sh [EXTRA ...]      e.g. setup.sh dev
+# Creates .venv with everything pinned by constraints.txt, or adds extras to it; does nothing where it is already as asked.
+# usage: setup.sh [EXTRA ...]      e.g. setup.sh dev joblib
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 extras=$(IFS=,; echo "${*:-}")
@@ -8,8 +8,12 @@ python=${PYTHON:-python3}
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11" >&2; exit 1; }
 want="$(sha256sum constraints.txt pyproject.toml | sha256sum | cut -c1-16)"
 have=$(cat .venv/.ready 2>/dev/null || true)
-case ",${have#*:}," in *",$extras,"*) [ "${have%%:*}" = "$want" ] && exit 0 ;; esac
-[ "${have%%:*}" = "$want" ] && all="${have#*:},$extras" || all="$extras"
+known="," # extras that are installed already, each between commas
+[ "${have%%:*}" = "$want" ] && known=",${have#*:},"
+missing=false
+for extra in "$@"; do case "$known" in *",$extra,"*) ;; *) missing=true ;; esac; done
+[ "$known" != "," ] && ! $missing && exit 0
+all=$(tr -s , <<< "$known$extras" | sed 's/^,//; s/,$//')
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 free=$(df -Pk . | awk 'NR == 2 {print int($4 / 1048576)}')
 [ "$free" -ge 9 ] || echo "warning: $free GiB are free here; torch and the rest may need 9" >&2
@@ -19,3 +23,4 @@ pip=(.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-ca
 "${pip[@]}" torch torchvision
 "${pip[@]}" --editable ".${extras:+[$extras]}"
 echo "$want:$all" > .venv/.ready
+echo "ready: source .venv/bin/activate, then privacy-exp --help"

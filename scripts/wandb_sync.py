@@ -1,9 +1,9 @@
-"""Uploads the offline W&B runs below a folder that came to their end, each once.
+"""Uploads the offline W&B runs of the finished cells below a folder, each once.
 
 usage: python scripts/wandb_sync.py FOLDER [--dry-run] [--unfinished]
 
-A killed cell leaves a run without an end; started again it logs into a new one, so the old one stays here unless
---unfinished asks for it. Needs a key (`wandb login`).
+A killed or failed cell leaves a run without figures; started again it logs into a new one, so the old one stays here
+unless --unfinished asks for it. Needs a key (`wandb login`). The folder may have been copied from another machine.
 """
 
 import argparse
@@ -11,9 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from privacy_exp.tracking.offline import exit_code, offline_runs
-
-ENDS = {0: "finished", 1: "failed", None: "unfinished"}
+from privacy_exp.tracking.marker import tracked
 
 
 def main() -> int:
@@ -23,15 +21,16 @@ def main() -> int:
     parser.add_argument("--dry-run", action="store_true", help="only say what would be uploaded")
     parser.add_argument("--unfinished", action="store_true", help="upload what killed cells have left, too")
     arguments = parser.parse_args()
-    runs = offline_runs(arguments.folder)
+    runs = sorted(arguments.folder.rglob("wandb/offline-run-*/*.wandb"), key=lambda path: path.parent.name)
     if not runs:
         sys.exit(f"error: there is no offline run below {arguments.folder}; tracking=wandb writes them.")
     failures = 0
     for path in runs:
-        code = exit_code(path)
+        cell = path.parents[2]
+        finished = str(path.parent.relative_to(cell)) in tracked(cell)
         if marked(path):
             word = "uploaded before"
-        elif code is None and not arguments.unfinished:
+        elif not finished and not arguments.unfinished:
             word = "left here"
         elif arguments.dry_run:
             word = "would be uploaded"
@@ -41,7 +40,7 @@ def main() -> int:
             sent = done.returncode == 0 and marked(path)
             word = "uploaded" if sent else "FAILED to upload"
             failures += not sent
-        print(f"{word}: {path.parent} ({ENDS.get(code, 'failed')})")
+        print(f"{word}: {path.parent} ({'finished' if finished else 'unfinished'})")
     return int(failures > 0)
 
 

@@ -47,7 +47,7 @@ def test_other_budgets_read_the_scores_that_one_cell_computed(cell, tmp_path):
 
 
 def test_a_method_with_its_own_area_is_not_swept_over_the_ratio(tmp_path, cell, monkeypatch):
-    monkeypatch.setattr("privacy_exp.study.cell.swept_keys", lambda: ["mask_ratio"])
+    monkeypatch.setattr("privacy_exp.sweep.build.swept_keys", lambda: ["mask_ratio"])
     with pytest.raises(ValueError, match="`mask_ratio` cannot be swept with masking=everything"):
         cell(tmp_path, "masking=everything", "inpainting=mean_fill")
     assert not (tmp_path / "record.json").exists()

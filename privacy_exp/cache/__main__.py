@@ -21,7 +21,7 @@ def run(config: DictConfig) -> None:
         FileNotFoundError: there is no store.
     """
     from privacy_exp.cache.pruning import items, remove, to_prune
-    from privacy_exp.cache.table import store_table
+    from privacy_exp.report.cache_table import store_table
 
     root = Path(config.store.root).expanduser()
     if not root.is_dir():

@@ -1,7 +1,9 @@
 """Objects that know how they were made: their class and their arguments, as plain values."""
 
 import inspect
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 
@@ -61,6 +63,9 @@ def description(part: Any, keys_only: bool = False) -> Any:
         return {"_target_": dotted(type(part)), **own}
     if isinstance(part, Mapping):
         return {str(name): description(value, keys_only) for name, value in part.items()}
-    if isinstance(part, list | tuple):
+    if isinstance(part, partial):
+        target = f"{part.func.__module__}.{getattr(part.func, '__qualname__', '')}"
+        return {"_target_": target, **description(dict(part.keywords), keys_only)}
+    if isinstance(part, Sequence) and not isinstance(part, str | bytes):
         return [description(value, keys_only) for value in part]
-    return part
+    return os.fspath(part) if isinstance(part, os.PathLike) else part

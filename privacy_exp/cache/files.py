@@ -35,9 +35,11 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all."""
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(content)
+    """Writes a file whole or not at all, also where the power fails just after."""
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())  # else the name may be on the disk before the content is: a file of zero bytes
 
 
 def write_text(path: Path, content: str) -> None:

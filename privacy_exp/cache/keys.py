@@ -6,21 +6,49 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from privacy_exp.cache.content import content_digest, file_digest
+from privacy_exp.cache.sources import sources
+
+__all__ = ["WITHOUT_EFFECT", "content_key", "file_digest", "has_effect", "is_path", "scientific"]
+
 PACKAGE = Path(__file__).parents[1]
 
 WITHOUT_EFFECT = frozenset(
     {
+        "accelerator",
         "attention_slicing",
         "batch_size",
         "channels_last",
         "compile",
         "device",
+        "devices",
+        "enable_checkpointing",
+        "enable_model_summary",
         "enable_progress_bar",
+        "inference_mode",
+        "log_every_n_steps",
+        "logger",
         "num_workers",
         "offload",
+        "strategy",
     }
 )
-"""Keys of any part that change its speed and memory, and figures by rounding at most."""
+"""Names of arguments, of any part, that say where, how fast and how loudly it computes: no figure depends on them, but
+for rounding. It is the one list of the package; a class adds its own in `Configured.without_effect`. The batch size of
+a fit does matter: `fit_key` names it by itself."""
+
+PATHS = frozenset({"checkpoint", "dir", "file", "folder", "lora", "model", "path", "reference", "weights"})
+"""Last words of the names of arguments that may be files or folders, such as `lora` and `judge_model`."""
+
+
+def has_effect(name: str) -> bool:
+    """Whether figures depend on an argument of this name."""
+    return name not in WITHOUT_EFFECT
+
+
+def is_path(name: str) -> bool:
+    """Whether an argument of this name may be a file or a folder, which its content then stands for."""
+    return name == "init_from" or name.rpartition("_")[2] in PATHS
 
 
 def content_key(fields: Mapping[str, Any]) -> str:
@@ -45,54 +73,40 @@ def _numbers(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def scientific(value: Any) -> Any:
+def scientific(value: Any, name: str = "") -> Any:
     """The part of a configuration that decides figures, for a key.
 
-    Keys that change speed alone are left out, and files and folders are named by the hash of their content: a moved
-    checkpoint is the same, a changed one is not.
+    Arguments without effect are left out. A file or folder is named by the digest of its content: a moved checkpoint
+    is the same, a changed one is not. Beside each `_target_` stands the digest of the code that it runs, so that an
+    edited class, the user's own included, is another one.
 
     Args:
         value: plain values, nested.
+        name: of the argument that has this value; it decides whether a text is a path.
     """
     if isinstance(value, Mapping):
-        return {name: scientific(part) for name, part in value.items() if name not in WITHOUT_EFFECT}
+        known = {key: scientific(part, key) for key, part in value.items() if has_effect(key)}
+        return known | {"_source_": sources(value["_target_"])} if "_target_" in value else known
     if isinstance(value, list | tuple):
-        return [scientific(part) for part in value]
-    return _content(value) if isinstance(value, str) else value
+        return [scientific(part, name) for part in value]
+    return _content(value) if isinstance(value, str) and is_path(name) else value
 
 
 def _content(value: str) -> str:
-    """The hash of the files that `value` is the path of, else `value` itself (a hub id, a prompt, a name)."""
-    if not value:  # the empty prompt, which as a path is the working folder
+    """The digest of the files that `value` is the path of, else `value` itself (a hub id)."""
+    if not value:  # as a path this would be the working folder
         return value
     path = Path(value).expanduser()
     if value.startswith("privacy_exp/"):
         path = PACKAGE / value.removeprefix("privacy_exp/")
     try:
-        if path.is_file():
-            return file_digest(path)
-        if path.is_dir() and ("/" in value or _is_checkpoint(path)):
-            files = sorted(p for p in path.rglob("*") if p.is_file() and p.name[0] != "." and p.suffix != ".md")
-            return content_key({str(p.relative_to(path)): file_digest(p) for p in files})
-    except OSError:  # a prompt may be longer than any path
+        there = path.is_file() or (path.is_dir() and ("/" in value or _is_checkpoint(path)))
+    except OSError:  # longer than any path may be
         return value
-    return value
+    return content_digest(path) if there else value
 
 
 def _is_checkpoint(path: Path) -> bool:
-    """Whether diffusers or peft saved this folder: other words may be names of folders by chance."""
+    """Whether diffusers or peft saved this folder: a model's short name may be that of a folder by chance."""
     named = ("model_index.json", "config.json", "*.safetensors")
     return any(True for pattern in named for _ in path.glob(pattern))
-
-
-_hashes: dict[tuple[Path, int, int], str] = {}  # large checkpoints are read once a process
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes: in keys a moved file is the same, a changed one is not."""
-    stat = path.stat()
-    known = path.resolve(), stat.st_size, stat.st_mtime_ns
-    if known not in _hashes:
-        with path.open("rb") as file:
-            _hashes[known] = hashlib.file_digest(file, "sha256").hexdigest()
-    return _hashes[known]

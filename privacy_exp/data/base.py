@@ -70,6 +70,8 @@ class FaceData(Configured, LightningDataModule, ABC):
     without_effect = frozenset({"num_workers"})
     made_of_checked_photos: ClassVar[bool] = False
     """Whether another data set's checks hold for its photos already."""
+    domain: ClassVar[str] = "photos"
+    """What the pictures are: "photos", or "drawn"; see `privacy_exp.inpainting.domain`."""
 
     def __init__(
         self,

@@ -74,11 +74,11 @@ def _ask(
     faces: Faces, recognizer: Recognizer, masker: Masker, shares: Sequence[float], seed: int, scores: Scores
 ) -> tuple[Float[Array, "n shares"], Float[Array, "n shares"]]:
     """Probability of the true identity and whether it is the first guess, at each share."""
-    rooms = masker.capacity(faces)
+    rooms = masker.capacity(faces, recognizer)
     assert faces.labels is not None  # noqa: S101  `delete` has checked
     prob, right = [], []
     for share in shares:
-        masks = masker.to_masks(faces, scores, [share * room for room in rooms], seed)
+        masks = masker.to_masks(faces, scores, [share * room for room in rooms], seed, recognizer)
         logits = recognizer(mean_filled(faces.images, masks)).float()
         prob.append(logits.softmax(1).gather(1, faces.labels[:, None])[:, 0].cpu().double())
         right.append((logits.argmax(1) == faces.labels).cpu().double())

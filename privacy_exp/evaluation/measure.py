@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from jaxtyping import Float, Int, Shaped
 
+from privacy_exp.cache.configured import Configured
 from privacy_exp.cache.store import Store
 from privacy_exp.data.base import FaceData
 from privacy_exp.evaluation.statistics.intervals import resampled_sums
@@ -120,13 +121,13 @@ class Cost:
     pictures: frozenset[tuple[str, int]] = frozenset()
 
 
-class Measure(ABC):
+class Measure(Configured, ABC):
     """A judge, an attacker or a utility measure."""
 
     needs_data: ClassVar[bool] = True
     """Whether it asks for the run's data; False where the saved pictures are enough."""
 
-    def check(self, data: FaceData) -> None:  # noqa: B027  most measures work with any data
+    def check(self, data: FaceData) -> None:
         """Refuses data that it cannot work with, before anything expensive starts.
 
         Args:

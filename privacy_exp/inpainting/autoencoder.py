@@ -2,50 +2,66 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from diffusers import AutoencoderKL
-from torch import Generator, Tensor
+from torch import Generator
 
 from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.inpainting.frame import enlarge, put_back, whole
-from privacy_exp.inpainting.loading import load_autoencoder
-from privacy_exp.inpainting.precision import device_named, dtype_named
+from privacy_exp.inpainting.hub import commit, resolve
+from privacy_exp.inpainting.loading import domain_of, load_autoencoder
+from privacy_exp.inpainting.precision import device_named, dtype_name, dtype_named
+from privacy_exp.inpainting.settings import at_least
 from privacy_exp.inpainting.size import native
 from privacy_exp.types import Faces, Images, Masks
+
+TINY = "privacy_exp/assets/tiny_inpaint"
+"""The shipped checkpoint, trained on drawn faces."""
+
+
+HALF_IS_FINE = 2 / 255
+"""Largest difference to single precision, in [0, 1], at which a round trip in half precision is taken."""
 
 
 @torch.no_grad()
 def encode_decode(vae: AutoencoderKL, images: Images, batch_size: int) -> Images:
-    """The pictures through the autoencoder, at the mode of its posterior.
+    """The images through the autoencoder, at the mode of its posterior.
 
-    In single precision where the autoencoder may overflow in half (`force_upcast`). Halves the batch where memory runs
-    out.
+    An autoencoder in half precision that may overflow (`force_upcast` in its config, which most carry and few need) is
+    tried as it is: its images are taken where they are finite and the first of them lies within two grey levels of
+    single precision. Otherwise all go through in single precision. Halves the batch where memory runs out.
 
     Args:
         vae: the autoencoder.
         images: at a size that it divides.
-        batch_size: pictures at a time.
+        batch_size: images at a time.
     """
-    widened = vae.dtype == torch.float16 and vae.config.force_upcast
-    if widened:
-        vae.float()
+    if vae.dtype != torch.float16 or not vae.config.force_upcast:
+        return _through(vae, images, batch_size)
+    in_half = _through(vae, images, batch_size)
+    vae.float()
     try:
-        pieces = _through(vae, images, batch_size)
+        first = _through(vae, images[:1], 1)
+        # NaN is not within any distance.
+        if in_half.isfinite().all() and (in_half[:1] - first).abs().amax() <= HALF_IS_FINE:
+            return in_half
+        return torch.cat([first, _through(vae, images[1:], batch_size)])
     finally:
-        if widened:
-            vae.half()
-    return (torch.cat(pieces).to(images) / 2 + 0.5).clamp(0, 1)
+        vae.half()
 
 
-def _through(vae: AutoencoderKL, images: Images, batch_size: int) -> list[Tensor]:
+def _through(vae: AutoencoderKL, images: Images, batch_size: int) -> Images:
+    """RGB in [0, 1], or not finite where the autoencoder overflows."""
     while True:
         try:
-            return [
+            pieces = [
                 vae.decode(vae.encode((2 * part - 1).to(vae.device, vae.dtype)).latent_dist.mode()).sample
                 for part in images.split(batch_size)
+                if len(part)
             ]
+            return (torch.cat(pieces).to(images) / 2 + 0.5).clamp(0, 1) if pieces else images
         except torch.OutOfMemoryError:
             if batch_size == 1:
                 raise
@@ -58,45 +74,52 @@ class VaeRoundTrip(Inpainter):
     """Paints the hidden pixels as the autoencoder of a checkpoint returns them: what is lost without any repainting.
 
     Args:
-        vae: the autoencoder.
-        native_size: pixels it works at, n or (height, width); None for the size in its config.
-        batch_size: pictures at a time.
+        checkpoint: folder, path inside the package that begins with `privacy_exp/`, or hub id.
+        revision: commit, tag or branch on the hub.
+        variant: suffix of the weight files, such as "fp16".
+        native_size: pixels it works at, n or (height, width); None for the size the UNet was trained for.
+        batch_size: images at a time.
+        dtype: float32, float16, bfloat16, or auto, which becomes float16 on a GPU and float32 elsewhere.
+        device: a torch device, or auto.
+        force: take photos even with an autoencoder of drawn faces; see `domain.check_domain`.
+
+    Raises:
+        UserError: for a checkpoint without an autoencoder, or a value outside its range.
+        FileNotFoundError: where there is no such folder.
+        ConnectionError: where it is not in the cache and the hub can't be reached or refuses.
+
+    Example:
+        >>> control = VaeRoundTrip()
+        >>> faces = Faces(["a"], torch.rand(1, 3, 64, 64))
+        >>> control(faces, torch.ones(1, 1, 64, 64, dtype=torch.bool)).shape
+        torch.Size([1, 3, 64, 64])
     """
 
     expects_detail = True
+    reads_hidden = True
+    without_effect: ClassVar[frozenset[str]] = frozenset({"batch_size", "device", "force"})
 
     def __init__(
-        self, vae: AutoencoderKL, native_size: int | Sequence[int] | None = None, batch_size: int = 16
-    ) -> None:
-        self.vae = vae.eval().requires_grad_(False)
-        self.size = native(native_size, vae.config.sample_size, 2 ** (len(vae.config.block_out_channels) - 1))
-        self.batch_size = batch_size
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        checkpoint: str,
+        self,
+        checkpoint: str = TINY,
         revision: str | None = None,
         variant: str | None = None,
         native_size: int | Sequence[int] | None = None,
         batch_size: int = 16,
         dtype: str = "auto",
         device: str = "auto",
-    ) -> "VaeRoundTrip":
-        """Load the autoencoder of a diffusers checkpoint.
-
-        Args:
-            checkpoint: folder, path inside the package that begins with `privacy_exp/`, or hub id.
-            revision: commit, tag or branch on the hub.
-            variant: suffix of the weight files, such as "fp16".
-            native_size: pixels it works at, n or [height, width]; None for the size the UNet was trained for.
-            batch_size: pictures at a time.
-            dtype: float32, float16, bfloat16, or auto.
-            device: a torch device, or auto.
-        """
+        force: bool = False,
+    ) -> None:
+        at_least(1, batch_size=batch_size)
         where = device_named(device)
+        self._arguments["dtype"] = dtype_name(dtype, where)
         vae, trained_for = load_autoencoder(checkpoint, revision, variant, dtype_named(dtype, where))
-        return cls(vae.to(where), trained_for if native_size is None else native_size, batch_size)
+        self.vae = vae.to(where).eval().requires_grad_(False)
+        self.size = native(native_size, trained_for, 2 ** (len(vae.config.block_out_channels) - 1))
+        self.batch_size = batch_size
+        self._arguments["revision"] = commit(resolve(checkpoint), "vae/config.json", revision)
+        self.domain = domain_of(checkpoint)
+        self.force = force
 
     def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
         """The faces, encoded and decoded."""

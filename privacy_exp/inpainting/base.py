@@ -3,21 +3,31 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from privacy_exp.cache.configured import Configured
 from privacy_exp.data.seeds import generator
-from privacy_exp.inpainting.sanity import Sanity
+from privacy_exp.inpainting.sanity import SanityCounter
 from privacy_exp.types import Faces, Images, Masks, UserError
 
+TOLERANCE = 1e-3
+"""By how much a repainted pixel may leave [0, 1], a quarter of a grey level: rounding, which is cut off."""
 
-class Inpainter(ABC):
+
+class Inpainter(Configured, ABC):
     """Repaints what a mask hides; everything else comes back unchanged.
 
+    A subclass implements `repaint`.
+
     Attributes:
+        reads_hidden: whether the result depends on the hidden pixels, as that of a blur does. Where it is False, images
+            that differ in hidden pixels alone have one result.
+        domain: what it learnt to paint from: "drawn" faces, "photos", or None where it learnt nothing or does not say.
+        force: whether it paints what its domain is not; see `domain.check_domain`.
         expects_detail: whether a flat result means that something broke. False where flat is the point (blackout).
         guidance: what the prompt does, for the record: "live", "inert" (both prompts say the same) or "off".
         heeds_guidance: False where prompt and negative prompt say the same, so that no guidance scale changes anything.
@@ -30,13 +40,16 @@ class Inpainter(ABC):
     heeds_guidance: bool = True
     num_draws: int = 1
     keep_pixels: bool = True
+    reads_hidden: bool = False
+    domain: str | None = None
+    force: bool = False
 
     @cached_property
-    def sanity(self) -> Sanity:
+    def sanity(self) -> SanityCounter:
         """Counts black and flat results; a stage ends with `inpainter.sanity.check()`."""
-        return Sanity(self.expects_detail)
+        return SanityCounter(self.expects_detail, painter=type(self).__name__)
 
-    def fit(self, train: Iterable[Faces]) -> None:  # noqa: B027 - most inpainters have nothing to learn
+    def fit(self, train: Iterable[Faces]) -> None:
         """Learn from the training split; most inpainters have nothing to learn.
 
         Args:
@@ -50,7 +63,7 @@ class Inpainter(ABC):
         Args:
             faces: the originals.
             masks: True = hidden.
-            generators: one CPU generator an image: the only source of randomness, so that results depend neither on
+            generators: one CPU generator per image: the only source of randomness, so that results depend neither on
                 the batch size nor on the order.
         """
 
@@ -74,7 +87,7 @@ class Inpainter(ABC):
         """
         return masks.flatten(1).float().mean(dim=1)
 
-    def __call__(self, faces: Faces, masks: Masks, seed: int, draw: int = 0) -> Images:
+    def __call__(self, faces: Faces, masks: Masks, seed: int = 0, draw: int = 0) -> Images:
         """The faces with their hidden pixels repainted, in [0, 1]; kept pixels are the original's, bit for bit.
 
         With `keep_pixels` false the whole picture is the repainted one, as the original study took it.
@@ -86,7 +99,8 @@ class Inpainter(ABC):
             draw: which of several pictures of each face.
 
         Raises:
-            UserError: where the masks' shape is not the faces'.
+            UserError: where the masks' shape is not the faces', or `repaint` returns anything but images of the faces'
+                shape in [0, 1].
             SanityError: for a result that is not a number.
         """
         count, _, height, width = faces.images.shape
@@ -95,7 +109,28 @@ class Inpainter(ABC):
                 f"`masks` must have the shape {(count, 1, height, width)} of the faces, but got {tuple(masks.shape)}."
             )
         generators = [generator(seed, image_id, "inpaint", str(draw)) for image_id in faces.ids]
-        repainted = self.repaint(faces, masks, generators).to(faces.images)
+        repainted = self._checked(self.repaint(faces, masks, generators), faces.images)
         self.sanity.add(faces, masks, repainted)
+        self._check_range(repainted, masks if self.keep_pixels else torch.ones_like(masks))
         repainted = repainted.clamp(0, 1)
         return torch.where(masks, repainted, faces.images) if self.keep_pixels else repainted
+
+    def _checked(self, repainted: Any, images: Images) -> Images:
+        """What `repaint` returned, on the images' device, if it is a batch like theirs."""
+        got = f"a {type(repainted).__name__}"
+        if isinstance(repainted, Tensor):
+            got = f"{repainted.dtype} of the shape {tuple(repainted.shape)}"
+            if repainted.is_floating_point() and repainted.shape == images.shape:
+                return repainted.to(images)
+        raise UserError(
+            f"`{type(self).__name__}.repaint` must return floating-point images in [0, 1] of the shape "
+            f"{tuple(images.shape)} of the faces, but returned {got}."
+        )
+
+    def _check_range(self, repainted: Images, used: Masks) -> None:
+        values = repainted.masked_select(used)
+        if values.numel() and (values.min() < -TOLERANCE or values.max() > 1 + TOLERANCE):
+            raise UserError(
+                f"`{type(self).__name__}.repaint` must return images in [0, 1], but its pixels lie between "
+                f"{values.min():.4g} and {values.max():.4g}. Divide by 255, or clamp."
+            )

@@ -10,13 +10,22 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from privacy_exp.inpainting.base import Inpainter
+from privacy_exp.inpainting.settings import number
 from privacy_exp.masking.filling import mean_of_kept
 from privacy_exp.types import Faces, Images, Masks, UserError
 
 
 @final
 class Identity(Inpainter):
-    """Repaints nothing: the original, where every observer must do as well as on clean images."""
+    """Repaints nothing: the original, where every observer must do as well as on clean images.
+
+    Example:
+        >>> faces = Faces(["a"], torch.rand(1, 3, 64, 64))
+        >>> torch.equal(Identity()(faces, torch.ones(1, 1, 64, 64, dtype=torch.bool)), faces.images)
+        True
+    """
+
+    reads_hidden = True
 
     def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
         """The originals."""
@@ -26,10 +35,16 @@ class Identity(Inpainter):
 
 @final
 class Blackout(Inpainter):
-    """Paints the hidden pixels black: no information but the mask's shape."""
+    """Paints the hidden pixels black: no information but the mask's shape.
+
+    Example:
+        >>> faces = Faces(["a"], torch.rand(1, 3, 64, 64))
+        >>> Blackout()(faces, torch.ones(1, 1, 64, 64, dtype=torch.bool)).max().item()
+        0.0
+    """
 
     def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
-        """Black pictures."""
+        """Black images."""
         del masks, generators
         return torch.zeros_like(faces.images)
 
@@ -39,10 +54,15 @@ class MeanFill(Inpainter):
     """Paints the hidden pixels in the mean colour of the image's kept pixels; mid-grey where nothing is kept.
 
     Only kept pixels are averaged, so the colour tells nothing of what was hidden.
+
+    Example:
+        >>> faces = Faces(["a"], torch.rand(1, 3, 64, 64))
+        >>> MeanFill()(faces, torch.ones(1, 1, 64, 64, dtype=torch.bool)).unique().tolist()
+        [0.5]
     """
 
     def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
-        """Pictures of one colour each."""
+        """Images of one colour each."""
         del generators
         return mean_of_kept(faces.images, masks).expand_as(faces.images)
 
@@ -57,10 +77,17 @@ class Blur(Inpainter):
         sigma: standard deviation of the kernel as a share of the frame's shorter side, in (0, 1].
 
     Reference: McPherson et al., Defeating Image Obfuscation with Deep Learning, 2016.
+
+    Example:
+        >>> faces = Faces(["a"], torch.rand(1, 3, 64, 64))
+        >>> Blur(sigma=0.1)(faces, torch.ones(1, 1, 64, 64, dtype=torch.bool)).shape
+        torch.Size([1, 3, 64, 64])
     """
 
-    def __init__(self, sigma: float) -> None:
-        if not 0 < sigma <= 1:
+    reads_hidden = True
+
+    def __init__(self, sigma: float = 0.06) -> None:
+        if not 0 < number("sigma", sigma) <= 1:
             raise UserError(f"`sigma` is a share of the frame's shorter side in (0, 1], but got {sigma}.")
         self.sigma = sigma
 
@@ -74,7 +101,7 @@ def gaussian_blur(images: Images, sigma: float) -> Images:
     """Separable Gaussian blur, the kernel cut at four deviations and edge pixels continued outwards.
 
     Args:
-        images: the pictures.
+        images: RGB.
         sigma: standard deviation in pixels.
     """
     radius = math.ceil(4 * sigma)
@@ -93,11 +120,18 @@ class Pixelate(Inpainter):
 
     Args:
         block: side of a block, in pixels of the data.
+
+    Example:
+        >>> faces = Faces(["a"], torch.rand(1, 3, 64, 64))
+        >>> Pixelate(block=16)(faces, torch.ones(1, 1, 64, 64, dtype=torch.bool))[0, 0].unique().numel()
+        16
     """
 
-    def __init__(self, block: int) -> None:
-        if block < 1:
-            raise UserError(f"`block` must be at least 1 pixel, but got {block}.")
+    reads_hidden = True
+
+    def __init__(self, block: int = 12) -> None:
+        if number("block", block) < 1 or block != int(block):
+            raise UserError(f"`block` must be a whole number of pixels, at least 1, but got {block}.")
         self.block = block
 
     def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
@@ -119,10 +153,15 @@ class OpencvTelea(Inpainter):
         radius: neighbourhood that paints a pixel, in pixels of the data.
 
     Reference: Telea, An Image Inpainting Technique Based on the Fast Marching Method, 2004.
+
+    Example:
+        >>> faces = Faces(["a"], torch.rand(1, 3, 64, 64))
+        >>> OpencvTelea()(faces, torch.ones(1, 1, 64, 64, dtype=torch.bool)).shape
+        torch.Size([1, 3, 64, 64])
     """
 
-    def __init__(self, radius: float) -> None:
-        if radius <= 0:
+    def __init__(self, radius: float = 3.0) -> None:
+        if number("radius", radius) <= 0:
             raise UserError(f"`radius` must be above 0 pixels, but got {radius}.")
         self.radius = radius
 

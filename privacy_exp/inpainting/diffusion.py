@@ -1,8 +1,7 @@
 """Repaints faces with any Stable Diffusion or SDXL checkpoint that diffusers can inpaint with."""
 
 import warnings
-from collections.abc import Sequence
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import torch
 from diffusers import AutoencoderKL
@@ -10,16 +9,21 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from privacy_exp.inpainting.autoencoder import encode_decode
+from privacy_exp.cache.configured import dotted
+from privacy_exp.inpainting.autoencoder import TINY, encode_decode
 from privacy_exp.inpainting.base import Inpainter
+from privacy_exp.inpainting.blend import membrane
 from privacy_exp.inpainting.blend import seamless as blend
 from privacy_exp.inpainting.compiling import compiler_options
-from privacy_exp.inpainting.frame import Box, around, enlarge, put_back, whole
-from privacy_exp.inpainting.guidance import Interval, Text, encode, stack
-from privacy_exp.inpainting.loading import Pipeline, load_lora, load_pipeline, scheduler_named
+from privacy_exp.inpainting.frame import Window, around, enlarge, put_back, whole
+from privacy_exp.inpainting.guidance import Interval, Text, encode, stack, steers, warn_of_unknown_words
+from privacy_exp.inpainting.hub import commit, resolve
+from privacy_exp.inpainting.loading import Pipeline, domain_of, load_pipeline, scheduler_named
+from privacy_exp.inpainting.lora import fuse_lora
 from privacy_exp.inpainting.precision import device_named, dtype_named
+from privacy_exp.inpainting.presets import preset
 from privacy_exp.inpainting.prompts import fields, fill
-from privacy_exp.inpainting.shared_halves import SharedHalves
+from privacy_exp.inpainting.settings import Canvas, Lora, Runtime, Sampling, at_least, grouped
 from privacy_exp.inpainting.size import native
 from privacy_exp.types import Faces, Images, Masks, UserError
 
@@ -29,23 +33,16 @@ class DiffusionInpainter(Inpainter):
     """Latent diffusion inpainting, steered by a prompt; the sampling is diffusers' own pipeline call.
 
     Args:
-        pipe: a loaded pipeline, with 9 input channels or 4; see `from_pretrained`.
-        native_size: pixels the checkpoint paints at, n or (height, width); faces are resized there and back. None for
-            the size its UNet was trained for.
-        prompt: one string, or a template over the data's attributes (see `prompts.FIELDS`).
-        negative_prompt: what guidance leads away from; None for the checkpoint's own unconditional embedding (zeros
-            in SDXL).
-        num_inference_steps: denoising steps.
-        guidance_scale: at least 1, which is off.
-        guidance_interval: start and stop of the guided steps, as shares of them.
-        strength: in (0, 1]; below 1 the hidden pixels shine through.
-        crop: "none" paints the whole frame, "face" just a padded box around the mask, at the same native size.
-        crop_padding: margin of that box on each side, as a share of the hidden area's longer side.
+        checkpoint: folder that diffusers saved, path inside the package that begins with `privacy_exp/`, or hub id; its
+            UNet has 9 input channels or 4.
+        revision: commit, tag or branch on the hub.
+        variant: suffix of the weight files, such as "fp16".
+        lora: LoRA weights, fused in.
+        sampling: steps, guidance and prompt.
+        canvas: size and part of the frame that is painted, and what of it is kept.
+        runtime: device, number format, batch size.
         num_draws: pictures of each face.
-        batch_size: images at a time; halved, with a warning, where memory runs out.
-        seamless: spread the step at the mask's edge over the hidden region; see `blend.seamless`.
-        keep_pixels: put kept pixels back as they are; false takes the checkpoint's whole picture, as the original study
-            did.
+        force: paint photos even with a checkpoint of drawn faces; see `domain.check_domain`.
 
     Attributes:
         guidance: "live"; "inert" where prompt and negative prompt say the same, so that every scale gives the same
@@ -53,144 +50,82 @@ class DiffusionInpainter(Inpainter):
         fills_batches: whether the last batch is filled up to `batch_size` with copies, whose pictures are dropped.
 
     Raises:
-        UserError: for a value outside its range.
+        UserError: for a checkpoint that can't inpaint, or a value that does not fit it.
+        FileNotFoundError: where there is no such folder.
+        ConnectionError: where it is not in the cache and the hub can't be reached or refuses.
+
+    Example:
+        >>> painter = DiffusionInpainter.from_pretrained("tiny", num_inference_steps=2)
+        >>> faces = Faces(["a"], torch.rand(1, 3, 64, 64))
+        >>> masks = torch.zeros(1, 1, 64, 64, dtype=torch.bool)
+        >>> masks[..., 16:48, 16:48] = True
+        >>> painter(faces, masks, seed=0).shape
+        torch.Size([1, 3, 64, 64])
     """
 
     expects_detail = True
+    without_effect: ClassVar[frozenset[str]] = frozenset({"force"})
 
     def __init__(
         self,
-        pipe: Pipeline,
-        native_size: int | Sequence[int] | None = None,
-        prompt: str = "a photo of a face",
-        negative_prompt: str | None = "",
-        num_inference_steps: int = 50,
-        guidance_scale: float = 7.5,
-        guidance_interval: Sequence[float] = (0.0, 1.0),
-        strength: float = 1.0,
-        crop: str = "none",
-        crop_padding: float = 0.25,
-        num_draws: int = 1,
-        batch_size: int = 8,
-        seamless: bool = False,
-        keep_pixels: bool = True,
-    ) -> None:
-        start, stop = _interval(guidance_interval)
-        for name, value, least in (
-            ("num_inference_steps", num_inference_steps, 1),
-            ("guidance_scale", guidance_scale, 1),
-            ("crop_padding", crop_padding, 0),
-            ("num_draws", num_draws, 1),
-            ("batch_size", batch_size, 1),
-        ):
-            if value < least:
-                raise UserError(f"`{name}` must be at least {least}, but got {value}.")
-        if not 0 < strength <= 1 or int(num_inference_steps * strength) < 1:
-            raise UserError(
-                f"`strength` must lie in (0, 1] and leave at least one of the `num_inference_steps` = "
-                f"{num_inference_steps}, but got {strength}."
-            )
-        if crop not in ("none", "face"):
-            raise UserError(f"`crop` must be none or face, but got {crop}.")
-        if seamless and not keep_pixels:
-            raise UserError(
-                "`keep_pixels: false` takes the picture as it was painted, but `seamless` puts the kept pixels back: "
-                "set inpainting.seamless=false too."
-            )
-        self.pipe = pipe
-        self.size = native(native_size, pipe.unet.config.sample_size * pipe.vae_scale_factor, pipe.vae_scale_factor)
-        self.prompt = prompt
-        self.negative_prompt = negative_prompt
-        self.num_inference_steps = num_inference_steps
-        self.guidance_scale = guidance_scale
-        self.guidance_interval = (start, stop)
-        self.strength = strength
-        self.crop = crop
-        self.crop_padding = crop_padding
-        self.num_draws = num_draws
-        self.batch_size = batch_size
-        self.seamless = seamless
-        self.fills_batches = False
-        self._halves = SharedHalves(pipe.unet)
-        self.keep_pixels = keep_pixels
-        self._texts: dict[str, Text] = {}
-        distilled = (
-            pipe.unet.config.time_cond_proj_dim is not None
-        )  # the scale is an input of the network, prompt or not
-        if distilled and (start, stop) != (0.0, 1.0):
-            raise UserError(
-                "`guidance_interval` needs guidance by two passes, which a distilled checkpoint does not do; leave it "
-                f"at [0, 1], but got {list(guidance_interval)}."
-            )
-        self.heeds_guidance = distilled or bool(fields(prompt)) or self._text(prompt).steers()
-        self.guidance = self._judge_guidance(distilled)
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        checkpoint: str,
+        checkpoint: str = TINY,
+        *,
         revision: str | None = None,
         variant: str | None = None,
-        scheduler: str | None = None,
-        lora: str | None = None,
-        lora_revision: str | None = None,
-        lora_scale: float = 1.0,
-        dtype: str = "auto",
-        device: str = "auto",
-        channels_last: bool = True,
-        compile: bool = False,
-        offload: bool = False,
-        attention_slicing: bool = False,
-        **sampling: Any,
-    ) -> "DiffusionInpainter":
-        """Load a diffusers checkpoint, from a folder or the hub's cache without network.
+        lora: Lora | None = None,
+        sampling: Sampling | None = None,
+        canvas: Canvas | None = None,
+        runtime: Runtime | None = None,
+        num_draws: int = 1,
+        force: bool = False,
+    ) -> None:
+        at_least(1, num_draws=num_draws)
+        self.sampling = sampling or Sampling()
+        self.canvas = canvas or Canvas()
+        self.runtime = runtime or Runtime()
+        # Groups that were left out are remembered with their defaults, for records and keys.
+        self._arguments |= {"sampling": self.sampling, "canvas": self.canvas, "runtime": self.runtime}
+        self.num_draws = num_draws
+        self.force = force
+        self.keep_pixels = self.canvas.keep_pixels
+        self.reads_hidden = self.sampling.strength < 1
+        self.batch_size = self.runtime.batch_size
+        templated = bool(fields(self.sampling.prompt))
+        self.pipe = _loaded(checkpoint, revision, variant, lora, self.sampling, self.runtime)
+        self._arguments["revision"] = commit(resolve(checkpoint), "model_index.json", revision)
+        self.domain = domain_of(checkpoint)
+        unet, step = self.pipe.unet, self.pipe.vae_scale_factor
+        self.size = native(self.canvas.native_size, unet.config.sample_size * step, step)
+        self.fills_batches = self.runtime.compile
+        self._texts: dict[str, Text] = {}
+        # A distilled network takes the scale as an input, prompt or not.
+        distilled = unet.config.time_cond_proj_dim is not None
+        if distilled and self.sampling.guidance_interval != (0.0, 1.0):
+            raise UserError(
+                "`guidance_interval` needs guidance by two passes, which a distilled checkpoint does not do; leave it "
+                f"at [0, 1], but got {list(self.sampling.guidance_interval)}."
+            )
+        said = self.sampling.prompt, self.sampling.negative_prompt
+        self.heeds_guidance = distilled or templated or steers(self.pipe, *said)
+        if not templated:
+            warn_of_unknown_words(self.pipe, self.sampling.prompt)
+        self.guidance = self._state_of_guidance(distilled)
+
+    @classmethod
+    def from_pretrained(cls, checkpoint: str = "tiny", **changes: Any) -> "DiffusionInpainter":
+        """An inpainter by a short name and flat keys, as on the command line.
 
         Args:
-            checkpoint: folder, path inside the package that begins with `privacy_exp/`, or hub id.
-            revision: commit, tag or branch on the hub.
-            variant: suffix of the weight files, such as "fp16".
-            scheduler: class name in `diffusers.schedulers`; None keeps the checkpoint's own.
-            lora: folder, file or hub id of LoRA weights, fused in.
-            lora_revision: commit, tag or branch of the LoRA on the hub.
-            lora_scale: weight of the LoRA.
-            dtype: float32, float16, bfloat16, or auto (float16 on a GPU, else float32).
-            device: a torch device, or auto.
-            channels_last: memory layout that convolutions like best.
-            compile: compile the UNet with torch.compile: a minute or two for each batch shape, then faster; the code is
-                kept on disk. Batches that are not full are filled up, so that one shape serves all.
-            offload: keep each part on the GPU only while it works.
-            attention_slicing: less memory, slower.
-            sampling: the constructor's keywords.
+            checkpoint: stem of a yaml in conf/inpainting, such as "sd15", whose settings are taken; or a folder or hub
+                id, with the constructor's defaults.
+            changes: fields of `Sampling`, `Canvas` and `Runtime`, `lora`, `lora_revision`, `lora_scale`, or the
+                constructor's keywords.
 
         Raises:
-            UserError: for a checkpoint that can't inpaint, or a value outside its range.
-            FileNotFoundError: where there is no such folder.
-            ConnectionError: where it is not in the cache and the hub can't be reached or refuses.
+            UserError: for an unknown key, besides what the constructor raises.
         """
-        where = device_named(device)
-        pipe = load_pipeline(checkpoint, revision, variant, dtype_named(dtype, where))
-        if scheduler is not None:
-            pipe.scheduler = scheduler_named(scheduler, pipe)
-        if lora is not None:
-            load_lora(pipe, lora, lora_revision, lora_scale)
-        if channels_last:
-            pipe.unet.to(memory_format=torch.channels_last)
-            pipe.vae.to(memory_format=torch.channels_last)
-        if offload and where.type == "cpu":
-            raise UserError("`offload` moves parts between a GPU and memory, but `device` is the CPU. Set it to false.")
-        if offload:
-            pipe.enable_model_cpu_offload(device=where)
-        else:
-            for part in pipe.components.values():
-                if isinstance(part, nn.Module):
-                    part.to(where)
-        if attention_slicing:
-            pipe.enable_attention_slicing()
-        painter = cls(pipe, **sampling)
-        if compile:
-            pipe.unet.compile(dynamic=False, options=compiler_options(where))
-            painter.fills_batches = True
-        return painter
+        keys = preset(checkpoint, f"{dotted(cls)}.from_pretrained") or {"checkpoint": checkpoint}
+        return cls(**grouped(keys | changes))
 
     def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
         """The faces painted by the checkpoint; those without a hidden pixel come back as they are.
@@ -201,7 +136,7 @@ class DiffusionInpainter(Inpainter):
             generators: one an image.
         """
         painted = faces.images.clone()
-        prompts = fill(self.prompt, faces)
+        prompts = fill(self.sampling.prompt, faces)
         left = masks.flatten(1).any(dim=1).nonzero()[:, 0].tolist()
         while left:
             rows = left[: self.batch_size]
@@ -218,7 +153,7 @@ class DiffusionInpainter(Inpainter):
                 self._halve(tried)
                 continue
             left = left[len(rows) :]
-        return blend(painted, faces.images, masks) if self.seamless else painted
+        return blend(painted, faces.images, masks) if self.canvas.seamless else painted
 
     def round_trip(self, faces: Faces, masks: Masks) -> Images:
         """The faces, encoded and decoded by the checkpoint's autoencoder at the size and in the box of `repaint`.
@@ -230,7 +165,7 @@ class DiffusionInpainter(Inpainter):
         boxes = self._boxes(masks)
         images, _ = enlarge(faces.images, torch.zeros_like(masks), boxes, self.size)
         vae: AutoencoderKL = self.pipe.vae
-        vae.to(self.pipe._execution_device)
+        vae.to(self.pipe._execution_device)  # the public `device` is the CPU while parts are offloaded
         return put_back(encode_decode(vae, images, self.batch_size), faces.images, boxes)
 
     def latent_share(self, masks: Masks) -> Float[Tensor, " n"]:
@@ -247,8 +182,8 @@ class DiffusionInpainter(Inpainter):
         share_of_frame = torch.tensor(areas, device=masks.device) / (masks.shape[-2] * masks.shape[-1])
         return cells.flatten(1).mean(dim=1) * share_of_frame
 
-    def _boxes(self, masks: Masks) -> list[Box]:
-        return around(masks, self.crop_padding, self.size) if self.crop == "face" else whole(masks)
+    def _boxes(self, masks: Masks) -> list[Window]:
+        return around(masks, self.canvas.crop_padding, self.size) if self.canvas.crop == "face" else whole(masks)
 
     def _paint_rows(
         self, images: Images, masks: Masks, prompts: list[str], generators: list[Generator], rows: list[int]
@@ -264,55 +199,60 @@ class DiffusionInpainter(Inpainter):
     def _paint(self, images: Images, masks: Masks, prompts: list[str], generators: list[Generator]) -> Images:
         boxes = self._boxes(masks)
         native_images, native_masks = enlarge(images, masks, boxes, self.size)
+        if self.pipe.unet.config.in_channels == 4 and not self.reads_hidden:
+            # Such a UNet gets the latents of the whole image, in which the autoencoder has mixed hidden pixels with
+            # kept ones. (Below full strength the hidden pixels are meant to shine through.)
+            native_images = torch.where(native_masks, membrane(native_images, ~native_masks), native_images)
         return put_back(self._sample(native_images, native_masks, prompts, generators).to(images), images, boxes)
 
     def _sample(self, images: Images, masks: Masks, prompts: list[str], generators: list[Generator]) -> Images:
         """The pipeline's own call, at native size."""
-        text = stack([self._text(prompt) for prompt in prompts])
+        text, sampling = stack([self._text(prompt) for prompt in prompts]), self.sampling
         live = self.guidance == "live"
         interval = Interval(
             text,
-            self.guidance_scale if live else 1.0,
-            self.guidance_interval if live else (0.0, 1.0),
-            self._halves,
+            sampling.guidance_scale if live else 1.0,
+            (sampling.guidance_interval[0], sampling.guidance_interval[1]) if live else (0.0, 1.0),
         )
         pooled = {}
         if text.pooled is not None:
             pooled = {"pooled_prompt_embeds": text.pooled, "negative_pooled_prompt_embeds": text.negative_pooled}
-        with interval.doubling(self.pipe):
-            painted: Tensor = self.pipe(
-                prompt_embeds=text.prompt,
-                negative_prompt_embeds=text.negative,
-                **pooled,
-                image=images,
-                mask_image=masks.to(images),
-                height=self.size[0],
-                width=self.size[1],
-                strength=self.strength,
-                num_inference_steps=self.num_inference_steps,
-                guidance_scale=interval.first_scale,
-                generator=generators,
-                output_type="pt",
-                callback_on_step_end=interval,
-                callback_on_step_end_tensor_inputs=interval.inputs(self.pipe),
-            ).images
+        painted: Tensor = self.pipe(
+            prompt_embeds=text.prompt,
+            negative_prompt_embeds=text.negative,
+            **pooled,
+            image=images,
+            mask_image=masks.to(images),
+            height=self.size[0],
+            width=self.size[1],
+            strength=sampling.strength,
+            num_inference_steps=sampling.num_inference_steps,
+            guidance_scale=interval.first_scale,
+            generator=generators,
+            output_type="pt",
+            callback_on_step_end=interval,
+            callback_on_step_end_tensor_inputs=interval.inputs(self.pipe),
+        ).images
         return painted.float()
 
     def _text(self, prompt: str) -> Text:
         if prompt not in self._texts:
             other = next(iter(self._texts.values()), None)
-            self._texts[prompt] = encode(self.pipe, prompt, self.negative_prompt, other)
+            if prompt != self.sampling.prompt:  # which was looked at when the inpainter was made
+                warn_of_unknown_words(self.pipe, prompt)
+            self._texts[prompt] = encode(self.pipe, prompt, self.sampling.negative_prompt, other)
         return self._texts[prompt]
 
-    def _judge_guidance(self, distilled: bool) -> str:
-        if self.guidance_scale == 1 and not distilled:
+    def _state_of_guidance(self, distilled: bool) -> str:
+        if self.sampling.guidance_scale == 1 and not distilled:
             return "off"
         if self.heeds_guidance:
             return "live"
+        asked = self.sampling
         warnings.warn(
-            f"`guidance_scale` = {self.guidance_scale} does nothing, because `prompt` {self.prompt!r} and "
-            f"`negative_prompt` {self.negative_prompt!r} say the same: running without guidance, at half the cost, and "
-            "recording `guidance: inert`. Give a prompt to bring it to life.",
+            f"`guidance_scale` = {asked.guidance_scale} does nothing, because `prompt` {asked.prompt!r} and "
+            f"`negative_prompt` {asked.negative_prompt!r} say the same: running without guidance, at half the cost, "
+            "and recording `guidance: inert`. Give a prompt to bring it to life.",
             stacklevel=3,
         )
         return "inert"
@@ -327,8 +267,27 @@ class DiffusionInpainter(Inpainter):
         )
 
 
-def _interval(values: Sequence[float]) -> tuple[float, float]:
-    pair = tuple(float(value) for value in values)
-    if len(pair) != 2 or not 0 <= pair[0] < pair[1] <= 1:
-        raise UserError(f"`guidance_interval` must be [start, stop] with 0 <= start < stop <= 1, but got {list(pair)}.")
-    return pair[0], pair[1]
+def _loaded(
+    checkpoint: str, revision: str | None, variant: str | None, lora: Lora | None, sampling: Sampling, runtime: Runtime
+) -> Pipeline:
+    """The pipeline with its scheduler and LoRA, on its device."""
+    where = device_named(runtime.device)
+    pipe = load_pipeline(checkpoint, revision, variant, dtype_named(runtime.dtype, where))
+    if sampling.scheduler is not None:
+        pipe.scheduler = scheduler_named(sampling.scheduler, pipe)
+    if lora is not None:
+        fuse_lora(pipe, lora)
+    if where.type == "cpu" if runtime.channels_last == "auto" else runtime.channels_last:
+        pipe.unet.to(memory_format=torch.channels_last)
+        pipe.vae.to(memory_format=torch.channels_last)
+    if runtime.offload:
+        pipe.enable_model_cpu_offload(device=where)
+    else:
+        for part in pipe.components.values():
+            if isinstance(part, nn.Module):
+                part.to(where)
+    if runtime.attention_slicing:
+        pipe.enable_attention_slicing()
+    if runtime.compile:
+        pipe.unet.compile(dynamic=False, options=compiler_options(where))
+    return pipe

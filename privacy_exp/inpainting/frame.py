@@ -17,8 +17,8 @@ NativeMasks = Bool[Tensor, "n 1 native_h native_w"]
 """True = hidden, at the checkpoint's size."""
 
 
-class Box(NamedTuple):
-    """A part of a frame, in pixels: rows top .. bottom - 1, columns left .. right - 1."""
+class Window(NamedTuple):
+    """A box in a frame, in pixels: rows top .. bottom - 1, columns left .. right - 1."""
 
     top: int
     left: int
@@ -26,10 +26,12 @@ class Box(NamedTuple):
     right: int
 
 
-def enlarge(images: Images, masks: Masks, boxes: list[Box], size: tuple[int, int]) -> tuple[NativeImages, NativeMasks]:
-    """The boxes at the checkpoint's size: pictures by antialiased bilinear, masks by nearest.
+def enlarge(
+    images: Images, masks: Masks, boxes: list[Window], size: tuple[int, int]
+) -> tuple[NativeImages, NativeMasks]:
+    """The boxes at the checkpoint's size: images by antialiased bilinear, masks by nearest.
 
-    Where a mask is False at the new size, the picture is mixed from kept pixels alone, so that hidden ones don't bleed
+    Where a mask is False at the new size, the image is mixed from kept pixels alone, so that hidden ones don't bleed
     into what the checkpoint is shown as kept.
 
     Args:
@@ -38,7 +40,7 @@ def enlarge(images: Images, masks: Masks, boxes: list[Box], size: tuple[int, int
         boxes: one a frame.
         size: height and width to paint at.
     """
-    if set(boxes) == {Box(0, 0, *images.shape[-2:])}:
+    if set(boxes) == {Window(0, 0, *images.shape[-2:])}:
         return _enlarge(images, masks, size)
     parts = [
         _enlarge(
@@ -61,7 +63,7 @@ def _enlarge(images: Images, masks: Masks, size: tuple[int, int]) -> tuple[Nativ
     return torch.where(masks_there, _resize(images, size, "bilinear"), shown).clamp(0, 1), masks_there
 
 
-def put_back(painted: NativeImages, images: Images, boxes: list[Box]) -> Images:
+def put_back(painted: NativeImages, images: Images, boxes: list[Window]) -> Images:
     """The frames with their boxes replaced by painted ones, resized by antialiased bicubic.
 
     Args:
@@ -69,7 +71,7 @@ def put_back(painted: NativeImages, images: Images, boxes: list[Box]) -> Images:
         images: the frames, left untouched.
         boxes: one a frame.
     """
-    if set(boxes) == {Box(0, 0, *images.shape[-2:])}:
+    if set(boxes) == {Window(0, 0, *images.shape[-2:])}:
         return _resize(painted, (images.shape[-2], images.shape[-1]), "bicubic").clamp(0, 1)
     frames = images.clone()
     for frame, part, box in zip(frames, painted, boxes, strict=True):
@@ -84,16 +86,16 @@ def _resize(images: Tensor, size: tuple[int, int], mode: str) -> Tensor:
     return functional.interpolate(images, size=size, mode=mode, antialias=True)
 
 
-def whole(masks: Masks) -> list[Box]:
+def whole(masks: Masks) -> list[Window]:
     """The whole frame, for each mask.
 
     Args:
         masks: True = hidden.
     """
-    return [Box(0, 0, *masks.shape[-2:])] * len(masks)
+    return [Window(0, 0, *masks.shape[-2:])] * len(masks)
 
 
-def around(masks: Masks, padding: float, size: tuple[int, int]) -> list[Box]:
+def around(masks: Masks, padding: float, size: tuple[int, int]) -> list[Window]:
     """For each mask the smallest padded box around it, of the checkpoint's proportions where the frame allows.
 
     Args:
@@ -104,18 +106,18 @@ def around(masks: Masks, padding: float, size: tuple[int, int]) -> list[Box]:
     return [_around(mask[0], padding, size) for mask in masks]
 
 
-def _around(mask: Tensor, padding: float, size: tuple[int, int]) -> Box:
+def _around(mask: Tensor, padding: float, size: tuple[int, int]) -> Window:
     height, width = mask.shape
     rows, columns = (mask.any(dim=axis).nonzero()[:, 0].tolist() for axis in (1, 0))
     if not rows:
-        return Box(0, 0, height, width)
+        return Window(0, 0, height, width)
     tall, wide = rows[-1] + 1 - rows[0], columns[-1] + 1 - columns[0]
     margin = 2 * math.ceil(padding * max(tall, wide))
     tall, wide = tall + margin, wide + margin
     tall, wide = max(tall, math.ceil(wide * size[0] / size[1])), max(wide, math.ceil(tall * size[1] / size[0]))
     top, bottom = _span(rows[0], rows[-1] + 1, tall, height)
     left, right = _span(columns[0], columns[-1] + 1, wide, width)
-    return Box(top, left, bottom, right)
+    return Window(top, left, bottom, right)
 
 
 def _span(first: int, last: int, length: int, limit: int) -> tuple[int, int]:

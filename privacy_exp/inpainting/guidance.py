@@ -1,8 +1,6 @@
 """Classifier-free guidance: text embeddings, and the part of the steps in which it is on."""
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -10,7 +8,6 @@ from diffusers import StableDiffusionXLInpaintPipeline
 from torch import Tensor
 
 from privacy_exp.inpainting.loading import Pipeline
-from privacy_exp.inpainting.shared_halves import SharedHalves
 
 
 class Text(NamedTuple):
@@ -21,9 +18,40 @@ class Text(NamedTuple):
     pooled: Tensor | None = None
     negative_pooled: Tensor | None = None
 
-    def steers(self) -> bool:
-        """Whether prompt and negative prompt differ, without which guidance changes nothing."""
-        return not torch.allclose(self.prompt, self.negative, atol=1e-5)
+
+def steers(pipe: Pipeline, prompt: str, negative_prompt: str | None) -> bool:
+    """Whether a checkpoint reads prompt and negative prompt differently, without which guidance changes nothing.
+
+    The tokenizers decide, so nothing is encoded: equal tokens have equal embeddings.
+
+    Args:
+        pipe: the pipeline.
+        prompt: the prompt, of one image.
+        negative_prompt: what guidance leads away from; None for the checkpoint's own unconditional embedding.
+    """
+    if negative_prompt is None and pipe.config.get("force_zeros_for_empty_prompt"):
+        return True  # zeros, which no prompt encodes to
+    tokenizers = [pipe.tokenizer, getattr(pipe, "tokenizer_2", None)]
+    return any(
+        one(prompt, truncation=True).input_ids != one(negative_prompt or "", truncation=True).input_ids
+        for one in tokenizers
+        if one is not None
+    )
+
+
+def warn_of_unknown_words(pipe: Pipeline, prompt: str) -> None:
+    """Warn of words that a small vocabulary lacks: they would say nothing, silently.
+
+    Args:
+        pipe: the pipeline.
+        prompt: the prompt, of one image.
+    """
+    unknown = pipe.tokenizer.unk_token
+    lacking = [word for word in prompt.replace(",", " ").split() if unknown in pipe.tokenizer.tokenize(word)]
+    if lacking:
+        warnings.warn(
+            f"`prompt` {prompt!r} holds words that this checkpoint was not taught: {', '.join(lacking)}.", stacklevel=4
+        )
 
 
 @torch.no_grad()
@@ -36,7 +64,6 @@ def encode(pipe: Pipeline, prompt: str, negative_prompt: str | None, other: Text
         negative_prompt: what guidance leads away from; None for the checkpoint's own unconditional embedding.
         other: an earlier prompt with the same negative prompt, which is not encoded again.
     """
-    _check_words(pipe, prompt)
     negative: dict[str, Any] = {"negative_prompt": negative_prompt}
     if other is not None:
         negative = {"negative_prompt_embeds": other.negative}
@@ -44,22 +71,12 @@ def encode(pipe: Pipeline, prompt: str, negative_prompt: str | None, other: Text
         negative["negative_pooled_prompt_embeds"] = other.negative_pooled
     embeddings = pipe.encode_prompt(
         prompt=prompt,
-        device=pipe._execution_device,
+        device=pipe._execution_device,  # the public `device` is the CPU while parts are offloaded
         num_images_per_prompt=1,
         do_classifier_free_guidance=True,
         **negative,
     )
     return Text(*embeddings)
-
-
-def _check_words(pipe: Pipeline, prompt: str) -> None:
-    """Warn of words that a small vocabulary lacks: they would say nothing, silently."""
-    unknown = pipe.tokenizer.unk_token
-    lacking = [word for word in prompt.replace(",", " ").split() if unknown in pipe.tokenizer.tokenize(word)]
-    if lacking:
-        warnings.warn(
-            f"`prompt` {prompt!r} holds words that this checkpoint was not taught: {', '.join(lacking)}.", stacklevel=5
-        )
 
 
 def stack(texts: list[Text]) -> Text:
@@ -81,35 +98,19 @@ class Interval:
         text: the batch's embeddings.
         guidance_scale: in guided steps.
         interval: start and stop, in [0, 1].
-        halves: told when the batch is doubled.
 
     Reference: Kynkäänniemi et al., Applying Guidance in a Limited Interval, 2024.
     """
 
-    def __init__(self, text: Text, guidance_scale: float, interval: tuple[float, float], halves: SharedHalves) -> None:
+    def __init__(self, text: Text, guidance_scale: float, interval: tuple[float, float]) -> None:
         self.text = text
         self.guidance_scale = guidance_scale
         self.start, self.stop = interval
-        self.halves = halves
 
     @property
     def first_scale(self) -> float:
         """Guidance scale of the first step: what the pipeline's call is given."""
         return self.guidance_scale if self.start == 0 else 1.0
-
-    @contextmanager
-    def doubling(self, pipe: Pipeline) -> Iterator[None]:
-        """Around the pipeline's call: lets the halves of doubled batches share what they have in common.
-
-        Args:
-            pipe: the pipeline that will be called.
-        """
-        distilled = pipe.unet.config.time_cond_proj_dim is not None  # takes the scale as an input, never doubles
-        self.halves.on = self.first_scale > 1 and not distilled
-        try:
-            yield
-        finally:
-            self.halves.on = False
 
     def inputs(self, pipe: Pipeline) -> list[str]:
         """Names of the tensors that change when guidance goes on or off; none where it never does.
@@ -135,8 +136,7 @@ class Interval:
         guided = self.start <= (step + 1) / pipe.num_timesteps < self.stop
         if not tensors or guided == pipe.do_classifier_free_guidance:
             return {}
-        pipe._guidance_scale = self.guidance_scale if guided else 1.0
-        self.halves.on = guided
+        pipe._guidance_scale = self.guidance_scale if guided else 1.0  # as diffusers' guide to callbacks sets it
         if not guided:
             return {name: tensor.chunk(2)[-1] for name, tensor in tensors.items()}
         negative = {"prompt_embeds": self.text.negative, "add_text_embeds": self.text.negative_pooled}

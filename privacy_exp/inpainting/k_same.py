@@ -1,4 +1,4 @@
-"""k-Same: the mean face of a group of k people stands for each of them."""
+"""k-Same: each person is shown as the mean face of a group of k people."""
 
 from collections.abc import Iterable
 from typing import final
@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from privacy_exp.inpainting.base import Inpainter
+from privacy_exp.inpainting.settings import number
 from privacy_exp.types import Faces, Images, Masks, UserError
 
 
@@ -18,7 +19,7 @@ class KSame(Inpainter):
     Frames are averaged as the data aligns them: crops that are not aligned give a blur.
 
     The training identities' mean faces are divided into groups of at least k by the greedy rule of the source: the
-    first identity left and its k - 1 nearest form a group; the last one takes whoever remains. A face is painted from
+    first identity left and its k - 1 nearest form a group; the last group takes all that remain. A face is painted from
     the group of its identity, or, without a label, from the group whose nearest member's mean face is nearest to it.
     Holds one mean picture for each training identity in memory.
 
@@ -26,11 +27,23 @@ class KSame(Inpainter):
         k: smallest group, in identities.
 
     Reference: Newton, Sweeney and Malin, Preserving Privacy by De-identifying Face Images, 2005.
+
+    Example:
+        >>> greys = torch.tensor([0.2, 0.4])[:, None, None, None]
+        >>> people = Faces(["a", "b"], greys.expand(2, 3, 8, 8), torch.arange(2))
+        >>> k_same = KSame(k=2)
+        >>> k_same.fit([people])
+        >>> round(k_same(people, torch.ones(2, 1, 8, 8, dtype=torch.bool)).mean().item(), 3)
+        0.3
     """
 
-    def __init__(self, k: int) -> None:
-        if k < 2:
-            raise UserError(f"`k` must be at least 2 identities, for a group of one hides nobody, but got {k}.")
+    reads_hidden = True  # without labels: the nearest group is chosen by the whole face
+
+    def __init__(self, k: int = 5) -> None:
+        if number("k", k) < 2 or k != int(k):
+            raise UserError(
+                f"`k` must be a whole number of at least 2 identities, for a group of one hides nobody, but got {k}."
+            )
         self.k = k
         self.members: Images = torch.empty(0, 3, 0, 0)
         self.groups: Images = torch.empty(0, 3, 0, 0)
@@ -97,7 +110,7 @@ def group(points: Float[Tensor, "n d"], k: int) -> Int[Tensor, " n"]:
     """Greedy groups of at least k near points: the index of each point's group.
 
     Args:
-        points: one row a point.
+        points: one row per point.
         k: smallest group; at most n.
     """
     distances = torch.cdist(points.double(), points.double())

@@ -1,14 +1,13 @@
-"""Finds and loads diffusers checkpoints: a folder, a part of the package, or the hub's cache before the hub."""
+"""Loads diffusers checkpoints whole or not at all: weights that are missing, left over or not finite are an error."""
 
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib.resources import files
+import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import diffusers
 import torch
+import yaml
 from diffusers import (
     AutoencoderKL,
     DiffusionPipeline,
@@ -16,14 +15,14 @@ from diffusers import (
     StableDiffusionXLInpaintPipeline,
     UNet2DConditionModel,
 )
-from diffusers.utils import logging as diffusers_logging
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-from transformers.utils import logging as transformers_logging
+from safetensors import SafetensorError
+from torch import nn
+from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
+from privacy_exp.inpainting.hub import cached_first, first_line, resolve
 from privacy_exp.types import UserError
 
 Pipeline: TypeAlias = StableDiffusionInpaintPipeline | StableDiffusionXLInpaintPipeline
-_Loaded = TypeVar("_Loaded")
 
 # What a checkpoint says it was saved from -> the pipeline that inpaints with it, and what it must not load: a safety
 # checker's black image would count as privacy, and a watermark changes pixels.
@@ -41,6 +40,16 @@ FAMILIES = {
     "StableDiffusionXLPipeline": _SDXL,
     "StableDiffusionXLImg2ImgPipeline": _SDXL,
 }
+PARTS: dict[str, type[nn.Module]] = {
+    "vae": AutoencoderKL,
+    "unet": UNet2DConditionModel,
+    "text_encoder": CLIPTextModel,
+    "text_encoder_2": CLIPTextModelWithProjection,
+}
+"""The parts that hold weights, and the only classes that they may be: a checkpoint's config chooses no code."""
+
+DOMAINS = ("drawn", "photos")
+"""What a checkpoint may say it was trained on, as `domain` at the head of its model card (README.md)."""
 
 
 def load_pipeline(checkpoint: str, revision: str | None, variant: str | None, dtype: torch.dtype) -> Pipeline:
@@ -53,7 +62,7 @@ def load_pipeline(checkpoint: str, revision: str | None, variant: str | None, dt
         dtype: of the weights.
 
     Raises:
-        UserError: where it is no Stable Diffusion (XL) checkpoint, or its UNet can't inpaint.
+        UserError: where it is not a Stable Diffusion (XL) checkpoint, can't inpaint, or lacks weights.
         FileNotFoundError: where there is no such folder.
         ConnectionError: where it is not in the cache and the hub can't be reached or refuses.
     """
@@ -63,24 +72,26 @@ def load_pipeline(checkpoint: str, revision: str | None, variant: str | None, dt
             f"`checkpoint` must be a folder that diffusers saved (with a model_index.json), but {place} has none. "
             "Convert a single weight file with `StableDiffusionInpaintPipeline.from_single_file(...).save_pretrained`."
         )
-
     _check_variant(place, "unet", variant)
 
     def load(local_files_only: bool) -> Pipeline:
         source = {"revision": revision, "local_files_only": local_files_only}
-        name = DiffusionPipeline.load_config(place, **source)["_class_name"]
+        index = DiffusionPipeline.load_config(place, **source)
+        name = index["_class_name"]
         if name not in FAMILIES:
             raise UserError(
                 f"`checkpoint` must hold one of {', '.join(FAMILIES)}, but {place} holds {name}, "
                 "which is not an inpainting pipeline of that family."
             )
         family, without = FAMILIES[name]
-        pipe: Pipeline = family.from_pretrained(
-            place, **source, **without, variant=variant, dtype=dtype, use_safetensors=True
-        )
+        folder = Path(place)
+        if not folder.is_dir():
+            folder = Path(family.download(place, **source, **without, variant=variant, use_safetensors=True))
+        parts = {part: _part(folder, part, index[part], variant, dtype) for part in PARTS if part in index}
+        pipe: Pipeline = family.from_pretrained(folder, **parts, **without, dtype=dtype, local_files_only=True)
         return pipe
 
-    pipe = _cached_first(load, place)
+    pipe = cached_first(load, place)
     channels = pipe.unet.config.in_channels
     if channels not in (4, 9):
         raise UserError(f"`checkpoint` must have a UNet of 4 or 9 input channels, but that of {place} has {channels}.")
@@ -100,7 +111,7 @@ def load_autoencoder(
         dtype: of the weights.
 
     Raises:
-        UserError: for a folder without autoencoder or UNet.
+        UserError: for a folder without autoencoder or UNet, or weights that are not whole.
         FileNotFoundError: where there is no such folder.
         ConnectionError: where it is not in the cache and the hub can't be reached or refuses.
     """
@@ -108,74 +119,90 @@ def load_autoencoder(
     for part in ("vae", "unet"):
         if Path(place).is_dir() and not (Path(place) / part / "config.json").is_file():
             raise UserError(f"`checkpoint` must be a folder that diffusers saved, but {place} has no {part}/.")
-
     _check_variant(place, "vae", variant)
 
     def load(local_files_only: bool) -> tuple[AutoencoderKL, int]:
         source = {"revision": revision, "local_files_only": local_files_only}
-        vae = AutoencoderKL.from_pretrained(
-            place, subfolder="vae", **source, variant=variant, dtype=dtype, use_safetensors=True
-        )
+        keys = {"subfolder": "vae", **source, "variant": variant, "dtype": dtype}
+        vae = _whole(AutoencoderKL, place, f"{place}/vae", keys)
         cells = UNet2DConditionModel.load_config(place, subfolder="unet", **source)["sample_size"]
         return vae, cells * 2 ** (len(vae.config.block_out_channels) - 1)
 
-    return _cached_first(load, place)
+    return cached_first(load, place)
 
 
-def load_lora(pipe: Pipeline, lora: str, revision: str | None, scale: float) -> None:
-    """Fuse LoRA weights into a pipeline, so that they cost nothing at run time.
-
-    Args:
-        pipe: the pipeline, changed in place.
-        lora: folder, .safetensors file or hub id (of a repository with a pytorch_lora_weights.safetensors).
-        revision: commit, tag or branch on the hub.
-        scale: weight of the change, usually 1.
-
-    Raises:
-        UserError: where nothing in it fits the pipeline.
-        FileNotFoundError: where there is no such folder or file.
-        ConnectionError: where it is not in the cache and the hub can't be reached or refuses.
-    """
-    place = resolve(lora, "lora")
-
-    def load(local_files_only: bool) -> None:
-        pipe.load_lora_weights(
-            place,
-            # Without network a repository can't be asked for its files' names; a folder or a file needs no telling.
-            weight_name=None if Path(place).exists() else "pytorch_lora_weights.safetensors",
-            revision=revision,
-            local_files_only=local_files_only,
-            use_safetensors=True,
-        )
-
-    _cached_first(load, place, "lora")
-    if not pipe.get_active_adapters():
-        raise UserError(f"`lora` must hold weights for this checkpoint's UNet or text encoder, but {place} has none.")
-    pipe.fuse_lora(lora_scale=scale)
-    pipe.unload_lora_weights()
+def _part(folder: Path, part: str, named: list[str], variant: str | None, dtype: torch.dtype) -> nn.Module:
+    kind = PARTS[part]
+    if named[-1] != kind.__name__:
+        raise UserError(f"`checkpoint` must have a {part} of the class {kind.__name__}, but {folder} has {named[-1]}.")
+    # A part without files of the variant is taken in its plain form, as diffusers does.
+    has_variant = variant is not None and any((folder / part).glob(f"*.{variant}*.safetensors"))
+    keys = {"variant": variant if has_variant else None, "dtype": dtype, "local_files_only": True}
+    return _whole(kind, str(folder / part), str(folder / part), keys)
 
 
-def resolve(checkpoint: str, name: str = "checkpoint") -> str:
-    """The folder or hub id that a `checkpoint` key means.
+def _whole(kind: Any, source: str, place: str, keys: dict[str, Any]) -> Any:
+    """One part's weights, each of them from its files."""
+    try:
+        part, found = kind.from_pretrained(source, **keys, use_safetensors=True, output_loading_info=True)
+    except (RuntimeError, ValueError, SafetensorError, KeyError) as error:
+        raise UserError(f"`checkpoint`: the weights in {place} can't be read: {first_line(error)}.") from error
+    check_weights(place, part, missing=found["missing_keys"], unexpected=found["unexpected_keys"])
+    return part
+
+
+def check_weights(place: str, part: nn.Module, missing: Iterable[str] = (), unexpected: Iterable[str] = ()) -> None:
+    """Refuse a part whose weights are not all there, or that do not all have a place in it.
 
     Args:
-        checkpoint: folder, path inside the package that begins with `privacy_exp/`, or hub id.
-        name: of the key, for the error.
+        place: where they were read, for the error.
+        part: the part, with its weights.
+        missing: names of weights that no file holds.
+        unexpected: names in its files that the part has no place for.
 
     Raises:
-        FileNotFoundError: where it can only be a folder and is not there.
+        UserError: naming the place, the part, how many weights are concerned and some of their names.
     """
-    if checkpoint.startswith("privacy_exp/"):
-        inside = Path(str(files("privacy_exp"))).joinpath(*checkpoint.split("/")[1:])
-        if not inside.exists():
-            raise FileNotFoundError(f"`{name}` names {checkpoint}, but the installed package has no {inside}.")
-        return str(inside)
-    path = Path(checkpoint).expanduser()
-    if path.exists():
-        return str(path)
-    if checkpoint.startswith(("/", ".", "~")) or checkpoint.count("/") != 1:
-        raise FileNotFoundError(f"`{name}` must be a folder or a hub id (owner/name), but there is no {checkpoint}.")
-    return checkpoint
+    there = {name: value for name, value in part.state_dict().items() if not value.is_meta}  # meta: never filled in
+    broken = [name for name, value in there.items() if not value.isfinite().all()]
+    known = [name for name in unexpected if not name.endswith("position_ids")]  # a buffer in old text encoders
+    for names, wrong in (
+        (sorted(missing), "are missing, and random ones would be used"),
+        (sorted(known), "have no place in it"),
+        (broken, "hold NaN or infinite values"),
+    ):
+        if names:
+            total = len(part.state_dict())
+            raise UserError(
+                f"`checkpoint`: {len(names)} weights of {place} {wrong} ({listed(names)}); the part is a "
+                f"{type(part).__name__} with {total} weights. Download or convert the checkpoint again."
+            )
+
+
+def listed(names: list[str], most: int = 3) -> str:
+    """The first few names, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def domain_of(checkpoint: str) -> str | None:
+    """What a checkpoint was trained on, as its model card says: "drawn", "photos", or None where it does not say.
+
+    Args:
+        checkpoint: folder, path inside the package that begins with `privacy_exp/`, or hub id (which never says).
+
+    Raises:
+        UserError: for another word.
+    """
+    card = Path(resolve(checkpoint)) / "README.md"
+    head = re.match(r"---\n(.*?)\n---", card.read_text(encoding="utf-8"), re.DOTALL) if card.is_file() else None
+    try:
+        keys = yaml.safe_load(head[1]) if head else None
+    except yaml.YAMLError:  # a card of another tool: its head is none of ours
+        return None
+    domain = keys.get("domain") if isinstance(keys, dict) else None
+    if domain is not None and domain not in DOMAINS:
+        raise UserError(f"`domain` in {card} must be one of {', '.join(DOMAINS)}, but got {domain}.")
+    return domain
 
 
 def scheduler_named(name: str, pipe: Pipeline) -> Any:
@@ -200,24 +227,6 @@ def scheduler_named(name: str, pipe: Pipeline) -> Any:
     return getattr(diffusers, name).from_config({**settings, **pipe.scheduler.config})
 
 
-def _cached_first(load: Callable[[bool], _Loaded], place: str, name: str = "checkpoint") -> _Loaded:
-    """Load from disk alone, and only where that fails from the hub."""
-    with _quiet():
-        if Path(place).exists():
-            return load(True)
-        try:
-            return load(True)
-        except (OSError, HFValidationError) as missing:
-            try:
-                return load(False)
-            except (OSError, HfHubHTTPError, HFValidationError) as refused:
-                raise ConnectionError(
-                    f"`{name}` is {place}, which is neither a folder nor whole in the hub's cache ({_first(missing)}), "
-                    f"and the hub did not give it ({_first(refused)}). Check the name and the revision, fetch it once "
-                    "with network, or give the path of a folder."
-                ) from refused
-
-
 def _check_variant(place: str, part: str, variant: str | None) -> None:
     folder = Path(place) / part
     if variant is not None and folder.is_dir() and not any(folder.glob(f"*.{variant}*.safetensors")):
@@ -225,28 +234,3 @@ def _check_variant(place: str, part: str, variant: str | None) -> None:
             f"`variant` is {variant}, but {folder} has no *.{variant}.safetensors. "
             "Set `inpainting.variant=null` to take the plain files."
         )
-
-
-def _first(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(". ")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No bars and no chatter while parts load: the stage has a bar of its own."""
-    bars = diffusers_logging.is_progress_bar_enabled()
-    levels = diffusers_logging.get_verbosity(), transformers_logging.get_verbosity()
-    transformers_bars = transformers_logging.is_progress_bar_enabled()
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
-    diffusers_logging.set_verbosity(logging.ERROR)
-    transformers_logging.set_verbosity(logging.ERROR)
-    try:
-        yield
-    finally:
-        diffusers_logging.set_verbosity(levels[0])
-        transformers_logging.set_verbosity(levels[1])
-        if bars:
-            diffusers_logging.enable_progress_bar()
-        if transformers_bars:
-            transformers_logging.enable_progress_bar()

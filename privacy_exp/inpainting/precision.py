@@ -24,6 +24,19 @@ def dtype_named(name: str, device: torch.device) -> torch.dtype:
     return DTYPES[name]
 
 
+def dtype_name(name: str, device: torch.device) -> str:
+    """The name of the number format that `name` means on a device, with "auto" decided.
+
+    Args:
+        name: float32, float16, bfloat16 or auto.
+        device: where it will be used.
+
+    Raises:
+        UserError: for any other name.
+    """
+    return str(dtype_named(name, device)).removeprefix("torch.")
+
+
 def device_named(name: str) -> torch.device:
     """A device by name; "auto" is a GPU where there is one.
 
@@ -35,7 +48,10 @@ def device_named(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"`device` must be auto, cpu, cuda or cuda:N, but got {name!r}.") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"`device` is {name}, but this machine has no usable GPU. Use `device=auto` or `device=cpu`.")
     return device

@@ -26,15 +26,17 @@ class SanityError(RuntimeError):
     """Results are broken, so that a privacy figure computed from them would be worthless."""
 
 
-class Sanity:
+class SanityCounter:
     """Counts black and flat results among those whose original showed something under the mask.
 
     Args:
         expects_detail: False where flat results are the point (blackout): only NaN is an error then.
         limit: largest share of black or flat images that passes.
+        painter: what painted, for errors.
     """
 
-    def __init__(self, expects_detail: bool, limit: float = 0.01) -> None:
+    def __init__(self, expects_detail: bool, limit: float = 0.01, painter: str = "The inpainter") -> None:
+        self.painter = painter
         self.expects_detail = expects_detail
         self.limit = limit
         self.images = 0
@@ -65,7 +67,7 @@ class Sanity:
         if broken.any():
             names = ", ".join(name for name, bad in zip(faces.ids, broken.tolist(), strict=True) if bad)
             raise SanityError(
-                f"The inpainter returned NaN or infinite pixels for {names}. Half precision overflows in some "
+                f"{self.painter} returned NaN or infinite pixels for {names}. Half precision overflows in some "
                 "autoencoders: try `inpainting.dtype=float32` or bfloat16."
             )
         self.images += len(faces.ids)

@@ -1,6 +1,7 @@
 """Class activation maps by pytorch-grad-cam, laid back onto the photo."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -10,13 +11,14 @@ from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.base_cam import BaseCAM
 from torch import Generator, Tensor, nn
 
-from privacy_exp.masking.base import Masker, target_labels
+from privacy_exp.masking.base import Masker
 from privacy_exp.masking.explaining import explaining
-from privacy_exp.masking.target import check_target
+from privacy_exp.masking.target import check_target, target_labels
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.types import Faces, Logits, Scores
 
 
+@dataclass(eq=False)
 class ActivationMap(Masker):
     """Where the recogniser's feature map speaks for the identity; a subclass names the weighting.
 
@@ -26,8 +28,6 @@ class ActivationMap(Masker):
     Args:
         target: "logit" explains the identity's logit, "similarity" the cosine similarity to the identity's mean
             embedding on the training photos.
-        granularity: see `Masker`.
-        region: see `Masker`.
     """
 
     cam: ClassVar[type[BaseCAM]]
@@ -35,9 +35,11 @@ class ActivationMap(Masker):
 
     draws = False
 
-    def __init__(self, target: str = "logit", granularity: int = 8, region: str = "frame") -> None:
-        super().__init__(granularity, region)
-        self.target = check_target(target, ("logit", "similarity"))
+    target: str = "logit"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_target(self.target, ("logit", "similarity"))
 
     def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:
         """The map of the recogniser's target layer at the data's size."""
@@ -66,13 +68,13 @@ def feature_maps(
     targets: Sequence[Callable[[Tensor], Tensor]],
     library: Callable[[nn.Module, nn.Module], BaseCAM] = lambda network, layer: GradCAM(network, [layer]),
 ) -> Float[Tensor, "n s s"]:
-    """pytorch-grad-cam's maps in [0, 1], one an input, at the input's size.
+    """pytorch-grad-cam's maps in [0, 1], one per input, at the input's size.
 
     The gradient is needed from the network's end back to `layer` and no further: there the graph begins, which saves
     the larger part of the backward pass.
 
     Args:
-        network: gives an output an input.
+        network: gives one output per input.
         layer: whose feature map is weighted.
         inputs: what the network takes.
         targets: from an input's output to the figure that is explained.
@@ -97,7 +99,7 @@ class _Score:
 
 
 class _Head(nn.Module):
-    """The recogniser from its prepared input on, with one output an identity."""
+    """The recogniser from its prepared input on, with one output per identity."""
 
     def __init__(self, recognizer: Recognizer, target: str) -> None:
         super().__init__()

@@ -25,6 +25,11 @@ def hide(
 
     Raises:
         UserError: the budget exceeds the allowed region, or a score is NaN.
+
+    Example:
+        >>> hide(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), 0.5, 1, None, Generator())
+        tensor([[False, False],
+                [ True,  True]])
     """
     height, width = scores.shape
     budget = round(mask_ratio * height * width)
@@ -35,7 +40,7 @@ def hide(
     room = int(usable.sum())
     if budget > room:
         raise UserError(
-            f"`mask_ratio` {mask_ratio} asks for {budget} pixels, but `region: face` holds {room} here: "
+            f"`mask_ratio` {mask_ratio} asks for {budget} pixels, but the region holds {room} here: "
             f"at most {room / (height * width):.3f} can be hidden; lower the ratio or use `masking.region=frame`."
         )
     blocks, block_count = block_index(height, width, granularity)

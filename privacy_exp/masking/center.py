@@ -10,16 +10,19 @@ from privacy_exp.types import Faces, Scores
 class Center(Masker):
     """The middle of the frame first: what a guided method must beat on centred faces.
 
-    Args:
-        granularity: see `Masker`.
-        region: see `Masker`.
+    See `InBlocks` for the arguments.
+
+    Example:
+        >>> mask = Center(granularity=1).mask(Faces(["a"], torch.rand(1, 3, 4, 4)), mask_ratio=0.25)
+        >>> mask[0, 0].int()
+        tensor([[0, 0, 0, 0],
+                [0, 1, 1, 0],
+                [0, 1, 1, 0],
+                [0, 0, 0, 0]], dtype=torch.int32)
     """
 
     blind = True
     draws = False
-
-    def __init__(self, granularity: int = 8, region: str = "frame") -> None:
-        super().__init__(granularity, region)
 
     def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:
         """Minus the distance to the middle, in half frames, so that the hidden shape has the frame's proportions."""

@@ -3,28 +3,22 @@
 import torch
 from torch import Generator, nn
 
-from privacy_exp.masking.base import Masker
-from privacy_exp.types import Faces, Masks, Scores
+from privacy_exp.masking.base import OwnArea
+from privacy_exp.types import Faces, Scores
 
 
-class Everything(Masker):
-    """Hides the whole frame: nothing of the photo is kept."""
+class Everything(OwnArea):
+    """Hides the whole frame: nothing of the photo is kept.
 
-    has_budget = False
+    Example:
+        >>> bool(Everything().mask(Faces(["a"], torch.rand(1, 3, 8, 8))).all())
+        True
+    """
+
     blind = True
     draws = False
 
-    def __init__(self) -> None:
-        super().__init__(granularity=1, region="frame")
-
     def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:
-        """The same for every pixel."""
+        """1 everywhere."""
         del recognizer, generators
-        return torch.zeros_like(faces.images[:, :1])
-
-    def mask(
-        self, faces: Faces, recognizer: nn.Module | None, mask_ratio: float, seed: int, scores: Scores | None = None
-    ) -> Masks:
-        """True everywhere; `mask_ratio` is ignored."""
-        del recognizer, mask_ratio, seed, scores
-        return torch.ones_like(faces.images[:, :1], dtype=torch.bool)
+        return torch.ones_like(faces.images[:, :1])

@@ -1,5 +1,7 @@
 """The face before its surroundings."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Generator, nn
 
@@ -8,23 +10,30 @@ from privacy_exp.recognition.detection import five_points
 from privacy_exp.types import Faces, Scores, UserError
 
 
+@dataclass(eq=False)
 class FaceOval(Masker):
     """From the middle of the face outwards, in ovals around the five points.
 
     Args:
         aspect: height of the oval / its width.
-        granularity: see `Masker`.
-        region: see `Masker`.
+
+    Example:
+        >>> points = torch.tensor([[[10.0, 12.0], [22.0, 12.0], [16.0, 18.0], [12.0, 24.0], [20.0, 24.0]]])
+        >>> faces = Faces(["a"], torch.rand(1, 3, 32, 32), landmarks=points)
+        >>> masks = FaceOval().mask(faces, mask_ratio=0.25)
+        >>> int(masks.sum())
+        256
     """
 
     blind = True
     draws = False
 
-    def __init__(self, aspect: float, granularity: int = 8, region: str = "frame") -> None:
-        super().__init__(granularity, region)
-        if aspect <= 0:
-            raise UserError(f"`aspect` must be positive, but got {aspect}.")
-        self.aspect = aspect
+    aspect: float = 1.3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.aspect > 0:
+            raise UserError(f"`aspect` must be positive, but got {self.aspect}.")
 
     def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:
         """Minus the distance to the mean of the five points, measured along the upright and the eyes' line."""

@@ -1,6 +1,7 @@
 """A step at a time, asking again after each."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -8,29 +9,41 @@ from torch import Generator, nn
 
 from privacy_exp.masking.base import Masker
 from privacy_exp.masking.budget import hide
+from privacy_exp.masking.grad_cam import GradCAM
 from privacy_exp.types import Faces, Scores, UserError
 
 
+@dataclass(eq=False)
 class Iterative(Masker):
     """Hides a step, asks the base method again about what is left, and so on: the order of hiding is the ranking.
 
     Args:
         base: any method that ranks; its own granularity and region are not used.
         steps: how often it is asked; each step hides 1 / steps of the frame.
-        granularity: see `Masker`.
-        region: see `Masker`.
+
+    Example:
+        >>> from privacy_exp.masking.center import Center
+        >>> faces = Faces(["a"], torch.rand(1, 3, 32, 32))
+        >>> int(Iterative(Center(), steps=4).mask(faces, mask_ratio=0.25).sum())
+        256
     """
 
-    def __init__(self, base: Masker, steps: int, granularity: int = 8, region: str = "frame") -> None:
-        super().__init__(granularity, region)
-        if steps < 1:
-            raise UserError(f"`steps` must be at least 1, but got {steps}.")
-        if not base.has_budget:
-            raise UserError(f"`base` must rank pixels, but {type(base).__name__} decides its own area.")
-        self.base, self.steps = base, steps
+    base: Masker = GradCAM()  # noqa: RUF009 - scoring leaves a method as it is
+    steps: int = 8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ranks(self.base)
+        self.blind = self.base.blind
+        if self.steps < 1:
+            raise UserError(f"`steps` must be at least 1, but got {self.steps}.")
+
+    def fit(self, train: Iterable[Faces], recognizer: nn.Module | None) -> None:
+        """Lets the base method learn."""
+        self.base.fit(train, recognizer)
 
     def scoring_keys(self) -> dict[str, Any]:
-        """See `Masker`; the steps hide whole blocks, so here their size decides the scores too."""
+        """See `BaseMasker`; the steps hide whole blocks, so here their size decides the scores too."""
         return {**super().scoring_keys(), "granularity": self.granularity}
 
     def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:
@@ -48,6 +61,16 @@ class Iterative(Masker):
             scores = torch.where(new, ranking - step, scores)
             hidden |= new
         return scores
+
+
+def check_ranks(base: object) -> None:
+    """Nothing, if `base` is a method that ranks.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not isinstance(base, Masker):
+        raise UserError(f"`base` must be a method that ranks pixels, but {type(base).__name__} chooses its own area.")
 
 
 def _ranks(scores: Scores) -> Scores:

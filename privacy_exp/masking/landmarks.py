@@ -1,6 +1,7 @@
 """Eyes, nose, mouth, then the rest."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Generator, nn
@@ -13,26 +14,34 @@ PARTS = {"eyes": (0, 1), "nose": (2,), "mouth": (3, 4)}
 """Parts of a face and which of the five points belong to them."""
 
 
-class Landmarks(Masker):
+@dataclass(eq=False)
+class LandmarkRegions(Masker):
     """Disks around the parts of the face in a given order, then everything else by its distance to them.
 
     Args:
         order: parts, first hidden first: a permutation of some of eyes, nose, mouth.
         radius: of a part, in inter-ocular distances.
-        granularity: see `Masker`.
-        region: see `Masker`.
+
+    Example:
+        >>> points = torch.tensor([[[10.0, 12.0], [22.0, 12.0], [16.0, 18.0], [12.0, 24.0], [20.0, 24.0]]])
+        >>> faces = Faces(["a"], torch.rand(1, 3, 32, 32), landmarks=points)
+        >>> masks = LandmarkRegions().mask(faces, mask_ratio=0.25)
+        >>> int(masks.sum())
+        256
     """
 
     blind = True
     draws = False
 
-    def __init__(self, order: Sequence[str], radius: float, granularity: int = 8, region: str = "frame") -> None:
-        super().__init__(granularity, region)
-        if not order or len(set(order)) != len(order) or not set(order) <= set(PARTS):
-            raise UserError(f"`order` must name some of {', '.join(PARTS)}, each once, but got {list(order)}.")
-        if radius <= 0:
-            raise UserError(f"`radius` must be positive, but got {radius}.")
-        self.order, self.radius = list(order), radius
+    order: Sequence[str] = ("eyes", "nose", "mouth")
+    radius: float = 0.45
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.order or len(set(self.order)) != len(self.order) or not set(self.order) <= set(PARTS):
+            raise UserError(f"`order` must name some of {', '.join(PARTS)}, each once, but got {list(self.order)}.")
+        if not self.radius > 0:
+            raise UserError(f"`radius` must be positive, but got {self.radius}.")
 
     def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:
         """The part's place in the order inside its disks; inside and outside, nearer goes first."""

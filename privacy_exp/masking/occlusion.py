@@ -1,5 +1,7 @@
 """Which patch, when greyed, moves the embedding most."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Generator, nn
 
@@ -8,6 +10,7 @@ from privacy_exp.masking.target import embedding_change
 from privacy_exp.types import Faces, Scores, UserError
 
 
+@dataclass(eq=False)
 class Occlusion(Masker):
     """Greys one patch after the other and asks how far the embedding moves: works on black boxes.
 
@@ -16,24 +19,30 @@ class Occlusion(Masker):
             large frames do not cost more forward passes than small ones.
         stride: step between patches, as a share of the same side.
         batch_size: occluded images at a time.
-        granularity: see `Masker`.
-        region: see `Masker`.
+
+    Example:
+        >>> from privacy_exp.recognition.resnet import SmallResNet
+        >>> net = SmallResNet(image_size=32).for_people(3).eval()
+        >>> masks = Occlusion(stride=0.25).mask(Faces(["a"], torch.rand(1, 3, 32, 32)), net, mask_ratio=0.25)
+        >>> int(masks.sum())
+        256
 
     Reference: Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, 2014.
     """
 
     draws = False
 
-    def __init__(
-        self, patch: float, stride: float, batch_size: int, granularity: int = 8, region: str = "frame"
-    ) -> None:
-        super().__init__(granularity, region)
-        for name, value in (("patch", patch), ("stride", stride)):
+    patch: float = 0.25
+    stride: float = 0.125
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, value in (("patch", self.patch), ("stride", self.stride)):
             if not 0 < value <= 1:
                 raise UserError(f"`{name}` is a share of the shorter side and must lie in (0, 1], but got {value}.")
-        if batch_size < 1:
-            raise UserError(f"`batch_size` must be at least 1, but got {batch_size}.")
-        self.patch, self.stride, self.batch_size = patch, stride, batch_size
+        if self.batch_size < 1:
+            raise UserError(f"`batch_size` must be at least 1, but got {self.batch_size}.")
 
     def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:
         """Mean change of the embedding over the patches that cover a pixel."""

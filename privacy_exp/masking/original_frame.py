@@ -1,21 +1,23 @@
 """What the original study's three methods share: a frame of their own, an area of their own, quirks as named keys."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from privacy_exp.masking.base import Masker
+from privacy_exp.masking.base import OwnArea
 from privacy_exp.recognition.base import cover, cover_frame
 from privacy_exp.recognition.onnx import OnnxRecognizer
-from privacy_exp.types import Faces, Landmarks, Masks, Scores, UserError
+from privacy_exp.types import Faces, Images, Landmarks, UserError
 
 
-class OriginalMethod(Masker):
+@dataclass(eq=False, kw_only=True)
+class OriginalMethod(OwnArea):
     """Masks at the size at which the study painted; how much they hide is up to the method.
 
-    `score` gives 1 where a pixel is hidden and 0 elsewhere, at that size.
+    What is painted and saved is not the photo but `frame`, and `finish` of what was painted.
 
     Args:
         crop: side of the centre crop that is painted, in pixels, after the short side was resized to it; None paints
@@ -24,14 +26,14 @@ class OriginalMethod(Masker):
         stretch: stretch each picture to its own minimum and maximum before it is painted and saved.
     """
 
-    has_budget = False
+    crop: int | None = 160
+    size: int = 512
+    stretch: bool = True
 
-    def __init__(self, crop: int | None, size: int, stretch: bool) -> None:
-        super().__init__(granularity=1, region="frame")
-        for name, value in (("crop", crop), ("size", size)):
+    def __post_init__(self) -> None:
+        for name, value in (("crop", self.crop), ("size", self.size)):
             if value is not None and value < 8:
                 raise UserError(f"`{name}` must be at least 8 pixels, but got {value}.")
-        self.crop, self.size, self.stretch = crop, size, stretch
 
     def fit(self, train: Iterable[Faces], recognizer: nn.Module | None) -> None:
         """Learns nothing.
@@ -46,12 +48,10 @@ class OriginalMethod(Masker):
                 "recognition=original or original_scratch, or set recognition.net.align=false."
             )
 
-    def mask(
-        self, faces: Faces, recognizer: nn.Module | None, mask_ratio: float, seed: int, scores: Scores | None = None
-    ) -> Masks:
-        """What `score` says, at the size of `frame`; `mask_ratio` is ignored."""
-        del mask_ratio
-        return (self.rank(faces, recognizer, seed) if scores is None else scores) > 0.5
+    def shape(self, faces: Faces) -> tuple[int, int]:
+        """The painted square's."""
+        del faces
+        return self.size, self.size
 
     def frame(self, faces: Faces) -> Faces:
         """The square that is painted and saved."""
@@ -67,6 +67,10 @@ class OriginalMethod(Masker):
             ratio = points.new_tensor([self.size / cropped.shape[3], self.size / cropped.shape[2]])
             points = (points + 0.5) * ratio - 0.5
         return faces._replace(images=images, landmarks=points)
+
+    def finish(self, results: Images) -> Images:
+        """What is saved of the painted pictures: all of it, unchanged."""
+        return results
 
     def cropped(self, faces: Faces) -> torch.Tensor:
         """The centre crop at its own size, or the frames as they are."""

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,14 +11,15 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from privacy_exp.masking.activation import feature_maps
-from privacy_exp.masking.base import target_labels
 from privacy_exp.masking.explaining import evaluating, explaining
 from privacy_exp.masking.original_frame import OriginalMethod
+from privacy_exp.masking.target import target_labels
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.onnx import IMAGENET_MEAN, IMAGENET_STD, OnnxRecognizer
 from privacy_exp.types import Faces, Images, Scores, UserError
 
 
+@dataclass(eq=False, kw_only=True)
 class OriginalGradCAM(OriginalMethod):
     """Grad-CAM of the similarity to one reference photo, cut at a fixed level: the hidden area floats.
 
@@ -31,23 +33,28 @@ class OriginalGradCAM(OriginalMethod):
         crop: see `OriginalMethod`.
         size: see `OriginalMethod`.
         stretch: see `OriginalMethod`.
+
+    Example:
+        >>> from privacy_exp.recognition.resnet import SmallResNet
+        >>> net = SmallResNet(image_size=32).for_people(2).eval()
+        >>> faces = Faces(["a", "b"], torch.rand(2, 3, 64, 64), torch.tensor([0, 1]))
+        >>> method = OriginalGradCAM(target_layer="layer3", size=64)
+        >>> method.fit([faces], net)
+        >>> method.mask(faces, net).shape
+        torch.Size([2, 1, 64, 64])
     """
 
     draws = False
 
-    def __init__(
-        self,
-        target_layer: str,
-        threshold: int,
-        reference_scale: float,
-        crop: int | None,
-        size: int,
-        stretch: bool,
-    ) -> None:
-        super().__init__(crop, size, stretch)
-        if not 0 <= threshold <= 255:
-            raise UserError(f"`threshold` must lie in [0, 255], but got {threshold}.")
-        self.target_layer, self.threshold, self.reference_scale = target_layer, threshold, reference_scale
+    target_layer: str = "block8.branch1"
+    threshold: int = 120
+    reference_scale: float = 255.0
+    crop: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.threshold <= 255:
+            raise UserError(f"`threshold` must lie in [0, 255], but got {self.threshold}.")
         self._references: dict[int, Tensor] = {}
 
     @torch.no_grad()
@@ -71,12 +78,11 @@ class OriginalGradCAM(OriginalMethod):
                     break
 
     def scoring_keys(self) -> dict[str, Any]:
-        """See `Masker`; the references decide too."""
-        keys = super().scoring_keys()
+        """See `BaseMasker`; the references decide too."""
         total = hashlib.sha256()
-        for label, row in sorted(keys.pop("_references").items()):
+        for label, row in sorted(self._references.items()):
             total.update(f"{label}".encode() + row.detach().cpu().numpy().tobytes())
-        return {**keys, "references": total.hexdigest()}
+        return {**super().scoring_keys(), "references": total.hexdigest()}
 
     def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:
         """1 where the map is above the threshold."""

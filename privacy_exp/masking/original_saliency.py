@@ -1,6 +1,7 @@
 """The original study's saliency."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -8,13 +9,13 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Generator, nn
 
-from privacy_exp.masking.base import image_gradient, target_labels
 from privacy_exp.masking.explaining import explaining
 from privacy_exp.masking.original_frame import OriginalMethod
-from privacy_exp.masking.target import identity_score
+from privacy_exp.masking.target import identity_score, image_gradient, target_labels
 from privacy_exp.types import Faces, Images, Scores, UserError
 
 
+@dataclass(eq=False, kw_only=True)
 class OriginalSaliency(OriginalMethod):
     """The gradient with respect to the input, sent through a chain of colour operations: the hidden area floats.
 
@@ -32,32 +33,32 @@ class OriginalSaliency(OriginalMethod):
         crop: see `OriginalMethod`.
         size: see `OriginalMethod`.
         stretch: see `OriginalMethod`.
+
+    Example:
+        >>> from privacy_exp.recognition.resnet import SmallResNet
+        >>> net = SmallResNet(image_size=32).for_people(2).eval()
+        >>> OriginalSaliency(crop=32, size=64).mask(Faces(["a"], torch.rand(1, 3, 48, 40)), net).shape
+        torch.Size([1, 1, 64, 64])
     """
 
     draws = False
 
-    def __init__(
-        self,
-        percentile: float,
-        lab_a: int,
-        blur: Sequence[float],
-        jet: int,
-        denoise: Sequence[int] | None,
-        crop: int | None,
-        size: int,
-        stretch: bool,
-    ) -> None:
-        super().__init__(crop, size, stretch)
-        if not 0 <= percentile <= 100:
-            raise UserError(f"`percentile` must lie in [0, 100], but got {percentile}.")
-        if len(blur) != 2 or int(blur[0]) % 2 == 0 or blur[1] <= 0:
-            raise UserError(f"`blur` must be [odd side, positive deviation], but got {list(blur)}.")
-        if denoise is not None and len(denoise) != 4:
+    percentile: float = 75
+    lab_a: int = 100
+    blur: Sequence[float] = (13, 11)
+    jet: int = 50
+    denoise: Sequence[int] | None = (10, 10, 7, 15)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.percentile <= 100:
+            raise UserError(f"`percentile` must lie in [0, 100], but got {self.percentile}.")
+        if len(self.blur) != 2 or int(self.blur[0]) % 2 == 0 or self.blur[1] <= 0:
+            raise UserError(f"`blur` must be [odd side, positive deviation], but got {list(self.blur)}.")
+        if self.denoise is not None and len(self.denoise) != 4:
             raise UserError(
-                f"`denoise` must be [luminance, colour, template, search] or null, but got {list(denoise)}."
+                f"`denoise` must be [luminance, colour, template, search] or null, but got {list(self.denoise)}."
             )
-        self.percentile, self.lab_a, self.blur, self.jet = percentile, lab_a, list(blur), jet
-        self.denoise = None if denoise is None else list(denoise)
 
     def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:
         """1 where the chain ends bright."""

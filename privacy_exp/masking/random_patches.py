@@ -1,5 +1,7 @@
 """Square patches in random order."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Generator, nn
 
@@ -8,24 +10,30 @@ from privacy_exp.masking.budget import block_index
 from privacy_exp.types import Faces, Scores, UserError
 
 
+@dataclass(eq=False)
 class RandomPatches(Masker):
     """Square patches in random order: the control that every guided method must beat.
 
     Args:
         patch_size: side of a patch, in pixels.
-        granularity: see `Masker`.
-        region: see `Masker`.
+
+    Example:
+        >>> faces = Faces(["a"], torch.rand(1, 3, 32, 32))
+        >>> masks = RandomPatches().mask(faces, mask_ratio=0.25)
+        >>> int(masks.sum())
+        256
 
     Reference: He et al., Masked Autoencoders Are Scalable Vision Learners, 2022.
     """
 
     blind = True
 
-    def __init__(self, patch_size: int, granularity: int = 8, region: str = "frame") -> None:
-        super().__init__(granularity, region)
-        if patch_size < 1:
-            raise UserError(f"`patch_size` must be at least 1 pixel, but got {patch_size}.")
-        self.patch_size = patch_size
+    patch_size: int = 8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.patch_size < 1:
+            raise UserError(f"`patch_size` must be at least 1 pixel, but got {self.patch_size}.")
 
     def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:
         """One random number a patch."""

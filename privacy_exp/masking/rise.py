@@ -1,5 +1,7 @@
 """Random masks, weighted by how far each moves the embedding."""
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Generator, nn
@@ -9,7 +11,8 @@ from privacy_exp.masking.target import embedding_change
 from privacy_exp.types import Faces, Scores, UserError
 
 
-class Rise(Masker):
+@dataclass(eq=False)
+class RISE(Masker):
     """Greys random coarse masks and averages, at each pixel, how far the embedding moves when it is greyed.
 
     Args:
@@ -17,22 +20,29 @@ class Rise(Masker):
         cells: cells of the coarse grid along a side.
         hidden: share of cells greyed in a mask.
         batch_size: masked images at a time.
-        granularity: see `Masker`.
-        region: see `Masker`.
+
+    Example:
+        >>> from privacy_exp.recognition.resnet import SmallResNet
+        >>> net = SmallResNet(image_size=32).for_people(3).eval()
+        >>> masks = RISE(samples=4).mask(Faces(["a"], torch.rand(1, 3, 32, 32)), net, mask_ratio=0.25)
+        >>> int(masks.sum())
+        256
 
     Reference: Petsiuk, Das, Saenko, RISE, 2018.
     """
 
-    def __init__(
-        self, samples: int, cells: int, hidden: float, batch_size: int, granularity: int = 8, region: str = "frame"
-    ) -> None:
-        super().__init__(granularity, region)
-        for name, value in (("samples", samples), ("cells", cells), ("batch_size", batch_size)):
+    samples: int = 64
+    cells: int = 6
+    hidden: float = 0.5
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, value in (("samples", self.samples), ("cells", self.cells), ("batch_size", self.batch_size)):
             if value < 1:
                 raise UserError(f"`{name}` must be at least 1, but got {value}.")
-        if not 0 < hidden < 1:
-            raise UserError(f"`hidden` must lie in (0, 1), but got {hidden}.")
-        self.samples, self.cells, self.hidden, self.batch_size = samples, cells, hidden, batch_size
+        if not 0 < self.hidden < 1:
+            raise UserError(f"`hidden` must lie in (0, 1), but got {self.hidden}.")
 
     def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:
         """Mean change of the embedding over the masks that grey a pixel."""

@@ -1,6 +1,7 @@
 """Feature map weighted by what each channel, used as a mask, leaves of the identity."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from privacy_exp.masking.activation import ActivationMap
 from privacy_exp.types import UserError
 
 
+@dataclass(eq=False, kw_only=True)
 class ScoreCAM(ActivationMap):
     """Score-CAM: each channel counts by the identity's output when the input is seen through that channel alone.
 
@@ -22,20 +24,26 @@ class ScoreCAM(ActivationMap):
         channels: how many take part; at least as many as the layer has is the published method.
         batch_size: inputs at a time.
         target: see `ActivationMap`.
-        granularity: see `Masker`.
-        region: see `Masker`.
+
+    Example:
+        >>> from privacy_exp.types import Faces
+        >>> from privacy_exp.recognition.resnet import SmallResNet
+        >>> net = SmallResNet(image_size=32).for_people(3).eval()
+        >>> faces = Faces(["a"], torch.rand(1, 3, 32, 32))
+        >>> int(ScoreCAM(channels=2).mask(faces, net, mask_ratio=0.25).sum())
+        256
 
     Reference: Wang et al., Score-CAM, 2020.
     """
 
-    def __init__(
-        self, channels: int, batch_size: int, target: str = "logit", granularity: int = 8, region: str = "frame"
-    ) -> None:
-        super().__init__(target, granularity, region)
-        for name, value in (("channels", channels), ("batch_size", batch_size)):
+    channels: int = 32
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, value in (("channels", self.channels), ("batch_size", self.batch_size)):
             if value < 1:
                 raise UserError(f"`{name}` must be at least 1, but got {value}.")
-        self.channels, self.batch_size = channels, batch_size
 
     def library(self, network: nn.Module, layer: nn.Module) -> BaseCAM:
         """pytorch-grad-cam with this weighting; its own holds the inputs of all channels of a batch at once."""

@@ -1,12 +1,10 @@
-"""Scores of guided methods, kept per image: computed once, read for every other budget, region and inpainter."""
+"""Scores of guided methods, kept per image: computed once, then read for every other budget, region and inpainter."""
 
 import errno
 import hashlib
-import os
 import warnings
 import zipfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +12,13 @@ import torch
 
 from privacy_exp.cache.files import atomic_file
 from privacy_exp.cache.store import Store
-from privacy_exp.masking.base import Masker
+from privacy_exp.masking.base import BaseMasker
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.types import Faces, Scores
 
-SCHEMA = 1
-"""Version of what a method's scores mean; raise it when code that several methods share gives other scores."""
-
 
 class StoredScores:
-    """Scores from files where they are there, else computed and kept: one small file an image, written whole.
+    """Scores from files where they are there, else computed and kept: one small file per image, written whole.
 
     Files of single images are what a job that dies half-way leaves behind in order, what two jobs can write at once
     without a lock, and what takes no more memory for more images. Their container (npz) carries a checksum: a damaged
@@ -87,7 +82,7 @@ class StoredScores:
             warnings.warn(f"scores are computed without being kept: {error.strerror}", stacklevel=3)
 
 
-def stored_scores(store: Store, masker: Masker, recognizer: Recognizer | None, seed: int) -> StoredScores | None:
+def stored_scores(store: Store, masker: BaseMasker, recognizer: Recognizer | None, seed: int) -> StoredScores | None:
     """The scores of one method on one recogniser; None for blind methods, which cost less than reading a file.
 
     Args:
@@ -99,15 +94,11 @@ def stored_scores(store: Store, masker: Masker, recognizer: Recognizer | None, s
     if masker.blind or recognizer is None:
         return None
     fields = {
-        "schema": SCHEMA,
         "method": masker.scoring_keys(),
         "recognizer": recognizer.fingerprint(),
         "seed": seed if masker.draws else None,
     }
-    folder = store.folder("scores", fields)
-    with suppress(OSError):  # not there yet, or read-only
-        os.utime(folder)  # pruning goes by the last use
-    return StoredScores(folder, lambda faces: masker.rank(faces, recognizer, seed))
+    return StoredScores(store.open_folder("scores", fields), lambda faces: masker.rank(faces, recognizer, seed))
 
 
 def _read(path: Path) -> torch.Tensor | None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from privacy_exp.masking.explaining import evaluating
 from privacy_exp.recognition.base import Recognizer
-from privacy_exp.types import Embeddings, Images, Labels, UserError
+from privacy_exp.types import Embeddings, Faces, Images, Labels, UserError
 
 
 @runtime_checkable
@@ -32,6 +32,26 @@ def check_target(target: str, allowed: tuple[str, ...] = TARGETS) -> str:
     if target not in allowed:
         raise UserError(f"`target` must be one of {', '.join(allowed)}, but got {target!r}.")
     return target
+
+
+def target_labels(faces: Faces, recognizer: nn.Module) -> Labels:
+    """The identities to explain: the true ones where they are known, else those that the recogniser predicts.
+
+    Args:
+        faces: photos.
+        recognizer: asked in evaluation mode, and left in the mode that it came in.
+    """
+    if faces.labels is not None:
+        return faces.labels
+    with evaluating(recognizer), torch.no_grad():
+        predicted: Labels = recognizer(faces.images).argmax(1)
+    return predicted
+
+
+def image_gradient(value: Float[Tensor, " n"], images: Images) -> Images:
+    """Gradient of each image's value with respect to that image; parameters' `.grad` stays untouched."""
+    (gradient,) = torch.autograd.grad(value.sum(), images)
+    return gradient
 
 
 def identity_score(recognizer: nn.Module, images: Images, labels: Labels, target: str) -> Float[Tensor, " n"]:

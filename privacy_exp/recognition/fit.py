@@ -16,7 +16,8 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 
 from privacy_exp.cache.configured import description
-from privacy_exp.cache.keys import file_digest, scientific
+from privacy_exp.cache.keys import file_digest, has_effect, scientific
+from privacy_exp.cache.sources import sources
 from privacy_exp.data.base import FaceData
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.checkpoint import (
@@ -42,19 +43,6 @@ __all__ = [
     "load_checkpoint",
     "save_checkpoint",
 ]
-
-WITHOUT_EFFECT = (
-    "accelerator",
-    "devices",
-    "enable_checkpointing",
-    "enable_model_summary",
-    "enable_progress_bar",
-    "inference_mode",
-    "log_every_n_steps",
-    "logger",
-    "strategy",
-)
-"""Keys of the trainer that say where and how loudly it computes: a fit takes one device, whatever painting takes."""
 
 NOT_WORTH_A_WARNING = (
     ".*does not have many workers.*",  # how many load photos is the user's `data.num_workers`
@@ -206,12 +194,13 @@ def fit_key(
     """
     return {
         "schema": FORMAT,
+        "code": [sources(__name__), sources(type(data))],
         "data": data.fit_digest(),
         "template": data.template().tolist(),
         "batch_size": data.batch_size,
         "net": scientific(description(recognizer, keys_only=True)),
         "module": scientific(description(recipe, keys_only=True)),
-        "trainer": {name: value for name, value in trainer.items() if name not in WITHOUT_EFFECT},
+        "trainer": {name: value for name, value in trainer.items() if has_effect(name)},
         "init_from": None if init_from is None else file_digest(checkpoint_file(init_from)),
         "seed": seed,
     }

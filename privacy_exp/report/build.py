@@ -9,14 +9,14 @@ import pandas as pd
 
 from privacy_exp.cache.files import atomic_file
 from privacy_exp.report.charts import charts
-from privacy_exp.report.collect import Study, collect
+from privacy_exp.report.collect import Collection, collect
 from privacy_exp.report.curves import find_deletion
 from privacy_exp.report.faces import write_faces
-from privacy_exp.report.page import View, write_page
-from privacy_exp.report.pictures import Gallery, make_gallery
+from privacy_exp.report.page import Chapter, write_page
+from privacy_exp.report.pictures import Album, make_gallery
 from privacy_exp.report.ranking import best, compare
 from privacy_exp.report.sections import Section, headline, sections
-from privacy_exp.report.tables import comparison_frame, headline_frame, terminal_table, write_tables
+from privacy_exp.report.tables import comparison_frame, for_spreadsheets, headline_frame, terminal_table, write_tables
 from privacy_exp.tracking.tracker import CsvTracking
 from privacy_exp.types import UserError
 
@@ -84,12 +84,12 @@ def build(sweeps: Sequence[Path], out: Path | None, options: Options, tracking: 
         utility = next((name for name in names if name == options.utility or name.startswith("utility/")), None)
         gallery, why = _gallery(section, out, options, study)
         views.append(
-            View(section, names, charts(section, utility, curves), comparisons, best(comparisons), gallery, why)
+            Chapter(section, names, charts(section, utility, curves), comparisons, best(comparisons), gallery, why)
         )
     _write_figures(out / "figures", views)
     write_tables(out, parts, columns, [view.best for view in views])
     with atomic_file(out / "comparisons.csv") as temporary:
-        _all_comparisons(views).to_csv(temporary, index=False)
+        for_spreadsheets(_all_comparisons(views)).to_csv(temporary, index=False)
     title = options.title or "Privacy report: " + ", ".join(sweep.resolve().name for sweep in sweeps)
     page = write_page(out, title, study, views)
     frames = {v.section.title: headline_frame(v.section, v.columns, v.best) for v in views}
@@ -107,7 +107,7 @@ def _remove_stale(out: Path) -> None:
                 path.unlink()
 
 
-def _gallery(section: Section, out: Path, options: Options, study: Study) -> tuple[Gallery | None, str]:
+def _gallery(section: Section, out: Path, options: Options, study: Collection) -> tuple[Album | None, str]:
     drawn = all(cell.drawn for cell in section.cells)
     if options.pictures is False:
         return None, "Pictures were switched off (report.pictures=false)."
@@ -120,7 +120,7 @@ def _gallery(section: Section, out: Path, options: Options, study: Study) -> tup
     return gallery, "The run folders hold no pictures."
 
 
-def _write_figures(folder: Path, views: Sequence[View]) -> None:
+def _write_figures(folder: Path, views: Sequence[Chapter]) -> None:
     for number, view in enumerate(views):
         suffix = "" if len(views) == 1 else f"_section{number + 1}"
         for chart in view.charts:
@@ -130,12 +130,14 @@ def _write_figures(folder: Path, views: Sequence[View]) -> None:
             write_faces(view.section, folder, suffix)
 
 
-def _all_comparisons(views: Sequence[View]) -> pd.DataFrame:
+def _all_comparisons(views: Sequence[Chapter]) -> pd.DataFrame:
     frames = [comparison_frame(v.section, v.comparisons).assign(section=v.section.title) for v in views]
     return pd.concat(frames, ignore_index=True)
 
 
-def _tell(out: Path, page: Path, views: Sequence[View], study: Study, frames: Mapping[str, pd.DataFrame]) -> None:
+def _tell(
+    out: Path, page: Path, views: Sequence[Chapter], study: Collection, frames: Mapping[str, pd.DataFrame]
+) -> None:
     for view in views:
         print(terminal_table(view.section, frames[view.section.title]))
     for problem in study.problems:

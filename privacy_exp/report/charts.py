@@ -198,16 +198,19 @@ def heat(section: Section) -> Chart:
     return Chart("guidance_and_ratio", title, reading, panels, _values(section, [name]), (3.1, 2.5), {})
 
 
-def deletion(content: Mapping[str, Any], number: int) -> Chart:
+def deletion(content: Mapping[str, Any], number: int = 0) -> Chart:
     """Deletion curves: how fast the recogniser loses the person when a method's first pixels go first."""
     curves = content["curves"]
     look = looks(sorted({curve["method"] for curve in curves}))
     where = " · ".join(str(content[key]) for key in ("data", "recognizer", "region") if content.get(key))
     reading = "Pixels are replaced by the mean colour in the order of each method; a curve that falls faster found the "
     reading += "pixels that carry identity. The area under it and the paired test against random patches stand below."
-    panel = Panel(where, partial(draw_deletion, curves=curves, look=look))
+    panels = [Panel(where, partial(draw_deletion, curves=curves, look=look))]
+    rated = [curve for curve in curves if None not in curve.get("fool_rate", [None])]
+    if rated:
+        panels.append(Panel("fool rate", partial(draw_deletion, curves=rated, look=look, values="fool_rate")))
     name = "deletion" if number == 0 else f"deletion_{number + 1}"
-    return Chart(name, "Deletion curves", reading, [panel], deletion_frame(content), (4.9, 3.7), look)
+    return Chart(name, "Deletion curves", reading, panels, deletion_frame(content), (4.9, 3.7), look)
 
 
 def _facets(section: Section, leave: Sequence[str]) -> dict[str, list[int]]:

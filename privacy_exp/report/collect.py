@@ -1,29 +1,25 @@
 """Reading sweeps: which cells have finished, what they found, and what cannot be shown."""
 
 import json
-import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from privacy_exp.evaluation.statistics.intervals import bootstrap_mean
-from privacy_exp.sweep.plan import read_plan
+from privacy_exp.runs.plan import command, numbered, read_plan, run_folders
+from privacy_exp.runs.record import read_record
 from privacy_exp.types import Metric, UserError
-
-NEEDED = {"schema": int, "choices": dict, "config": dict, "metrics": dict, "n": int}
-"""Fields and their types without which a record cannot be shown, whatever its schema version."""
 
 COLUMNS = ("image_id", "identity", "label", "pred", "pred_anonymized", "share_hidden")
 """Columns of `images.parquet` that tests and the gallery need."""
 
 
 @dataclass(frozen=True)
-class Cell:
+class Row:
     """One finished run.
 
     Attributes:
@@ -81,7 +77,7 @@ class Cell:
 
 
 @dataclass
-class Study:
+class Collection:
     """What was found in the folders of one report.
 
     Attributes:
@@ -91,17 +87,17 @@ class Study:
         problems: one sentence each on what cannot be shown.
     """
 
-    cells: list[Cell] = field(default_factory=list)
+    cells: list[Row] = field(default_factory=list)
     unfinished: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
-SAME = ("schema", "key", "choices", "config", "metrics")
+SAME = ("key", "metrics")
 """Parts of a record in which two run folders of one cell agree: the second was taken from the first."""
 
 
-def collect(sweeps: Sequence[Path]) -> Study:
+def collect(sweeps: Sequence[Path]) -> Collection:
     """Reads every run below the given folders.
 
     Args:
@@ -111,7 +107,7 @@ def collect(sweeps: Sequence[Path]) -> Study:
         FileNotFoundError: no such folder.
         UserError: no folder holds a record that can be shown.
     """
-    study = Study()
+    study = Collection()
     known: dict[str, str] = {}
     for sweep in sweeps:
         if not sweep.is_dir():
@@ -120,7 +116,7 @@ def collect(sweeps: Sequence[Path]) -> Study:
             name = sweep.name if folder == sweep else f"{sweep.name}/{folder.relative_to(sweep)}"
             if (folder / "record.json").is_file():
                 try:
-                    cell = read_cell(folder, name, study.problems)
+                    cell = read_row(folder, name, study.problems)
                 except ValueError as error:
                     study.problems.append(str(error))
                     continue
@@ -133,24 +129,14 @@ def collect(sweeps: Sequence[Path]) -> Study:
             else:
                 study.unfinished.append(name)
         plan = read_plan(sweep)
-        begun = {folder.name for folder in run_folders(sweep)}
-        study.missing += [f"{sweep.name}/{i}" for i in range(plan["count"] if plan else 0) if str(i) not in begun]
+        begun = numbered(sweep) if plan else {}
+        study.missing += [f"{sweep.name}/{i}" for i in range(plan["count"] if plan else 0) if i not in begun]
     if not study.cells:
         raise UserError(_nothing(sweeps, study))
     return study
 
 
-def run_folders(sweep: Path) -> Iterator[Path]:
-    """The folder itself where it is a run; else every run below it, by number: with a record or just started."""
-    if (sweep / "record.json").is_file():
-        yield sweep
-        return
-    marks = {path.parent for path in sweep.rglob("record.json")}
-    marks |= {path.parents[1] for path in sweep.rglob(".hydra/overrides.yaml")}
-    yield from sorted(marks, key=lambda path: [(len(p) if p.isdecimal() else 99, p) for p in path.parts])
-
-
-def read_cell(folder: Path, name: str, problems: list[str]) -> Cell:
+def read_row(folder: Path, name: str, problems: list[str]) -> Row:
     """Reads one finished run.
 
     Args:
@@ -159,19 +145,15 @@ def read_cell(folder: Path, name: str, problems: list[str]) -> Cell:
         problems: takes a sentence for everything in it that cannot be shown.
 
     Raises:
-        UserError: the record is damaged or lacks what every schema version has.
+        UserError: the record is damaged or of another schema version.
     """
-    path = folder / "record.json"
     try:
-        record = json.loads(path.read_text(), parse_constant=str)  # NaN stays a word: it is no figure
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{name}: {path} is damaged ({error}); run the cell again.") from error
-    lacking = [key for key, kind in NEEDED.items() if not isinstance(record, dict) or type(record.get(key)) is not kind]
-    if lacking:
-        raise UserError(f"{name}: {path} is no record of a run: it lacks {', '.join(lacking)}.")
+        record = read_record(folder)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from error
     metrics = {key: _metric(name, key, value, problems) for key, value in record["metrics"].items()}
     images = _images(folder / "images.parquet", name, problems)
-    return Cell(name, folder, record, metrics | {"share_hidden": _share(images)}, images, _command(folder))
+    return Row(name, folder, record, metrics | {"share_hidden": _share(images)}, images, command(folder))
 
 
 def _metric(cell: str, name: str, value: Any, problems: list[str]) -> Metric:
@@ -211,18 +193,7 @@ def _share(images: pd.DataFrame | None) -> Metric:
     return bootstrap_mean(images["share_hidden"].to_numpy(np.float64), images["label"].to_numpy())
 
 
-def _command(folder: Path) -> str | None:
-    """The overrides that Hydra kept; `hydra.mode=RUN` keeps a study's file from starting its whole sweep."""
-    path = folder / ".hydra" / "overrides.yaml"
-    if not path.is_file():
-        return None
-    overrides = yaml.safe_load(path.read_text()) or []
-    if any(str(override).startswith("experiment=") for override in overrides):
-        overrides = [*overrides, "hydra.mode=RUN"]
-    return " ".join(["python -m privacy_exp.train", *(shlex.quote(str(override)) for override in overrides)])
-
-
-def _nothing(sweeps: Sequence[Path], study: Study) -> str:
+def _nothing(sweeps: Sequence[Path], study: Collection) -> str:
     where = ", ".join(str(sweep) for sweep in sweeps)
     if study.problems:
         more = len(study.problems) - 1

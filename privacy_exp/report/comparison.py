@@ -1,12 +1,11 @@
 """The comparison of two runs as a table and in plain words."""
 
 from collections.abc import Sequence
-from io import StringIO
 
-from rich.console import Console
 from rich.table import Table
 
 from privacy_exp.evaluation.statistics.comparison import Comparison
+from privacy_exp.report.table import render
 from privacy_exp.runs.run import Run
 
 ALPHA = 0.05
@@ -30,10 +29,8 @@ def comparison_text(a: Sequence[Run], b: Sequence[Run], found: Sequence[Comparis
         interval = "–" if d.low is None or d.high is None else f"{d.low:+.3f} … {d.high:+.3f}"
         p = [_p(value) for value in (d.p, one.p_holm, one.mcnemar)]
         table.add_row(one.name, _number(d.a), _number(d.b), _number(d.value, "+.3f"), interval, *p)
-    text = StringIO()
-    Console(file=text, width=132).print(table)
     heads = [f"{name}  {_head(runs)}" for name, runs in (("a", a), ("b", b))]
-    return "\n".join([*heads, *notes(a, b), text.getvalue().rstrip(), *(sentence(one) for one in found), EXPLAINED])
+    return "\n".join([*heads, *notes(a, b), render(table), *(sentence(one) for one in found), EXPLAINED])
 
 
 EXPLAINED = (
@@ -71,7 +68,8 @@ def notes(a: Sequence[Run], b: Sequence[Run]) -> list[str]:
     if abs(areas[0] - areas[1]) > 0.005:
         lines.append(f"note: not at equal area: a hides {areas[0]:.1%} of the frame, b {areas[1]:.1%}.")
     if len(a) < 3 or len(b) < 3:
-        lines.append(f"note: {len(a)} seed of a and {len(b)} of b; a claim about a method takes 3 or more of each.")
+        seeds = f"{len(a)} {'seed' if len(a) == 1 else 'seeds'} of a and {len(b)} of b"
+        lines.append(f"note: {seeds}; a claim about a method takes 3 or more of each.")
     flagged = [run for run in (*a, *b) if run.record["metrics"]["fool_rate"].get("reason") == "below_gate"]
     if flagged:
         lines.append(f"note: the recogniser is below its gate in {len(flagged)} of {len(a) + len(b)} runs.")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from privacy_exp.cache.files import atomic_file
 from privacy_exp.report.charts import FORMATS, UNDATED
-from privacy_exp.report.collect import Cell
+from privacy_exp.report.collect import Row
 from privacy_exp.report.figures import INK, MUTED, STYLE
 from privacy_exp.report.pictures import spread
 from privacy_exp.report.sections import Section, show
@@ -20,7 +20,7 @@ from privacy_exp.runs.folder import RunFolder
 GREY = 0.62
 """Level of what is hidden."""
 
-Row = tuple[str, list[np.ndarray], list[str]]
+Strip = tuple[str, list[np.ndarray], list[str]]
 """Its name, pictures, and the words below them."""
 
 
@@ -68,7 +68,7 @@ def middle(section: Section) -> list[int]:
     return chosen
 
 
-def _method(cell: Cell, ids: Sequence[str], tiles: Mapping[str, list[np.ndarray]]) -> list[Row]:
+def _method(cell: Row, ids: Sequence[str], tiles: Mapping[str, list[np.ndarray]]) -> list[Strip]:
     table = cell.images.set_index("image_id")  # type: ignore[union-attr]
     outcomes = []
     for image_id in ids:
@@ -79,7 +79,7 @@ def _method(cell: Cell, ids: Sequence[str], tiles: Mapping[str, list[np.ndarray]
     return [(f"{cell.method}{ratio}", hidden, [""] * len(ids)), ("result", tiles["results"], outcomes)]
 
 
-def _draw(rows: Sequence[Row]) -> Figure:
+def _draw(rows: Sequence[Strip]) -> Figure:
     """Rows of pictures with a name at the left of each row and a word below each picture.
 
     The pictures stand in one array: an image artist each would take half a minute for 20 methods.
@@ -116,7 +116,7 @@ def _resized(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     return F.interpolate(pixels, (height, width), mode="bilinear", antialias=True)[0].permute(1, 2, 0).numpy()
 
 
-def _tiles(cell: Cell, ids: Sequence[str]) -> dict[str, list[np.ndarray]] | None:
+def _tiles(cell: Row, ids: Sequence[str]) -> dict[str, list[np.ndarray]] | None:
     """The pictures of these faces by kind, or None where one is missing or unreadable: the page names it."""
     folder, found = RunFolder(cell.folder), {}
     try:

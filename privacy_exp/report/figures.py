@@ -20,6 +20,8 @@ COLOURS = ("#0b62c4", "#c2410c", "#15803d", "#7c3aed", "#be185d", "#0f766e", "#9
 MOST_BANDS = 6
 MARKERS = "osD^vPXh"
 DASHES = ("-", "--", ":", "-.")
+DELETION = {"prob": "probability of the true identity", "fool_rate": "fool rate"}
+"""What a deletion curve shows, by its name in `deletion.json`."""
 
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
@@ -41,6 +43,7 @@ STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "privacy_exp",
     "text.color": INK,
+    "text.parse_math": False,  # names are names, dollars and all
     "xtick.color": MUTED,
     "ytick.color": MUTED,
 }
@@ -173,25 +176,33 @@ def draw_heat(ax: Axes, marks: Marks, section: Section, cells: Sequence[int], na
     ax.set_ylabel("guidance scale")
 
 
-def draw_deletion(ax: Axes, marks: Marks, curves: Sequence[Mapping[str, Any]], look: Mapping[str, Look]) -> None:
-    """Mean probability of the true identity over the hidden share, one curve a method.
+def draw_deletion(
+    ax: Axes, marks: Marks, curves: Sequence[Mapping[str, Any]], look: Mapping[str, Look], values: str = "prob"
+) -> None:
+    """Mean probability of the true identity, or the fool rate, over the hidden share: one curve per method.
 
     Intervals are bands: of all methods, or, where many would cover one another, of random patches alone.
+
+    Args:
+        ax: axes.
+        marks: takes the curves' names.
+        curves: of a `deletion.json`.
+        look: of each method.
+        values: "prob" or "fool_rate".
     """
+    word = DELETION[values]
     for curve in curves:
         own, method = look[curve["method"]], curve["method"]
-        shares = curve["shares"]
-        banded = len(curves) <= MOST_BANDS or method == "random_patches"
-        if banded and curve.get("prob_low") and curve.get("prob_high"):
-            band = ax.fill_between(shares, curve["prob_low"], curve["prob_high"], color=own.colour, alpha=0.13, lw=0)
-            marks.add(band, method=method)
-        (line,) = ax.plot(shares, curve["prob"], color=own.colour, linestyle=own.dash)
+        shares, low, high = curve["shares"], curve.get(f"{values}_low"), curve.get(f"{values}_high")
+        if low and high and (len(curves) <= MOST_BANDS or method == "random_patches"):
+            marks.add(ax.fill_between(shares, low, high, color=own.colour, alpha=0.13, lw=0), method=method)
+        (line,) = ax.plot(shares, curve[values], color=own.colour, linestyle=own.dash)
         marks.add(line, method=method)
-        for share, prob in zip(shares, curve["prob"], strict=True):
-            (point,) = ax.plot([share], [prob], own.marker, color=own.colour, ms=3.5)
-            marks.add(point, method=method, tip=f"{method}\nhidden share {share:g}\nprobability {prob:.3f}")
+        for share, value in zip(shares, curve[values], strict=True):
+            (point,) = ax.plot([share], [value], own.marker, color=own.colour, ms=3.5)
+            marks.add(point, method=method, tip=f"{method}\nhidden share {share:g}\n{word} {value:.3f}")
     ax.set_xlabel("hidden share")
-    ax.set_ylabel("probability of the true identity")
+    ax.set_ylabel(word)
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
 

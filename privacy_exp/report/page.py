@@ -11,13 +11,13 @@ from markupsafe import Markup
 
 from privacy_exp.cache.files import write_text
 from privacy_exp.report.charts import Chart
-from privacy_exp.report.collect import Cell, Study
+from privacy_exp.report.collect import Collection, Row
 from privacy_exp.report.figures import MARKERS, Look
 from privacy_exp.report.metrics import as_text, describe
-from privacy_exp.report.pictures import COLUMNS, PER_FILE, Gallery
-from privacy_exp.report.ranking import Comparison
+from privacy_exp.report.pictures import COLUMNS, PER_FILE, Album
+from privacy_exp.report.ranking import Lead
 from privacy_exp.report.sections import Section, show
-from privacy_exp.report.setting import question, run_facts, setting
+from privacy_exp.report.setting import question, run_details, setting
 from privacy_exp.report.tables import comparison_frame
 from privacy_exp.types import Metric
 
@@ -40,7 +40,7 @@ MOST_FIGURES = 20_000
 
 
 @dataclass
-class View:
+class Chapter:
     """What the page shows of one section.
 
     Attributes:
@@ -56,13 +56,13 @@ class View:
     section: Section
     columns: list[str]
     charts: list[Chart]
-    comparisons: list[Comparison]
+    comparisons: list[Lead]
     best: set[int]
-    gallery: Gallery | None
+    gallery: Album | None
     why_no_gallery: str
 
 
-def write_page(out: Path, title: str, study: Study, views: Sequence[View]) -> Path:
+def write_page(out: Path, title: str, study: Collection, views: Sequence[Chapter]) -> Path:
     """Writes `index.html` and returns its path.
 
     Args:
@@ -87,7 +87,7 @@ def write_page(out: Path, title: str, study: Study, views: Sequence[View]) -> Pa
     return out / "index.html"
 
 
-def _section(view: View, number: int) -> dict[str, Any]:
+def _section(view: Chapter, number: int) -> dict[str, Any]:
     section = view.section
     rows = [
         {
@@ -106,7 +106,7 @@ def _section(view: View, number: int) -> dict[str, Any]:
         "section": section,
         "question": question(section),
         "setting": setting(section),
-        "facts": run_facts(section),
+        "facts": run_details(section),
         "columns": [describe(name) for name in view.columns],
         "filters": [axis for axis in section.axes if 1 < len(axis.levels) <= 30],
         "rows": rows,
@@ -129,12 +129,12 @@ def _figure(metric: Metric, name: str) -> dict[str, Any]:
     return {"metric": metric, "value": text, "interval": f"[{interval}" if interval else "", "bar": bar, "name": name}
 
 
-def below_gate(cell: Cell) -> bool:
+def below_gate(cell: Row) -> bool:
     """Whether the recogniser's clean accuracy is below the floor, so that its privacy figures say little."""
     return (cell.metric("fool_rate").reason or "").startswith("below_gate")
 
 
-def _data(view: View) -> dict[str, Any]:
+def _data(view: Chapter) -> dict[str, Any]:
     """What the page's script needs: every metric for the details of a row, and the gallery."""
     section = view.section
     shown = [name for name in section.metrics if not name.startswith("by/")]
@@ -157,7 +157,7 @@ def _data(view: View) -> dict[str, Any]:
     return {"cells": cells, "metrics": names, "gallery": _gallery_data(view)}
 
 
-def _gallery_data(view: View) -> dict[str, Any] | None:
+def _gallery_data(view: Chapter) -> dict[str, Any] | None:
     gallery = view.gallery
     if gallery is None:
         return None

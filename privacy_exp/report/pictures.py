@@ -2,18 +2,20 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from privacy_exp.cache.files import write_bytes
-from privacy_exp.report.collect import Cell
+from privacy_exp.report.collect import Row
 from privacy_exp.report.sections import Section
-from privacy_exp.runs.folder import RunFolder
+from privacy_exp.runs.folder import RunFolder, read_rgb
+from privacy_exp.types import UserError
 
 SHOWN = ("results", "masks")
 """Kinds of pictures that each cell has of its own."""
@@ -32,7 +34,7 @@ INLINE_BYTES = 2_600_000
 
 
 @dataclass
-class Gallery:
+class Album:
     """Pictures of one section.
 
     Attributes:
@@ -54,7 +56,7 @@ class Gallery:
     missing: list[list[int]] = field(default_factory=list)
 
 
-def make_gallery(section: Section, out: Path, inline: int, most: int | None, problems: list[str]) -> Gallery | None:
+def make_gallery(section: Section, out: Path, inline: int, most: int | None, problems: list[str]) -> Album | None:
     """Cuts the pictures of a section's cells into sheets and writes those that stand beside the page.
 
     Args:
@@ -70,10 +72,10 @@ def make_gallery(section: Section, out: Path, inline: int, most: int | None, pro
     ids = spread([str(i) for cell in section.cells if cell.images is not None for i in cell.images["image_id"]], inline)
     ids = ids[:most]
     listings = [_listings(cell, problems) for cell in section.cells]
-    first = next((path for listing in listings for kind in listing.values() for path in kind.values()), None)
-    if not ids or first is None:
+    tile = _tile_size(path for listing in listings for kind in listing.values() for path in kind.values())
+    if not ids or tile is None:
         return None
-    gallery = Gallery(ids, 0, _tile_size(first))
+    gallery = Album(ids, 0, tile)
     gallery.inline = min(inline, len(ids), _affordable(gallery, listings, inline))
     sheets = _Sheets(gallery, out)
     everyones = {i: path for listing in reversed(listings) for i, path in listing.get("original", {}).items()}
@@ -100,7 +102,7 @@ def spread(ids: Sequence[str], first: int) -> list[str]:
     return [*dict.fromkeys(picked), *(i for i in unique if i not in chosen)]
 
 
-def _listings(cell: Cell, problems: list[str]) -> dict[str, dict[str, Path]]:
+def _listings(cell: Row, problems: list[str]) -> dict[str, dict[str, Path]]:
     found: dict[str, dict[str, Path]] = {}
     if cell.images is None:
         return found
@@ -112,13 +114,17 @@ def _listings(cell: Cell, problems: list[str]) -> dict[str, dict[str, Path]]:
     return found
 
 
-def _tile_size(path: Path) -> tuple[int, int]:
-    with Image.open(path) as image:
-        scale = min(1.0, LONGEST / max(image.size))
-        return max(1, round(image.width * scale)), max(1, round(image.height * scale))
+def _tile_size(paths: Iterable[Path]) -> tuple[int, int] | None:
+    """Width and height of a tile, by the first picture that can be read; None where there is none."""
+    for path in paths:
+        with suppress(UserError):
+            height, width, _ = read_rgb(path).shape
+            scale = min(1.0, LONGEST / max(height, width))
+            return max(1, round(width * scale)), max(1, round(height * scale))
+    return None
 
 
-def _affordable(gallery: Gallery, listings: Sequence[Mapping[str, Mapping[str, Path]]], inline: int) -> int:
+def _affordable(gallery: Album, listings: Sequence[Mapping[str, Mapping[str, Path]]], inline: int) -> int:
     """How many pictures a cell fit into the page, by the size of the first cell that has some."""
     sample = next(listing for listing in listings if listing)
     ids = gallery.ids[:inline]
@@ -144,7 +150,7 @@ class Cut:
 class _Sheets:
     """Cuts tiles into sheets; equal sheets are kept once: guidance does not change a mask."""
 
-    def __init__(self, gallery: Gallery, out: Path) -> None:
+    def __init__(self, gallery: Album, out: Path) -> None:
         self.gallery = gallery
         self.out = out
         self.known: dict[str, int] = {}
@@ -185,9 +191,9 @@ def _sheet(tile: tuple[int, int], paths: Sequence[Path | None]) -> tuple[Image.I
         try:
             if path is None:
                 raise FileNotFoundError
-            with Image.open(path) as image:
-                small = image.convert("RGB").resize(tile, Image.Resampling.LANCZOS, reducing_gap=2)
-        except (UnidentifiedImageError, OSError):
+            image = Image.fromarray(read_rgb(path))
+            small = image.resize(tile, Image.Resampling.LANCZOS, reducing_gap=2)
+        except (UserError, FileNotFoundError):
             missing.append(number)
             continue
         sheet.paste(small, (number % COLUMNS * width, number // COLUMNS * height))

@@ -4,23 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-import numpy as np
-import pandas as pd
-from jaxtyping import Bool, Int
-
 from privacy_exp.cache.keys import content_key
-from privacy_exp.evaluation.statistics.intervals import exact_mcnemar, holm
-from privacy_exp.evaluation.statistics.paired import Difference, paired_difference
-from privacy_exp.report.collect import Cell
+from privacy_exp.evaluation.statistics.comparison import fool_rate_difference
+from privacy_exp.evaluation.statistics.intervals import holm
+from privacy_exp.evaluation.statistics.paired import Difference
+from privacy_exp.report.collect import Row
 from privacy_exp.report.comparison import ALPHA
 from privacy_exp.report.metrics import describe
-from privacy_exp.report.sections import Section, data_key
-from privacy_exp.types import UserError
+from privacy_exp.report.sections import Section
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """The leader of a class against one of the others, on the photos that were recognised before in both.
+class Lead:
+    """The leader of a class against one of the others, as `compare` tells two runs apart.
 
     Attributes:
         leader: index of the cell with the highest fool rate.
@@ -53,7 +49,7 @@ def classes(section: Section) -> list[list[int]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def compare(section: Section) -> list[Comparison]:
+def compare(section: Section) -> list[Lead]:
     """Tests each class's leader against the rest of its class.
 
     The leader is chosen by looking, so the correction counts every pair of every class: the pairs that are not
@@ -70,50 +66,28 @@ def compare(section: Section) -> list[Comparison]:
     return [d if d.difference.p is None else replace(d, p_holm=next(corrected)) for d in drafts]
 
 
-def best(comparisons: Sequence[Comparison]) -> set[int]:
+def best(comparisons: Sequence[Lead]) -> set[int]:
     """Leaders that are ahead of every other cell of their class by the corrected test."""
     leaders = {comparison.leader for comparison in comparisons}
     return leaders - {c.leader for c in comparisons if not is_ahead(c)}
 
 
-def is_ahead(comparison: Comparison) -> bool:
+def is_ahead(comparison: Lead) -> bool:
     """Whether the leader's fool rate is higher by the corrected test."""
     p, value = comparison.p_holm, comparison.difference.value
     return p is not None and value is not None and p < ALPHA and value > 0
 
 
-def _test(cells: Sequence[Cell], leader: int, other: int) -> Comparison:
-    ours, theirs, people = paired_outcomes(cells[leader], cells[other])
-    columns = [np.stack([outcomes, np.ones(len(outcomes))]).astype(np.float64) for outcomes in (ours, theirs)]
-    difference = paired_difference(columns[0], columns[1], people)
-    return Comparison(leader, other, difference, None, exact_mcnemar(ours, theirs) if len(ours) else None)
-
-
-def paired_outcomes(
-    one: Cell, two: Cell
-) -> tuple[Bool[np.ndarray, " n"], Bool[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """Whether the recogniser was fooled, in each of two cells, on the photos that it named rightly before in both.
-
-    Returns:
-        Fooled in the first, fooled in the second, identity.
-
-    Raises:
-        UserError: a cell has no table of images, or the two are of different data.
-    """
-    if one.images is None or two.images is None or data_key(one) != data_key(two):
-        raise UserError(f"{one.name} and {two.name} cannot be paired: one has no images.parquet, or other data.")
-    place = pd.Index(two.images["image_id"]).get_indexer(one.images["image_id"])  # -1 where the second lacks it
-    first, second = (
-        [images[name].to_numpy(np.int64)[rows] for name in ("label", "pred", "pred_anonymized")]
-        for images, rows in ((one.images, place >= 0), (two.images, place[place >= 0]))
-    )
-    label = first[0]
-    both = (second[0] == label) & (first[1] == label) & (second[1] == label)
-    return (first[2] != label)[both], (second[2] != label)[both], label[both]
+def _test(cells: Sequence[Row], leader: int, other: int) -> Lead:
+    tables = [cells[index].images for index in (leader, other)]
+    shared = set.intersection(*(set(table["image_id"]) for table in tables if table is not None))
+    known = [table[table["image_id"].isin(shared)] for table in tables if table is not None]
+    difference, mcnemar = fool_rate_difference(known[0], known[1])
+    return Lead(leader, other, difference, None, mcnemar)
 
 
 def pareto_front(section: Section, privacy: str, utility: str) -> list[list[int]]:
-    """Cells that no comparable cell beats in privacy and utility at once, a front a group of comparable cells.
+    """Cells that no comparable cell beats in privacy and utility at once, one front per group of comparable cells.
 
     Comparable are cells with the same recogniser and the same list of observers; cells below gate are left out.
 
@@ -143,7 +117,7 @@ def pareto_front(section: Section, privacy: str, utility: str) -> list[list[int]
     return fronts
 
 
-def peers(cell: Cell) -> str:
+def peers(cell: Row) -> str:
     """Equal for cells that may be ranked against each other: the same recogniser and the same observers."""
     recognition = cell.get("recognition")
     return content_key({"recognition": recognition, "observers": list(cell.observers)})

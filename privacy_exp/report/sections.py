@@ -1,4 +1,4 @@
-"""Which cells may stand in one table: same schema version, same data. And by what its rows differ."""
+"""Which cells may stand in one table, those of the same data, and by what its rows differ."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,29 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from privacy_exp.cache.keys import content_key
-from privacy_exp.report.collect import Cell
+from privacy_exp.cache.keys import content_key, has_effect
+from privacy_exp.report.collect import Row
 from privacy_exp.report.metrics import UTILITY, describe, in_order
 from privacy_exp.types import UserError
 
-RUNTIME = {
-    "batch_size",
-    "num_workers",
-    "device",
-    "compile",
-    "offload",
-    "attention_slicing",
-    "channels_last",
-    "on_bad_image",
-    "manifest",
-    "accelerator",
-    "devices",
-    "strategy",
-    "inference_mode",
-    "enable_progress_bar",
-    "log_every_n_steps",
-}
-"""Last parts of configuration keys that change how long a run takes, but not what it is about."""
+WITHOUT_SIGHT = {"manifest", "on_bad_image"}
+"""Keys of the data whose effect the data's digest already tells."""
 
 GROUPS = ("recognition", "masking", "inpainting", "image_format", "trainer", "evaluation", "judge", "attacker")
 """Parts of the configuration in which cells of one table may differ."""
@@ -57,7 +41,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Section:
-    """Cells that may be compared: one schema version, one data set.
+    """Cells that may be compared: those of one data set.
 
     Attributes:
         title: in words.
@@ -67,7 +51,7 @@ class Section:
     """
 
     title: str
-    cells: list[Cell]
+    cells: list[Row]
     axes: list[Axis]
     metrics: list[str]
 
@@ -88,13 +72,12 @@ class Section:
         return " · ".join(parts)
 
 
-def sections(cells: Sequence[Cell]) -> list[Section]:
-    """Groups cells by schema version and data, in the order in which they came."""
-    groups: dict[tuple[int, str, str], list[Cell]] = {}
+def sections(cells: Sequence[Row]) -> list[Section]:
+    """Groups cells by their data, in the order in which they came."""
+    groups: dict[tuple[str, str], list[Row]] = {}
     for cell in cells:
-        key = (cell.record["schema"], str(cell.record["choices"].get("data")), data_key(cell))
-        groups.setdefault(key, []).append(cell)
-    names = [f"{data}, record schema {schema}" for schema, data, _ in groups]
+        groups.setdefault((str(cell.record["choices"].get("data")), data_key(cell)), []).append(cell)
+    names = [data for data, _ in groups]
     made = []
     for number, (name, group) in enumerate(zip(names, groups.values(), strict=True)):
         twins = [n for n, other in enumerate(names) if other == name]
@@ -105,14 +88,14 @@ def sections(cells: Sequence[Cell]) -> list[Section]:
     return made
 
 
-def data_key(cell: Cell) -> str:
+def data_key(cell: Row) -> str:
     """What tells data sets apart: the digest that the run recorded, else its configuration."""
     digest = cell.record.get("details", {}).get("data_digest")
-    config = {k: v for k, v in (cell.get("data") or {}).items() if k not in RUNTIME}
+    config = {k: v for k, v in (cell.get("data") or {}).items() if _tells(k)}
     return str(digest) if digest is not None else content_key(config)
 
 
-def axes(cells: Sequence[Cell]) -> list[Axis]:
+def axes(cells: Sequence[Row]) -> list[Axis]:
     """Method, ratio and guidance always; other choices and keys where they vary.
 
     A key of a part counts as varying only among cells that chose the same part: that two methods have different
@@ -135,7 +118,7 @@ def axes(cells: Sequence[Cell]) -> list[Axis]:
     return found
 
 
-def _keys(cells: Sequence[Cell]) -> list[Axis]:
+def _keys(cells: Sequence[Row]) -> list[Axis]:
     flat = [{k: v for g in GROUPS for k, v in _flat(g, cell.get(g)).items()} for cell in cells]
     choices = [{group: _plain(cell.record["choices"].get(group)) for group in GROUPS} for cell in cells]
     varying = []
@@ -154,9 +137,14 @@ def _flat(prefix: str, value: Any) -> dict[str, Any]:
         return {prefix: _plain(value)}
     found: dict[str, Any] = {}
     for key, part in value.items():
-        if key not in RUNTIME and key != "_target_":
+        if _tells(key):
             found |= _flat(f"{prefix}.{key}", part)
     return found
+
+
+def _tells(key: str) -> bool:
+    """Whether a key can be what two cells differ in."""
+    return has_effect(key) and key not in WITHOUT_SIGHT and key != "_target_"
 
 
 def _plain(value: Any) -> Any:

@@ -45,7 +45,7 @@ def setting(section: Section) -> list[tuple[str, str]]:
     return list(dict(facts).items())
 
 
-def run_facts(section: Section) -> dict[str, Any]:
+def run_details(section: Section) -> dict[str, Any]:
     """Versions, devices, seeds, durations and warnings of all cells.
 
     Returns:
@@ -66,7 +66,6 @@ def run_facts(section: Section) -> dict[str, Any]:
     facts = [(words[stage], f"{seconds:.1f} s in all") for stage, seconds in spent.items()]
     facts.append(("devices", _names(c.record.get("device") for c in section.cells)))
     facts.append(("seeds", _names(c.record.get("seed") for c in section.cells)))
-    facts.append(("record schema", _names(c.record["schema"] for c in section.cells)))
     return {
         "versions": [(library, ", ".join(sorted(found))) for library, found in versions.items()],
         "facts": facts,

@@ -1,4 +1,4 @@
-"""The result of a run as a small table for the terminal."""
+"""Tables for the terminal: how they are drawn, and the result of a run as one."""
 
 from collections.abc import Mapping, Sequence
 from io import StringIO
@@ -12,8 +12,18 @@ from privacy_exp.report.metrics import describe, in_order
 from privacy_exp.runs.record import Record
 from privacy_exp.types import Metric
 
+WIDTH = 132
+"""Characters of a line."""
+
 MOST = 24
 """Rows of the table; the record holds the others."""
+
+
+def render(table: Table, width: int = WIDTH) -> str:
+    """A table as text. Its titles and cells are markup: what comes from a record goes through `rich.markup.escape`."""
+    text = StringIO()
+    Console(file=text, width=width).print(table)
+    return text.getvalue().rstrip()
 
 
 def result_table(record: Record, folder: Path) -> str:
@@ -47,17 +57,15 @@ def metric_table(
     shown = [name for name in names if not name.startswith("by/")][:MOST]
     if len(names) > len(shown):
         caption = " · ".join(filter(None, [caption, f"{len(names) - len(shown)} more figures in {source}"]))
-    table = Table(title=title, caption=caption, caption_justify="left")
+    table = Table(title=escape(title), caption=escape(caption) if caption else None, caption_justify="left")
     table.add_column("metric")
     for column in ("value", "95 % interval", "n"):
         table.add_column(column, justify="right")
     table.add_column("meaning")
     for name in shown:
         reason = f" [{metrics[name].reason}]" if metrics[name].reason else ""
-        table.add_row(name, *_cells(metrics[name]), escape(describe(name).meaning + reason))
-    text = StringIO()
-    Console(file=text, width=132).print(table)
-    return text.getvalue()
+        table.add_row(escape(name), *_cells(metrics[name]), escape(describe(name).meaning + reason))
+    return render(table) + "\n"
 
 
 def _cells(metric: Metric) -> tuple[str, str, str]:

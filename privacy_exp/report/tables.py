@@ -1,18 +1,17 @@
 """The headline table for papers and programs: csv, parquet, LaTeX, Markdown and the terminal."""
 
-import re
 from collections.abc import Sequence
-from io import StringIO
 from pathlib import Path
 
 import pandas as pd
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from privacy_exp.cache.files import atomic_file, write_text
 from privacy_exp.report.metrics import as_text, describe
-from privacy_exp.report.ranking import Comparison
+from privacy_exp.report.ranking import Lead
 from privacy_exp.report.sections import Section, show
+from privacy_exp.report.table import render
 
 FOOTNOTE = (
     "95 % intervals over people in brackets; ! flagged, see the reason in table.csv; – no value; * best of its class"
@@ -69,7 +68,7 @@ def write_tables(
     """
     full = full_table(sections, best)
     with atomic_file(out / "table.csv") as temporary:
-        full.to_csv(temporary, index=False)
+        for_spreadsheets(full).to_csv(temporary, index=False)
     with atomic_file(out / "table.parquet") as temporary:
         _storable(full).to_parquet(temporary, engine="pyarrow", index=False)
     frames = [headline_frame(*each) for each in zip(sections, columns, best, strict=True)]
@@ -83,10 +82,24 @@ def _storable(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{name: frame[name].map(show) for name in mixed})
 
 
+LATEX = {
+    **{sign: f"\\{sign}" for sign in "%_&#${}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+"""What LaTeX would take for a command, and how it is printed: names in a record may come from anybody."""
+
+
 def _latex(title: str, frame: pd.DataFrame) -> str:
     """A booktabs table with its caption."""
-    text = frame.to_latex(index=False, escape=True, caption=re.sub(r"([%_&#$])", r"\\\1", f"{title}. {FOOTNOTE}."))
-    return f"% needs \\usepackage{{booktabs}}\n{text}"
+    caption = "".join(LATEX.get(sign, sign) for sign in f"{title}. {FOOTNOTE}.")
+    return f"% needs \\usepackage{{booktabs}}\n{frame.to_latex(index=False, escape=True, caption=caption)}"
+
+
+def for_spreadsheets(frame: pd.DataFrame) -> pd.DataFrame:
+    """Texts that a spreadsheet would take for a formula, with an apostrophe in front."""
+    return frame.map(lambda value: f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@") else value)
 
 
 def _markdown(title: str, frame: pd.DataFrame) -> str:
@@ -102,17 +115,15 @@ def terminal_table(section: Section, frame: pd.DataFrame) -> str:
         section: whose table.
         frame: from `headline_frame`.
     """
-    table = Table(title=f"{section.title} · {len(section.cells)} cells", caption=FOOTNOTE)
+    table = Table(title=escape(f"{section.title} · {len(section.cells)} cells"), caption=FOOTNOTE)
     for number, name in enumerate(frame.columns):
-        table.add_column(name, justify="left" if number == 0 else "right", no_wrap=number == 0)
+        table.add_column(escape(name), justify="left" if number == 0 else "right", no_wrap=number == 0)
     for row in frame.values.tolist():
-        table.add_row(*(str(value).replace("[", "\\[") for value in row))
-    text = StringIO()
-    Console(file=text, width=max(100, 24 * len(frame.columns))).print(table)
-    return text.getvalue()
+        table.add_row(*(escape(str(value)) for value in row))
+    return render(table, max(100, 24 * len(frame.columns))) + "\n"
 
 
-def comparison_frame(section: Section, comparisons: Sequence[Comparison]) -> pd.DataFrame:
+def comparison_frame(section: Section, comparisons: Sequence[Lead]) -> pd.DataFrame:
     """What the paired tests said, a row a pair.
 
     Args:

@@ -5,6 +5,7 @@ the pictures are those of a run that nobody disturbed.
 """
 
 import json
+import logging
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,8 +15,9 @@ from pathlib import Path
 import pandas as pd
 
 from privacy_exp.cache.files import atomic_file, explained, write_text
-from privacy_exp.inpainting.sanity import Counts
 from privacy_exp.runs.folder import RunFolder
+
+log = logging.getLogger(__name__)
 
 NOTES = ".batches"
 """Sub-folder with what is known of each batch, until the run's record is written."""
@@ -26,16 +28,16 @@ class Batch:
     """What is known of a finished batch besides its pictures.
 
     Attributes:
-        rows: a row an image, with its `image_id`.
+        rows: one row per image, with its `image_id`.
         mask_s: seconds spent on masks.
         inpaint_s: seconds spent on repainting, without the control.
-        sanity: results that were counted.
+        sanity: counts of results, of black and of flat ones.
     """
 
     rows: pd.DataFrame = field(default_factory=pd.DataFrame)
     mask_s: float = 0.0
     inpaint_s: float = 0.0
-    sanity: Counts = field(default_factory=Counts)
+    sanity: Sequence[int] = (0, 0, 0)
 
 
 @contextmanager
@@ -76,12 +78,19 @@ def finished_batches(folder: Path) -> list[Batch]:
         _move(ready, folder)
     for staging in folder.glob(".*.part"):
         shutil.rmtree(staging, ignore_errors=True)
-    batches = []
-    for path in sorted((folder / NOTES).glob("*.json")):
-        rows = pd.read_parquet(path.with_suffix(".parquet"))
+    return [batch for path in sorted((folder / NOTES).glob("*.json")) if (batch := _read(path)) is not None]
+
+
+def _read(path: Path) -> Batch | None:
+    """A finished batch; a damaged one is forgotten, so that it is painted again."""
+    try:
         notes = json.loads(path.read_text())
-        batches.append(Batch(rows, notes["mask_s"], notes["inpaint_s"], Counts(*notes["sanity"])))
-    return batches
+        rows = pd.read_parquet(path.with_suffix(".parquet"))
+        return Batch(rows, float(notes["mask_s"]), float(notes["inpaint_s"]), [int(n) for n in notes["sanity"]])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.warning("%s is damaged (%s): its pictures are painted again", path, error)
+        path.unlink(missing_ok=True)
+        return None
 
 
 def forget_batches(folder: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from privacy_exp.cache.files import atomic_file
@@ -30,6 +30,9 @@ UNKNOWN = "unknown"
 
 FORMATS: dict[str, dict[str, Any]] = {"jpg": {"quality": 95, "subsampling": 0}, "png": {"compress_level": 4}}
 """Image formats and how they are saved: JPEG at quality 95 with full colour resolution, or exact pixels."""
+
+FAULTS = (OSError, ValueError, SyntaxError, EOFError, OverflowError, MemoryError, Image.DecompressionBombError)
+"""What Pillow raises over files that are no pictures, broken ones, and small ones that claim to be enormous."""
 
 
 class RunFolder:
@@ -70,7 +73,7 @@ class RunFolder:
             FileNotFoundError: no such pictures.
             UserError: a file name outside the layout, or an id that occurs twice.
         """
-        folder = self.path / kind
+        folder = self._below(kind)
         found: dict[str, tuple[Path, int | None]] = {}
         for path in sorted(folder.glob("*.*")) if folder.is_dir() else []:
             if path.name.startswith(".") or path.suffix[1:] not in FORMATS:
@@ -79,6 +82,8 @@ class RunFolder:
             class_id = rest.rpartition("-")[2]
             if not rest or not (class_id.isdecimal() or class_id == UNKNOWN):
                 raise UserError(f"{path} is not named {{image-id}}-{KINDS[kind]}-label-{{class-id}}{path.suffix}.")
+            if not path.resolve().is_relative_to(folder.resolve()):
+                raise UserError(f"{path} is a link that leads out of its folder; put the picture itself there.")
             if image_id in found:
                 raise UserError(
                     f"image id {image_id!r} occurs twice in {folder}: {found[image_id][0].name}, {path.name}."
@@ -88,13 +93,22 @@ class RunFolder:
             raise FileNotFoundError(f"{folder} holds no pictures; a run folder has {', '.join(KINDS)} sub-folders.")
         return dict(sorted(found.items()))
 
+    def _below(self, kind: str) -> Path:
+        """The folder of a kind, which may be a link within the run's folder but not out of it."""
+        folder = self.path / kind
+        if folder.is_symlink() and not folder.resolve().is_relative_to(self.path.resolve()):
+            raise UserError(
+                f"{folder} is a link that leads out of the run's folder; put the pictures themselves there."
+            )
+        return folder
+
     def read(self, paths: Sequence[Path]) -> Images:
         """Pictures as RGB in [0, 1].
 
         Raises:
             UserError: an unreadable file, or pictures of different sizes; named.
         """
-        images = [_read_rgb(path) for path in paths]
+        images = [read_rgb(path) for path in paths]
         for path, image in zip(paths, images, strict=True):
             if image.shape != images[0].shape:
                 raise UserError(
@@ -113,11 +127,16 @@ def to_pillow(image: Float[Tensor, "3 h w"] | Tensor) -> Image.Image:
     return Image.fromarray(levels[0].numpy() if len(levels) == 1 else levels.permute(1, 2, 0).numpy())
 
 
-def _read_rgb(path: Path) -> np.ndarray:
+def read_rgb(path: Path) -> np.ndarray:
+    """The pixels of a picture: height, width, RGB in 0-255.
+
+    Raises:
+        UserError: it cannot be read, whatever is wrong with it.
+    """
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError) as error:
+    except FAULTS as error:
         raise UserError(
             f"{path} cannot be read as a picture ({error}); run the cell again to write it anew."
         ) from error

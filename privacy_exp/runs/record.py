@@ -1,30 +1,36 @@
 """`record.json` and `images.parquet`: what a run found, for programs to read."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
-from platform import platform, python_version
 from typing import Any
 
 import pandas as pd
 
-from privacy_exp import __version__
+from privacy_exp.cache.content import file_digest
+from privacy_exp.cache.entry import installed_versions, origin
 from privacy_exp.cache.files import atomic_file, write_text
+from privacy_exp.runs.folder import KINDS
+from privacy_exp.runs.plan import command
 from privacy_exp.types import Metric, UserError
+
+__all__ = ["SCHEMA", "DamagedRecordError", "Record", "damage", "installed_versions", "read_record", "write_images"]
 
 SCHEMA = 2
 """Version of the record's fields; it is part of every key."""
 
-LIBRARIES = ("torch", "torchvision", "diffusers", "transformers", "pytorch-lightning", "facenet-pytorch", "numpy")
+RECORD = "record.json"
+PICTURES = (*KINDS, "draws")
+LISTED = ("images.parquet", "manifest.csv", "recognizer.ckpt", "grid.png", *PICTURES)
+"""Files and folders whose digests a record lists: with the record they are what a finished run consists of."""
+
+NEEDED = {"choices": dict, "config": dict, "metrics": dict, "n": int}
+"""Fields that every record has, and their types."""
 
 
-@cache
-def installed_versions() -> dict[str, str]:
-    """Versions of this package, Python and the libraries that decide figures."""
-    names = {"privacy_exp": __version__, "python": python_version(), "platform": platform(terse=True)}
-    return names | {library: version(library) for library in LIBRARIES}
+class DamagedRecordError(UserError):
+    """A record that nobody can read."""
 
 
 @dataclass
@@ -40,11 +46,15 @@ class Record:
         n: test images.
         metrics: see PROTOCOL names: `accuracy`, `fool_rate`, ...
         observers: who took part in `strongest_observer`, the strongest first.
-        timing: seconds a stage, images a second, start and end (seconds since 1970), slot; never among the metrics.
+        timing: seconds per stage, images per second, start and end (seconds since 1970), slot; never among the metrics.
         details: facts about the run that are not metrics, such as whether guidance was live.
         warnings: what a reader of the figures must know.
         device: what the networks ran on.
         versions: of this package, Python and the libraries that decide figures.
+        threads: that torch computed with.
+        taken_from: where a record that was not computed here comes from: `folder`, and `config` of the run that
+            computed it; None where it was computed here.
+        files: SHA-256 of the run's pictures and tables by their paths in the run folder; `write` fills it in.
     """
 
     key: str
@@ -60,6 +70,9 @@ class Record:
     warnings: list[str] = field(default_factory=list)
     device: str = "cpu"
     versions: dict[str, str] = field(default_factory=installed_versions)
+    threads: int | None = field(default_factory=lambda: origin()["threads"])
+    taken_from: dict[str, Any] | None = None
+    files: dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The record as plain values, in the order of the file."""
@@ -67,8 +80,8 @@ class Record:
         if "strongest_observer" in metrics:
             metrics["strongest_observer"] |= {"observers": self.observers}
         fields = {k: getattr(self, k) for k in ("key", "choices", "config", "mask_ratio", "seed", "n")}
-        rest = {"timing": self.timing, "versions": self.versions, "device": self.device, "details": self.details}
-        return {"schema": SCHEMA, **fields, "metrics": metrics, **rest, "warnings": self.warnings}
+        names = ("timing", "versions", "threads", "device", "taken_from", "details", "warnings", "files")
+        return {"schema": SCHEMA, **fields, "metrics": metrics, **{k: getattr(self, k) for k in names}}
 
     @classmethod
     def read(cls, folder: Path) -> "Record":
@@ -81,31 +94,66 @@ class Record:
         return cls(**kept | {"metrics": metrics, "observers": observers})
 
     def write(self, folder: Path) -> Path:
-        """Writes `record.json` whole or not at all, and returns its path."""
-        path = folder / "record.json"
+        """Writes `record.json` whole or not at all, with the digests of the folder's files, and returns its path."""
+        self.files = {str(path.relative_to(folder)): file_digest(path) for path in _listed(folder)}
+        path = folder / RECORD
         write_text(path, json.dumps(self.as_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         return path
 
 
+def _listed(folder: Path) -> list[Path]:
+    """The files of a run that its record lists, sorted."""
+    found = [folder / name for name in LISTED if (folder / name).is_file()]
+    for name in PICTURES:
+        found += [path for path in (folder / name).rglob("*") if path.is_file() and not path.name.startswith(".")]
+    return sorted(found)
+
+
+def damage(folder: Path, files: Mapping[str, str]) -> str | None:
+    """What is wrong with the files of a finished run, in a few words; None where all are as its record says.
+
+    Args:
+        folder: of the run.
+        files: see `Record`.
+    """
+    if not files:
+        return f"{RECORD} lists no files"
+    for name, digest in files.items():
+        path = folder / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if file_digest(path) != digest:
+            return f"{name} has changed since the record was written"
+    return None
+
+
 def read_record(folder: Path) -> dict[str, Any]:
-    """The record of a finished run.
+    """The record of a finished run, as plain values. Every command reads records through here.
 
     Raises:
         FileNotFoundError: the folder holds none.
-        UserError: it is damaged or of another schema version.
+        DamagedRecordError: it cannot be read, or lacks what every record has.
+        UserError: it is of another schema version.
     """
-    path = folder / "record.json"
+    path = folder / RECORD
     if not path.is_file():
         raise FileNotFoundError(
             f"{folder} holds no record.json: not a finished run; run `python -m privacy_exp.train` first."
         )
+    again = command(folder, "rerun=true")
+    way = "run the cell again" + (f": `{again}`" if again else "")
     try:
-        record: dict[str, Any] = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} is damaged ({error}); run the cell again.") from error
-    if record.get("schema") != SCHEMA:
-        raise UserError(f"{path} has schema {record.get('schema')!r}, but this version reads {SCHEMA}.")
-    return record
+        record = json.loads(path.read_text(), parse_constant=str)  # NaN stays a word: it is no figure
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DamagedRecordError(f"{path} is damaged ({error}); {way}.") from error
+    if not isinstance(record, dict) or "schema" not in record:
+        raise DamagedRecordError(f"{path} is no record of a run; {way}.")
+    if record["schema"] != SCHEMA:
+        raise UserError(f"{path} has schema {record['schema']!r}, but this version reads {SCHEMA}; {way}.")
+    lacking = [key for key, kind in NEEDED.items() if type(record.get(key)) is not kind]
+    if lacking:
+        raise DamagedRecordError(f"{path} is no record of a run: it lacks {', '.join(lacking)}; {way}.")
+    return dict(record)
 
 
 def write_images(folder: Path, table: pd.DataFrame) -> Path:

@@ -66,9 +66,13 @@ def write_cell(folder: Path, key: str, images: int) -> None:
 
 
 def read_cell(folder: Path) -> dict[str, Any] | None:
-    """What `write_cell` wrote: `key, images, started`; None where no run was started."""
+    """What `write_cell` wrote: `key, images, started`; None where no run was started, or nobody can read of which."""
+    path = folder / CELL
     try:
-        cell: dict[str, Any] = json.loads((folder / CELL).read_text())
+        cell = json.loads(path.read_text())
+        return {"key": str(cell["key"]), "images": int(cell["images"]), "started": float(cell["started"])}
     except FileNotFoundError:
         return None
-    return cell
+    except (ValueError, KeyError, TypeError) as error:
+        log.warning("%s is damaged (%s) and is passed over", path, error)
+        return None

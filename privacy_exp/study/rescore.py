@@ -19,9 +19,9 @@ from privacy_exp.evaluation.measure import Measure, Scene
 from privacy_exp.evaluation.minimal import NOTED
 from privacy_exp.evaluation.score import score_folder
 from privacy_exp.recognition.fit import CHECKPOINT, checkpoint_identities, load_checkpoint
-from privacy_exp.report.grid import write_grid
 from privacy_exp.report.table import metric_table
 from privacy_exp.runs.folder import RunFolder
+from privacy_exp.runs.grid import write_grid
 from privacy_exp.runs.record import read_record
 from privacy_exp.types import UserError
 

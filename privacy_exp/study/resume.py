@@ -3,62 +3,106 @@
 import logging
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+from privacy_exp.cache.copies import copy_files
+from privacy_exp.cache.entry import differences
 from privacy_exp.cache.files import write_text
-from privacy_exp.cache.links import share, share_file
-from privacy_exp.cache.store import Store
+from privacy_exp.cache.store import Held, Store
 from privacy_exp.runs.batches import NOTES, finished_batches, forget_batches
-from privacy_exp.runs.folder import KINDS
-from privacy_exp.runs.record import Record
+from privacy_exp.runs.record import LISTED, PICTURES, RECORD, DamagedRecordError, Record, damage
 from privacy_exp.runs.running import read_cell, running, write_cell
+from privacy_exp.tracking.marker import TRACKED
 from privacy_exp.types import UserError
 
 log = logging.getLogger(__name__)
 
 KIND = "cell"
-RECORD = "record.json"
-TRACKED = ".tracked"
-"""Left by a run whose trackers were closed well."""
-
-PICTURES = (*KINDS, "draws")
-
-WHOLE = (RECORD, "images.parquet", "manifest.csv", "recognizer.ckpt", "grid.png", *PICTURES)
-"""What a finished cell consists of. A run folder may hold anything else: logs, trackers' files, a whole checkout."""
+CHECKPOINT = "recognizer.ckpt"
+"""The one file that store and run folders share: it is large, and nobody edits it."""
 
 
 class Claim:
     """A cell that this process alone computes, and the folder that it goes to.
+
+    A folder counts as finished, and leaves or enters the store, only where its files are as its record says.
 
     Attributes:
         record: of the finished cell, if it was computed before; its files lie in the folder then.
         source: where the finished cell came from; None where it is computed now.
     """
 
-    def __init__(self, store: Store, key: str, folder: Path, images: int, rerun: bool, writable: bool) -> None:
-        self.store, self.key, self.folder, self.writable = store, key, folder, writable
+    def __init__(self, store: Store, key: str, folder: Path, images: int, rerun: bool, held: Held | None) -> None:
+        self.store, self.key, self.folder, self.held = store, key, folder, held
         self.fields = {"key": key}
         self.record: Record | None = None
         self.source: Path | None = None
-        if not rerun:
-            self._refuse_other_cells()
         if rerun:
             self._clear()
-        elif (folder / RECORD).is_file():
-            self.source = folder
         else:
-            self.source = store.find(KIND, self.fields)
-            if self.source is not None:
-                share(self.source, folder, only=[name for name in WHOLE if name != RECORD])
-                share_file(self.source / RECORD, folder / RECORD)  # last: a folder with a record is complete
-        if self.source is not None:
-            self.record = Record.read(folder)
-        elif not rerun:
-            self._adopt()
+            self._refuse_other_cells()
+            self._take_what_is_here()
+            if self.record is None:
+                self._take_from_store()
+            if self.record is None:
+                self._adopt()
         write_cell(folder, key, images)
-        if writable and self.record is None:
+        if held is not None and self.record is None:
             write_text(self._pointer, str(folder.resolve()) + "\n")
+
+    def _take_what_is_here(self) -> None:
+        """The finished cell in this folder; a damaged one is cleared away."""
+        if not (self.folder / RECORD).is_file():
+            return
+        try:
+            record = Record.read(self.folder)
+            wrong = damage(self.folder, record.files)
+        except DamagedRecordError as error:
+            wrong = str(error)
+        if wrong is None:
+            self.record, self.source = record, self.folder
+            for difference in differences({"versions": record.versions, "threads": record.threads}):
+                log.warning("the cell in %s was computed with %s", self.folder, difference)
+        else:
+            log.warning("%s is damaged (%s) and is computed again", self.folder, wrong)
+            self._clear()
+
+    def _take_from_store(self) -> None:
+        """The finished cell from the store; one whose pictures are not those of its record is set aside."""
+        found = self.store.find(KIND, self.fields)
+        if found is None:
+            return
+        try:
+            record = Record.read(found)
+            wrong = damage(found, record.files)
+        except (DamagedRecordError, FileNotFoundError) as error:
+            wrong = str(error)
+        if wrong is not None:
+            log.warning("%s is damaged (%s) and is computed again", found, wrong)
+            if self.held is not None:
+                self.held.set_aside()
+            return
+        copy_files(found, self.folder, only=LISTED, linked=[CHECKPOINT])
+        copy_files(found, self.folder, only=[RECORD])  # last: a folder with a record is complete
+        self.record, self.source = record, found
+
+    def taken(self, config: dict[str, Any], choices: dict[str, Any]) -> Record:
+        """The record that was computed before, as this run's: it says where it came from and what was asked now.
+
+        Args:
+            config: of this run.
+            choices: of this run.
+        """
+        assert self.record is not None  # noqa: S101  the caller has looked
+        if self.source != self.folder:
+            first = (self.record.taken_from or {}).get("config", self.record.config)
+            self.record.taken_from = {"folder": str(self.source), "config": first}
+            self.record.config, self.record.choices = config, choices
+            self.record.warnings += [note for note in self.store.notes if note not in self.record.warnings]
+            self.record.write(self.folder)
+        return self.record
 
     @property
     def tracked(self) -> bool:
@@ -66,11 +110,16 @@ class Claim:
         return self.source == self.folder and (self.folder / TRACKED).is_file()
 
     def keep(self) -> None:
-        """Shares the finished cell with the store."""
+        """Copies the finished cell into the store, if its files are still those that were scored."""
         forget_batches(self.folder)
-        if self.writable and (self.record is None or self.store.find(KIND, self.fields) is None):
-            self.store.put(KIND, self.fields, lambda entry: share(self.folder, entry, only=WHOLE))
-            self._pointer.unlink(missing_ok=True)
+        if self.held is None or (self.record is not None and self.store.find(KIND, self.fields) is not None):
+            return
+        wrong = damage(self.folder, Record.read(self.folder).files)
+        if wrong is not None:
+            log.warning("%s is not kept in the store: %s", self.folder, wrong)
+            return
+        self.held.put(lambda entry: copy_files(self.folder, entry, only=[RECORD, *LISTED], linked=[CHECKPOINT]))
+        self._pointer.unlink(missing_ok=True)
 
     @property
     def _pointer(self) -> Path:
@@ -81,7 +130,8 @@ class Claim:
         known = read_cell(self.folder)
         keys = [] if known is None else [known["key"]]
         if (self.folder / RECORD).is_file():
-            keys.append(Record.read(self.folder).key)
+            with suppress(DamagedRecordError):
+                keys.append(Record.read(self.folder).key)
         if any(key != self.key for key in keys):
             raise UserError(
                 f"{self.folder} holds another cell: its configuration, data or checkpoint differed, or a version of "
@@ -97,7 +147,7 @@ class Claim:
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def _adopt(self) -> None:
-        """Shares the batches that an interrupted run of this cell has left in another folder."""
+        """Copies the batches that an interrupted run of this cell has left in another folder."""
         if not self._pointer.is_file():
             return
         before = Path(self._pointer.read_text().strip())
@@ -106,7 +156,7 @@ class Claim:
             return
         for name in (*PICTURES, NOTES):  # the notes last: what they name is there
             if (before / name).is_dir():
-                share(before / name, self.folder / name)
+                copy_files(before / name, self.folder / name)
         log.info("finished batches are taken from %s", before)
 
 
@@ -124,5 +174,5 @@ def claimed(store: Store, key: str, folder: Path, images: int, rerun: bool) -> I
     Raises:
         UserError: the folder holds another cell.
     """
-    with running(folder), store.locked(KIND, {"key": key}) as writable:
-        yield Claim(store, key, folder, images, rerun, writable)
+    with running(folder), store.locked(KIND, {"key": key}) as held:
+        yield Claim(store, key, folder, images, rerun, held)

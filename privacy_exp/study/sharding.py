@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from privacy_exp.data.base import FaceData
 from privacy_exp.inpainting.base import Inpainter
-from privacy_exp.masking.base import Masker
+from privacy_exp.masking.base import Masker, OwnArea
 from privacy_exp.recognition.checkpoint import load_checkpoint
 from privacy_exp.runs.batches import finished_batches
 from privacy_exp.runs.folder import RunFolder
@@ -37,7 +37,7 @@ class Share:
     data: FaceData
     checkpoint: Path
     target_layer: str
-    masker: Masker
+    masker: Masker | OwnArea
     inpainter: Callable[[], Inpainter]
     mask_ratio: float
     seed: int

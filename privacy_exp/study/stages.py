@@ -12,12 +12,13 @@ import torch
 from pytorch_lightning.loggers import Logger
 from tqdm import tqdm
 
-from privacy_exp.cache.links import share_file
+from privacy_exp.cache.copies import copy_file
 from privacy_exp.cache.store import Store
 from privacy_exp.data.base import FaceData
 from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.inpainting.sanity import Counts
-from privacy_exp.masking.base import Masker
+from privacy_exp.masking.base import Masker, OwnArea
+from privacy_exp.masking.original_frame import OriginalMethod
 from privacy_exp.masking.regions import face_region
 from privacy_exp.masking.stored import StoredScores, stored_scores
 from privacy_exp.recognition.base import Recognizer
@@ -104,14 +105,14 @@ def keep_checkpoint(fitted: Fitted, folder: Path) -> None:
     source = fitted.checkpoint / CHECKPOINT if fitted.checkpoint.is_dir() else fitted.checkpoint
     target = folder / CHECKPOINT
     if source.resolve() != target.resolve():
-        share_file(source, target)
+        copy_file(source, target, linked=True)  # large, and nobody edits it
 
 
 def anonymize(
     batches: Iterable[Faces],
     total: int,
     recognizer: Recognizer | None,
-    masker: Masker,
+    masker: Masker | OwnArea,
     inpainter: Inpainter,
     mask_ratio: float,
     seed: int,
@@ -157,7 +158,7 @@ def anonymize(
 def anonymize_batch(
     faces: Faces,
     recognizer: Recognizer | None,
-    masker: Masker,
+    masker: Masker | OwnArea,
     inpainter: Inpainter,
     mask_ratio: float,
     seed: int,
@@ -170,10 +171,15 @@ def anonymize_batch(
         counted = inpainter.sanity.counts
         started = time.perf_counter()
         known = None if scores is None else scores(faces)
-        masks = masker.mask(faces, recognizer, mask_ratio, seed, known)
-        faces = masker.frame(faces)
+        if isinstance(masker, OwnArea):
+            masks = masker.mask(faces, recognizer, seed=seed, scores=known)
+        else:
+            masks = masker.mask(faces, recognizer, mask_ratio=mask_ratio, seed=seed, scores=known)
+        original = masker if isinstance(masker, OriginalMethod) else None
+        faces = original.frame(faces) if original else faces
         masked = time.perf_counter()
-        results = masker.finish(inpainter(faces, masks, seed))
+        results = inpainter(faces, masks, seed)
+        results = original.finish(results) if original else results
         painted = time.perf_counter()
         batch.mask_s, batch.inpaint_s = masked - started, painted - masked
         staging.save("original", faces.ids, faces.labels, faces.images)
@@ -181,7 +187,8 @@ def anonymize_batch(
         staging.save("results", faces.ids, faces.labels, results)
         for draw in range(1, inpainter.num_draws):
             further = RunFolder(staging.path / "draws" / str(draw), folder.image_format)
-            further.save("results", faces.ids, faces.labels, masker.finish(inpainter(faces, masks, seed, draw)))
+            drawn = inpainter(faces, masks, seed, draw)
+            further.save("results", faces.ids, faces.labels, original.finish(drawn) if original else drawn)
         if control:
             round_trip = torch.where(masks, inpainter.round_trip(faces, masks).clamp(0, 1), faces.images)
             staging.save("control", faces.ids, faces.labels, round_trip)
@@ -208,11 +215,14 @@ def summary(folder: RunFolder, inpainter: Inpainter) -> Anonymized:
     )
 
 
-def _shares(faces: Faces, masks: Masks, masker: Masker, inpainter: Inpainter, mask_ratio: float) -> pd.DataFrame:
+def _shares(
+    faces: Faces, masks: Masks, masker: Masker | OwnArea, inpainter: Inpainter, mask_ratio: float
+) -> pd.DataFrame:
+    asked = None if isinstance(masker, OwnArea) else mask_ratio
     return pd.DataFrame(
         {
             "image_id": faces.ids,
-            "share_asked": pd.array([mask_ratio if masker.has_budget else None] * len(faces.ids), dtype="Float64"),
+            "share_asked": pd.array([asked] * len(faces.ids), dtype="Float64"),
             "share_hidden_face": pd.array(share_of_face(masks, faces.landmarks), dtype="Float64"),
             "share_hidden_latent": inpainter.latent_share(masks).cpu().double().numpy(),
             **masker.facts,

@@ -20,7 +20,7 @@ def swept_keys() -> list[str]:
     the first job, on the command line or in `hydra.sweeper.params`. The command line wins, as it does in Hydra.
     """
     hydra = HydraConfig.get()
-    plan = Path(hydra.sweep.dir) / "multirun.yaml"
+    plan = Path(hydra.runtime.cwd, hydra.sweep.dir) / "multirun.yaml"  # hydra.job.chdir moves the working folder
     if hydra.mode != RunMode.MULTIRUN or not plan.is_file():
         return []
     asked = OmegaConf.load(plan).hydra

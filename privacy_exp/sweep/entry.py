@@ -15,9 +15,10 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException, InstantiationException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from privacy_exp import UserError
+from privacy_exp.cache.store import default_root
 
 PACKAGE = Path(__file__).parents[1]
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
@@ -33,6 +34,8 @@ for chatty in ("pytorch_lightning.utilities.rank_zero", "lightning.pytorch.utili
 warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
 
 log = logging.getLogger(__name__)
+
+OmegaConf.register_new_resolver("cache", lambda: str(default_root()), replace=True)  # ${cache:} in conf/*.yaml
 
 
 class ShownError(CompactHydraException):

@@ -1,4 +1,4 @@
-"""The cells of a sweep, written down before the first one starts: so that missing ones can be told from none."""
+"""The cells of a sweep, written down before the first one starts, so that `status` knows which have not begun."""
 
 import json
 import shlex
@@ -14,8 +14,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from privacy_exp.cache.files import write_text
+from privacy_exp.runs.plan import PLAN
 
-PLAN = "plan.json"
 ASKED = "multirun.yaml"
 
 
@@ -46,15 +46,6 @@ def planned(config: DictConfig) -> list[list[str]] | None:
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     overrides = parser.parse_overrides([*axes, *config.hydra.overrides.task])
     return [list(cell) for batch in BasicSweeper.split_arguments(overrides, None) for cell in batch]
-
-
-def read_plan(sweep: Path) -> dict[str, Any] | None:
-    """What `WritePlan` wrote: `command, count, cells`; None where there is none."""
-    path = sweep / PLAN
-    if not path.is_file():
-        return None
-    plan: dict[str, Any] = json.loads(path.read_text())
-    return plan
 
 
 def axes_only(cells: Sequence[Sequence[str]]) -> list[str]:

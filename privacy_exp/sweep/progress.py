@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 
-import yaml
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from privacy_exp.report.table import render
+from privacy_exp.runs.plan import numbered, read_overrides, read_plan
 from privacy_exp.runs.record import read_record
 from privacy_exp.runs.running import is_running, read_cell
-from privacy_exp.sweep.plan import axes_only, read_plan
+from privacy_exp.sweep.plan import axes_only
 
 DONE, RUNNING, FAILED, MISSING = "done", "running", "failed", "missing"
 STATES = (DONE, RUNNING, FAILED, MISSING)
@@ -51,15 +51,18 @@ def cell_states(sweep: Path) -> list[CellState]:
         raise FileNotFoundError(f"`sweep` must be the folder of a sweep (hydra.sweep.dir), but there is no {sweep}.")
     plan = read_plan(sweep)
     begun = {int(path.name): path for path in sweep.iterdir() if path.name.isdecimal() and path.is_dir()}
+    if plan is not None and len(begun) < plan["count"]:
+        begun = numbered(sweep) | begun
     if plan is None and not begun:
         raise FileNotFoundError(f"{sweep} holds neither a plan nor cells: is it the folder of a sweep?")
     count = max(plan["count"] if plan else 0, *(number + 1 for number in begun), 0)
     cells = plan["cells"] if plan else None
     if cells is None:
         cells = []
-    cells += [_overrides(sweep / str(number)) for number in range(len(cells), count)]  # not of this plan
+    folders = [begun.get(number, sweep / str(number)) for number in range(count)]
+    cells += [read_overrides(folder) or [] for folder in folders[len(cells) :]]  # not of this plan
     names = axes_only(cells)
-    return [_state(number, names[number], sweep / str(number)) for number in range(count)]
+    return [_state(number, names[number], folders[number]) for number in range(count)]
 
 
 def seconds_left(cells: Sequence[CellState]) -> float | None:
@@ -77,21 +80,19 @@ def seconds_left(cells: Sequence[CellState]) -> float | None:
 
 def status_table(sweep: Path, cells: Sequence[CellState]) -> str:
     """A row a cell and a line of totals, for the terminal."""
-    table = Table(title=str(sweep))
+    table = Table(title=escape(str(sweep)))
     table.add_column("cell", justify="right")
     table.add_column("what", overflow="fold")
     table.add_column("state")
     table.add_column("note", overflow="fold")
     for cell in cells:
-        table.add_row(str(cell.number), cell.overrides, cell.state, cell.note)
-    text = StringIO()
-    Console(file=text, width=132).print(table)
+        table.add_row(str(cell.number), escape(cell.overrides), cell.state, escape(cell.note))
     counts = {state: sum(cell.state == state for cell in cells) for state in STATES}
     total = f"{counts[DONE]} of {len(cells)} done, " + ", ".join(f"{counts[s]} {s}" for s in STATES[1:])
     left = seconds_left(cells)
     if counts[DONE] < len(cells):
         total += "; time left " + ("not known before a cell is done" if left is None else f"about {left / 60:.1f} min")
-    return text.getvalue() + total
+    return render(table) + "\n" + total
 
 
 def _state(number: int, overrides: str, folder: Path) -> CellState:
@@ -117,8 +118,3 @@ def _state(number: int, overrides: str, folder: Path) -> CellState:
 def _last_line(path: Path) -> str:
     lines = [line.strip() for line in path.read_text(errors="replace").splitlines() if line.strip()]
     return lines[-1] if lines else "no message"
-
-
-def _overrides(folder: Path) -> list[str]:
-    path = folder / ".hydra" / "overrides.yaml"
-    return [str(override) for override in yaml.safe_load(path.read_text())] if path.is_file() else []

@@ -1,4 +1,4 @@
-"""docs/scale.md shows what benchmarks/scale.py computes, and that computes what a hand does."""
+"""docs/results/scale.md shows what benchmarks/scale.py computes, and that computes what a hand does."""
 
 import sys
 from pathlib import Path
@@ -16,7 +16,7 @@ EVEN = scale.Figures(
 
 
 def test_the_page_shows_the_tables() -> None:
-    page = (ROOT / "docs" / "scale.md").read_text().splitlines()
+    page = (ROOT / "docs" / "results" / "scale.md").read_text().splitlines()
     for table in scale.tables():
         start = page.index(table[0])
         assert page[start : start + len(table)] == table

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from privacy_exp.cache import entry, store
+from privacy_exp.cache.copies import copy_files
 from privacy_exp.cache.keys import content_key, scientific
-from privacy_exp.cache.links import share
 from privacy_exp.cache.pruning import items, remove, to_prune
 from privacy_exp.cache.store import Store
 
@@ -65,14 +65,15 @@ def test_a_store_on_read_only_media_is_read_and_what_it_lacks_is_computed(medium
     medium.close()
     assert Store(root).fetch("kind", {"a": 1}, make)[1]
     with caplog.at_level(logging.WARNING):
-        folder, reused = Store(root).fetch("kind", {"a": 2}, make)
+        closed = Store(root)
+        folder, reused = closed.fetch("kind", {"a": 2}, make)
     assert "cannot be written to" in caplog.text
     assert not reused
     assert (folder / "thing").read_text() == "made"
     assert not folder.is_relative_to(root)
-    assert Store(root).fetch("kind", {"a": 2}, make) == (folder, True)  # for this process
-    with Store(root).locked("new kind", {}) as writable:
-        assert not writable
+    assert closed.fetch("kind", {"a": 2}, make) == (folder, True)  # as long as this store is used
+    with closed.locked("new kind", {}) as held:
+        assert held is None
 
 
 def test_a_full_medium_is_an_error_with_the_way_out_and_leaves_nothing(medium):
@@ -139,7 +140,7 @@ def test_a_bare_folder_name_is_a_checkpoint_only_where_one_lies(tmp_path, monkey
 
 
 def test_the_drawn_checkpoint_is_named_by_its_weights():
-    key = scientific("privacy_exp/assets/tiny_inpaint")
+    key = scientific({"checkpoint": "privacy_exp/assets/tiny_inpaint"})["checkpoint"]
     assert len(key) == 20
     assert "/" not in key
 
@@ -163,13 +164,16 @@ def test_pruning_takes_the_longest_unused_and_spares_what_is_in_use(tmp_path):
     assert items(tmp_path) == found[1:]
 
 
-def test_files_that_a_run_shares_with_the_store_free_nothing(tmp_path):
+def test_a_checkpoint_that_a_run_shares_with_the_store_frees_nothing(tmp_path):
     folder = entry_of(tmp_path / "store")
     (alone,) = items(tmp_path / "store")
-    share(folder, tmp_path / "run", only=["thing", "deep"])
+    copy_files(folder, tmp_path / "run", only=["thing", "deep"], linked=["thing"])
     (shared,) = items(tmp_path / "store")
-    assert alone.size - shared.size == len("made") + len("also")
+    assert alone.size - shared.size == len("made")
     assert (tmp_path / "run" / "thing").samefile(folder / "thing")
+    assert not (tmp_path / "run" / "deep" / "other").samefile(folder / "deep" / "other")
+    (tmp_path / "run" / "deep" / "other").write_text("edited by somebody")
+    assert entry.damage(folder) is None
 
 
 def test_what_two_entries_share_counts_with_the_one_used_last(tmp_path):
@@ -187,7 +191,7 @@ def test_what_two_entries_share_counts_with_the_one_used_last(tmp_path):
     assert to_prune(found, max_gb=0) == found[2:], "what run folders hold as well frees nothing"
 
 
-def test_sharing_copies_where_links_are_impossible(tmp_path, monkeypatch):
+def test_what_cannot_be_linked_is_copied(tmp_path, monkeypatch):
     def no_links(self, target):
         raise OSError(errno.EXDEV, "Invalid cross-device link")
 
@@ -195,7 +199,7 @@ def test_sharing_copies_where_links_are_impossible(tmp_path, monkeypatch):
     make_in = tmp_path / "a"
     make_in.mkdir()
     make(make_in)
-    assert share(make_in, tmp_path / "b") == 2
+    assert copy_files(make_in, tmp_path / "b", linked=["thing", "other"]) == 2
     assert (tmp_path / "b" / "deep" / "other").read_text() == "also"
     assert not (tmp_path / "b" / "thing").samefile(make_in / "thing")
 
@@ -208,7 +212,7 @@ def test_the_command_lists_and_prunes(tmp_path, capsys):
 
     def command(*overrides):
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            run(compose("store", overrides=[f"store.root={tmp_path}", *overrides]))
+            run(compose("cache", overrides=[f"store.root={tmp_path}", *overrides]))
         return capsys.readouterr().out
 
     folder = entry_of(tmp_path)

@@ -53,3 +53,39 @@ def test_where_everything_or_nothing_is_hidden_nothing_is_added():
     everything = torch.ones((1, 1, 32, 32), dtype=torch.bool)
     assert torch.equal(seamless(painted, originals, everything), painted)
     assert torch.allclose(seamless(painted, originals, ~everything), originals, atol=1e-6)
+
+
+def test_between_two_sides_it_is_a_ramp():
+    """The closed form where only the left and the right edge are known."""
+    ramp = torch.linspace(0, 1, 48).expand(1, 3, 48, 48).clone()
+    known = torch.zeros((1, 1, 48, 48), dtype=torch.bool)
+    known[..., :2] = known[..., -2:] = True
+    found = membrane(torch.where(known, ramp, torch.tensor(9.0)), known)
+    assert (found - ramp).abs().max() < 0.0062
+    assert (found[:, :, :, 2:] - found[:, :, :, 1:-1]).min() > 0
+
+
+def test_the_smallest_size_takes_the_mean_of_what_is_known():
+    values = torch.full((1, 3, 4, 5), 9.0)
+    known = torch.zeros((1, 1, 4, 5), dtype=torch.bool)
+    known[0, 0, 0, :3] = True
+    values[0, :, 0, :3] = torch.tensor([0.1, 0.2, 0.6])
+    found = membrane(values, known)
+    assert torch.equal(found[:, :, 0, :3], values[:, :, 0, :3])
+    assert torch.allclose(found[:, :, 1:], torch.tensor(0.3))
+    known[0, 0, 0, 1:] = False
+    assert torch.allclose(membrane(values, known)[:, :, 1:], torch.tensor(0.1))
+    assert membrane(values, ~known & known).abs().max() == 0
+    # One pixel more on each side is relaxed: near the known ones it is nearer to them than the mean is.
+    larger, there = torch.zeros((1, 3, 5, 5)), torch.zeros((1, 1, 5, 5), dtype=torch.bool)
+    larger[..., -1] = 1.0
+    there[..., 0] = there[..., -1] = True
+    assert torch.allclose(membrane(larger, there)[0, 0, 2], torch.linspace(0, 1, 5), atol=1e-3)
+
+
+def test_a_membrane_beyond_the_range_is_cut_off():
+    masks = torch.zeros((1, 1, 16, 16), dtype=torch.bool)
+    masks[:, :, 6:10, 6:10] = True
+    for kept, around, inside, cut in ((1.0, 0.8, 0.95, 1.0), (0.0, 0.2, 0.05, 0.0)):
+        repainted = torch.where(masks, inside, torch.full((1, 3, 16, 16), around))
+        assert (seamless(repainted, torch.full_like(repainted, kept), masks)[..., 7, 7] == cut).all()

@@ -10,15 +10,20 @@ from typing import Any
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
+from privacy_exp.cache.configured import description
 from privacy_exp.inpainting.base import Inpainter
+from privacy_exp.inpainting.diffusion import DiffusionInpainter
+from privacy_exp.inpainting.presets import preset
 from privacy_exp.types import Faces
 from tests.inpainting.conftest import some_faces, some_masks
 
 GROUP = sorted((Path(__file__).parents[2] / "conf" / "inpainting").glob("*.yaml"))
 SHIPPED = Path(str(files("privacy_exp"))) / "assets" / "tiny_inpaint" / "model_index.json"
+TINY = "privacy_exp/assets/tiny_inpaint"
 # A stand-in for each yaml that names a checkpoint; the others are their own.
 STAND_IN = {
     "tiny": "sd_inpaint",
@@ -46,10 +51,15 @@ def inpainter(request: pytest.FixtureRequest) -> Inpainter:
         changes |= {"num_inference_steps": 2}
     if name == "sd15_lcm":
         changes |= {"lora": request.getfixturevalue("lora"), "lora_revision": None}
-    path = next(path for path in GROUP if path.stem == name)
-    made: Inpainter = instantiate(OmegaConf.merge(OmegaConf.load(path), changes))
+    made: Inpainter = instantiate(OmegaConf.merge(composed(name), changes))
     made.fit(training(32, 32))
     return made
+
+
+def composed(name: str) -> DictConfig:
+    """The yaml as the commands see it, with those that it builds on."""
+    with initialize_config_dir(str(GROUP[0].parents[1]), version_base="1.3"):
+        return compose(overrides=[f"+inpainting={name}"]).inpainting
 
 
 def training(height: int, width: int) -> Iterator[Faces]:
@@ -134,3 +144,52 @@ def test_everything_and_nothing(inpainter: Inpainter, faces: Faces) -> None:
     nothing = torch.zeros(3, 1, 32, 32, dtype=torch.bool)
     assert torch.equal(inpainter(faces, nothing, seed=0), faces.images)
     assert inpainter(faces, ~nothing, seed=0).isfinite().all()
+
+
+def test_it_says_how_it_was_made(inpainter: Inpainter, faces: Faces, masks: torch.Tensor) -> None:
+    said = description(inpainter)
+    again: Inpainter = instantiate(OmegaConf.create(said))
+    again.fit(training(32, 32))
+    assert description(again) == said
+    assert torch.equal(again(faces, masks, seed=0), inpainter(faces, masks, seed=0))
+
+
+def test_hidden_pixels_alone_change_nothing(inpainter: Inpainter, faces: Faces) -> None:
+    """What is hidden must not shine through, unless the class says that it does."""
+    masks = torch.zeros(3, 1, 32, 32, dtype=torch.bool)
+    masks[..., 3:29, 3:29] = True
+    strangers = some_faces(15, 32, 32).images
+    results = []
+    for rows in ([0, 1, 2], [9, 10, 11]):
+        hidden = torch.where(masks, strangers[rows], faces.images)
+        results.append(inpainter(Faces(faces.ids, hidden), masks, seed=0))
+    assert torch.equal(*results) != inpainter.reads_hidden
+
+
+@pytest.mark.parametrize("name", [path.stem for path in GROUP])
+def test_yaml_and_constructor_agree(name: str) -> None:
+    """A yaml that is no variant of another one holds the constructor's defaults."""
+    config = OmegaConf.to_container(composed(name))
+    assert isinstance(config, dict)
+    target = str(config.pop("_target_"))
+    if target.endswith("DiffusionInpainter.from_pretrained"):
+        assert preset(name, target) == config
+        if name != "diffusers":
+            return
+        made, plain = (
+            DiffusionInpainter.from_pretrained(**keys)
+            for keys in ({**config, "checkpoint": TINY}, {"checkpoint": TINY})
+        )
+        assert description(made) == description(plain) == description(DiffusionInpainter())
+        return
+    kind = instantiate({"_target_": "hydra.utils.get_class", "path": target})
+    assert dict(kind().arguments) == dict(kind(**config).arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "scale", "checkpoint"),
+    [("tiny", 20, 3.0, TINY), ("sd15_lcm", 6, 1.5, "stable-diffusion-v1-5/stable-diffusion-inpainting")],
+)
+def test_variants_hold_what_they_are_for(name: str, steps: int, scale: float, checkpoint: str) -> None:
+    config = composed(name)
+    assert (config.num_inference_steps, config.guidance_scale, config.checkpoint) == (steps, scale, checkpoint)

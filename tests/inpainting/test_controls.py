@@ -120,7 +120,7 @@ def test_k_same_says_what_it_needs(faces: Faces) -> None:
         (lambda: Blur(1.5), "`sigma`"),
         (lambda: Pixelate(0), "`block`"),
         (lambda: OpencvTelea(0.0), "`radius`"),
-        (lambda: KSame(1), "`k` must be at least 2"),
+        (lambda: KSame(1), "`k` must be a whole number of at least 2"),
     ],
 )
 def test_values_out_of_range(make, says) -> None:  # type: ignore[no-untyped-def]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from privacy_exp.inpainting.frame import Box, around, enlarge, put_back, whole
+from privacy_exp.inpainting.frame import Window, around, enlarge, put_back, whole
 from privacy_exp.inpainting.size import native
 
 
@@ -39,13 +39,19 @@ def test_boxes_by_hand() -> None:
     masks[2, :, 10:30, 30:32] = True  # 20 by 2: as wide as it is tall
     masks[3] = True
     boxes = around(masks, 0.25, (32, 32))
-    assert boxes == [Box(7, 17, 23, 33), Box(0, 54, 6, 60), Box(5, 16, 35, 46), Box(0, 0, 40, 60), Box(0, 0, 40, 60)]
-    assert around(masks, 0.0, (32, 64))[0] == Box(10, 15, 20, 35)
+    assert boxes == [
+        Window(7, 17, 23, 33),
+        Window(0, 54, 6, 60),
+        Window(5, 16, 35, 46),
+        Window(0, 0, 40, 60),
+        Window(0, 0, 40, 60),
+    ]
+    assert around(masks, 0.0, (32, 64))[0] == Window(10, 15, 20, 35)
 
 
 def test_boxes_are_put_back_where_they_were() -> None:
     images = torch.rand(2, 3, 20, 20)
-    boxes = [Box(0, 4, 8, 12), Box(12, 12, 20, 20)]
+    boxes = [Window(0, 4, 8, 12), Window(12, 12, 20, 20)]
     masks = torch.zeros(2, 1, 20, 20, dtype=torch.bool)
     shown, _ = enlarge(images, masks, boxes, (8, 8))
     assert torch.equal(shown[0], images[0, :, 0:8, 4:12])
@@ -62,3 +68,26 @@ def test_native_size() -> None:
     for wrong in (33, 0, [8], [8, 8, 8], -8):
         with pytest.raises(ValueError, match="`native_size`"):
             native(wrong, 64, 8)
+
+
+def test_a_wide_box_by_hand() -> None:
+    masks = torch.zeros(1, 1, 60, 80, dtype=torch.bool)
+    masks[0, :, 30:32, 20:41] = True  # 2 by 21, and a quarter of 21 (6) on each side: 14 by 33, made square
+    assert around(masks, 0.25, (32, 32)) == [Window(14, 14, 47, 47)]
+    assert around(masks, 0.0, (32, 64)) == [Window(25, 20, 36, 41)]  # half as tall as it is wide: 11 by 21
+
+
+def test_shrinking_averages_and_growing_stays_in_range() -> None:
+    """Antialiased: every pixel counts when a frame is shrunk; bicubic rings, and is cut off."""
+    checks = torch.zeros(1, 3, 32, 32)
+    checks[..., ::2, ::2] = checks[..., 1::2, 1::2] = 1.0
+    nothing = torch.zeros(1, 1, 32, 32, dtype=torch.bool)
+    shown, _ = enlarge(checks, nothing, whole(nothing), (8, 8))
+    assert (shown[..., 1:-1, 1:-1] - 0.5).abs().max() < 0.02
+    edge = torch.zeros(1, 3, 8, 8)
+    edge[..., 4:] = 1.0
+    frames = torch.full((1, 3, 32, 32), 0.5)
+    for boxes in (whole(nothing), [Window(4, 4, 28, 28)]):
+        result = put_back(edge, frames, boxes)
+        assert (result.min(), result.max()) == (0, 1)
+    assert (result[..., :4, :] == 0.5).all()

@@ -12,21 +12,21 @@ from huggingface_hub import constants
 
 from privacy_exp.inpainting.autoencoder import VaeRoundTrip
 from privacy_exp.inpainting.diffusion import DiffusionInpainter
-from privacy_exp.inpainting.loading import resolve
+from privacy_exp.inpainting.hub import resolve
 from privacy_exp.types import Faces
 
 load = DiffusionInpainter.from_pretrained
 HUB_ID = "someone/inpainting"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture
 def cache(sd_inpaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A hub cache that holds one commit of `HUB_ID`, and no network."""
-    commit = "0123456789abcdef0123456789abcdef01234567"
     repository = tmp_path / "models--someone--inpainting"
-    shutil.copytree(sd_inpaint, repository / "snapshots" / commit)
+    shutil.copytree(sd_inpaint, repository / "snapshots" / COMMIT)
     (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text(commit)
+    (repository / "refs" / "main").write_text(COMMIT)
     (repository / "blobs").mkdir()
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("diffusers.utils.constants.HF_MODULES_CACHE", str(tmp_path))
@@ -54,7 +54,7 @@ def test_folder_that_diffusers_did_not_save(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"`checkpoint` must be a folder that diffusers saved .*model_index\.json"):
         load(str(tmp_path))
     with pytest.raises(ValueError, match=r"`checkpoint` must be a folder that diffusers saved, but .* has no vae/"):
-        VaeRoundTrip.from_pretrained(str(tmp_path))
+        VaeRoundTrip(str(tmp_path))
 
 
 def test_checkpoint_of_another_kind(tmp_path: Path) -> None:
@@ -101,6 +101,14 @@ def test_hub_cache_works_offline(cache: Path, faces: Faces, masks: torch.Tensor,
     assert torch.equal(cached, load(sd_inpaint, num_inference_steps=2)(faces, masks, seed=0))
 
 
+def test_the_commit_is_remembered_not_the_branch(cache: Path, sd_inpaint: str) -> None:
+    """A key that held `main` would go on serving figures of an older checkpoint."""
+    for revision in (None, "main"):
+        assert load(HUB_ID, revision=revision).arguments["revision"] == COMMIT
+        assert VaeRoundTrip(HUB_ID, revision).arguments["revision"] == COMMIT
+    assert load(sd_inpaint).arguments["revision"] is None
+
+
 def test_lora_that_is_not_there(sd_inpaint: str, cache: Path) -> None:
     with pytest.raises(FileNotFoundError, match="`lora` must be a folder or a hub id"):
         load(sd_inpaint, lora="/no/such/lora")
@@ -131,3 +139,18 @@ def test_safety_checker_is_never_loaded(
     assert inpainter.pipe.safety_checker is None
     assert caplog.text == ""
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_hub_out_of_reach_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own client would try six times, for half a minute."""
+    asked: list[str] = []
+
+    class Session:
+        def head(self, url: str, timeout: float) -> None:
+            asked.append(url)
+            raise RuntimeError("no route to the hub")
+
+    monkeypatch.setattr("privacy_exp.inpainting.hub.get_session", Session)
+    with pytest.raises(ConnectionError, match=r"nobody/nothing.*did not give it \(no route to the hub\)"):
+        load("nobody/nothing")
+    assert asked == [constants.ENDPOINT]

@@ -195,11 +195,12 @@ def test_the_key_holds_what_matters_and_nothing_else(tmp_path):
 
     known = Known()
     known.setup()
-    assert key() == key(data=known), "no fit looks at attributes"
+    changed = {name for name, value in key(data=known).items() if value != key()[name]}
+    assert changed == {"code"}, "no fit looks at attributes, but another class reads photos by other code"
     Known.points = ((5.0, 6.0), (12.0, 6.0), (8.0, 10.0), (5.0, 14.0), (12.0, 14.0))
     known = Known()
     known.setup()
-    assert key() != key(data=known), "aligned recognisers look at landmarks"
+    assert key()["template"] != key(data=known)["template"], "aligned recognisers look at landmarks"
     assert data.digest() != ready(max_test_images=3).digest()
     assert all(other != key() for other in others)
     with pytest.raises(FileNotFoundError, match=r"`recognition.init_from`"):

@@ -61,7 +61,7 @@ def narrow(root: Path) -> None:
 
 STATED = [  # name, what is broken, words on the page, cells shown
     ("damaged record", put("1/record.json", "{"), ["study/1", "is damaged", "run the cell again"], 1),
-    ("record of something else", put("1/record.json", "{}"), ["study/1", "lacks schema"], 1),
+    ("record of something else", put("1/record.json", "{}"), ["study/1", "is no record of a run"], 1),
     ("NaN", break_metric({"value": float("nan"), "low": 0, "high": 1, "n": 9}), ["fool_rate holds", "NaN"], 2),
     ("infinite end", break_metric({"value": 0.5, "low": 0, "high": float("inf"), "n": 9}), ["Infinity"], 2),
     ("null without reason", break_metric({"value": None, "low": None, "high": None, "n": 0}), ["gives no reason"], 2),
@@ -78,7 +78,7 @@ STATED = [  # name, what is broken, words on the page, cells shown
     ("no pictures", drop("1/results"), ["study/1", "holds no pictures"], 2),
     ("in progress", unfinished, ["not finished", "study/2", "2 cells have a record"], 2),
     ("another schema version", lambda root: edit_record(root / "1", schema=7),
-     ["record schema 7", "nothing is compared"], 2),
+     ["has schema 7, but this version reads 2", "run the cell again: `python -m privacy_exp.train masking="], 1),
     ("other data", lambda root: edit_record(root / "1", details={"data_digest": "x"}),
      ["data set 1 of 2", "data set 2 of 2"], 2),
     ("no overrides", drop("1/.hydra"), ["not recorded"], 2),

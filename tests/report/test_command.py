@@ -7,7 +7,8 @@ import sys
 import pandas as pd
 
 from privacy_exp.report.build import Options, build
-from privacy_exp.tracking.tracker import CsvTracking, WandbTracking
+from privacy_exp.tracking.tracker import CsvTracking
+from privacy_exp.tracking.weights_and_biases import WandbTracking
 
 
 def test_the_command_says_where_the_page_is(small):

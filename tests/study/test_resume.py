@@ -3,6 +3,8 @@
 import errno
 import json
 import logging
+import shutil
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +21,7 @@ SMALL = (
     *(f"~recognition.net.{key}" for key in ("image_size", "dropout", "legacy_scaling")),
 )
 CHEAP = (*SMALL, "inpainting=mean_fill", "rerun=false", "batch_size=4")
-UNLIKE = {"timing", "config", "device"}
+UNLIKE = {"timing", "config", "device", "taken_from"}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +78,11 @@ def test_a_finished_cell_is_taken_whole_and_says_so(cheap, tmp_path, painted, ca
     assert science(tmp_path / "two") == science(tmp_path / "one")
     assert pictures(tmp_path / "two") == pictures(tmp_path / "one")
     for name in ("images.parquet", "manifest.csv", "recognizer.ckpt", "grid.png"):
-        assert (tmp_path / "two" / name).samefile(tmp_path / "one" / name), name
+        assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes(), name
+        assert (tmp_path / "two" / name).samefile(tmp_path / "one" / name) == (name == "recognizer.ckpt"), name
+    (served,) = read_cells(tmp_path / "two")
+    assert Path(served["taken_from"]["folder"]).is_relative_to(store)
+    assert (served["taken_from"]["config"]["batch_size"], served["config"]["batch_size"]) == (4, 7)
     assert "test/fool_rate" in (tmp_path / "two" / "csv" / "metrics.csv").read_text()
     assert not (tmp_path / "two" / ".batches").exists()
 
@@ -184,6 +190,138 @@ def test_a_damaged_finished_cell_is_computed_again(cheap, tmp_path, painted):
     assert pictures(tmp_path / "two") == pictures(tmp_path / "one")
     cheap(tmp_path / "three", tmp_path / "store")
     assert len(painted) == 20
+
+
+MINE = """
+import torch
+from mine_helper import SIGN
+from privacy_exp.masking.center import Center
+
+
+class Mine(Center):
+    def score(self, faces, recognizer, generators):
+        return SIGN * super().score(faces, recognizer, generators)
+"""
+
+
+@pytest.mark.parametrize("edited", ["mine", "mine_helper"])
+def test_an_edited_class_of_ones_own_is_computed_again(cheap, tmp_path, painted, monkeypatch, edited):
+    """What the README tells users to write, its sign turned: in its own module, or in one that it imports."""
+    from privacy_exp.cache import sources
+
+    monkeypatch.syspath_prepend(tmp_path)
+    own = ("masking=center", "masking._target_=mine.Mine")
+
+    def run(out: str, **files: str) -> dict[str, bytes]:
+        for name, text in files.items():
+            (tmp_path / f"{name}.py").write_text(text)
+            sys.modules.pop(name, None)
+        sys.modules.pop("mine", None)
+        for known in (sources._digest, sources._code, sources._tree, sources._imports, sources._file):
+            known.cache_clear()  # what another process starts with
+        sys.dont_write_bytecode = True
+        cheap(tmp_path / out, tmp_path / "store", *own)
+        return pictures(tmp_path / out)
+
+    first = run("one", mine=MINE, mine_helper="SIGN = 1")
+    assert run("two", mine=MINE + "# a remark") == first
+    assert len(painted) == 10, "a remark changes nothing"
+    turned = {"mine": MINE.replace("SIGN *", "-SIGN *")} if edited == "mine" else {"mine_helper": "SIGN = -1"}
+    assert run("three", **turned) != first
+    assert len(painted) == 20
+
+
+def test_a_record_says_what_of_it_other_versions_have_made(cheap, tmp_path):
+    store = tmp_path / "store"
+    cheap(tmp_path / "one", store, "masking=saliency")
+    (label,) = (store / "scores").glob("*/entry.json")
+    label.write_text(json.dumps(json.loads(label.read_text()) | {"versions": {"torch": "9.9.9"}, "threads": 64}))
+    cheap(tmp_path / "two", store, "masking=saliency", "mask_ratio=0.3")
+    (record,) = read_cells(tmp_path / "two")
+    (warning,) = (text for text in record["warnings"] if "scores" in text)
+    assert "torch 9.9.9, now" in warning
+    assert "64 threads, now" in warning
+    cheap(tmp_path / "three", tmp_path / "fresh", "masking=saliency", "mask_ratio=0.3")
+    (record,) = read_cells(tmp_path / "three")
+    assert not any("9.9.9" in text for text in record["warnings"])
+
+
+def one_of(folder: Path, kind: str = "results") -> Path:
+    return min((folder / kind).iterdir())
+
+
+def overwrite(folder: Path) -> None:
+    one_of(folder).write_bytes(max((folder / "results").iterdir()).read_bytes())
+
+
+DAMAGES = {
+    "a picture written in place": overwrite,
+    "results deleted": lambda folder: shutil.rmtree(folder / "results"),
+    "a mask missing": lambda folder: one_of(folder, "masks").unlink(),
+    "an empty record": lambda folder: (folder / "record.json").write_bytes(b""),
+    "an empty table": lambda folder: (folder / "images.parquet").write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_damaged_run_folder_is_mended_and_never_handed_on(cheap, tmp_path, painted, caplog, how, stored):
+    store = tmp_path / "store"
+    cheap(tmp_path / "one", store)
+    good = pictures(tmp_path / "one")
+    DAMAGES[how](tmp_path / "one")
+    if not stored:
+        shutil.rmtree(store / "cell")
+    with caplog.at_level(logging.WARNING):
+        cheap(tmp_path / "one", store)
+    assert "is damaged" in caplog.text
+    assert len(painted) == (10 if stored else 20), "from the store, else computed for real"
+    cheap(tmp_path / "two", store)
+    assert pictures(tmp_path / "one") == good
+    assert pictures(tmp_path / "two") == good
+
+
+def test_an_edited_picture_stays_in_its_own_folder(cheap, tmp_path):
+    store = tmp_path / "store"
+    cheap(tmp_path / "one", store)
+    cheap(tmp_path / "two", store)
+    good = pictures(tmp_path / "two")
+    overwrite(tmp_path / "one")
+    assert pictures(tmp_path / "two") == good
+    cheap(tmp_path / "three", store)
+    assert pictures(tmp_path / "three") == good
+
+
+def test_what_changes_while_a_cell_is_scored_is_not_kept(cheap, tmp_path, painted, caplog, monkeypatch):
+    from privacy_exp.study.job import Job
+
+    show = Job.track
+
+    def edit(self, record):
+        overwrite(self.folder)
+        show(self, record)
+
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr(Job, "track", edit)
+        cheap(tmp_path / "one", tmp_path / "store")
+    assert "is not kept in the store" in caplog.text
+    cheap(tmp_path / "two", tmp_path / "store")
+    assert len(painted) == 20
+
+
+def test_an_entry_sealed_with_wrong_pictures_is_set_aside(cheap, tmp_path, painted):
+    """As earlier versions sealed them: checksums of the entry are right, but not those of its record."""
+    store = tmp_path / "store"
+    cheap(tmp_path / "one", store)
+    (entry,) = (path for path in (store / "cell").iterdir() if path.is_dir())
+    shutil.rmtree(entry / "results")
+    label = json.loads((entry / "entry.json").read_text())
+    label["files"] = {name: known for name, known in label["files"].items() if not name.startswith("results/")}
+    (entry / "entry.json").write_text(json.dumps(label))
+    cheap(tmp_path / "two", store)
+    assert len(painted) == 20
+    assert pictures(tmp_path / "two") == pictures(tmp_path / "one")
+    assert list((store / "damaged").iterdir())
 
 
 def test_a_folder_of_another_cell_is_refused(cheap, tmp_path):

@@ -94,3 +94,12 @@ def test_every_sweeper_leaves_what_was_asked_for(tmp_path: Path) -> None:
     hydra = {"sweep": {"dir": str(tmp_path)}, "sweeper": sweeper, "overrides": overrides}
     WritePlan().on_multirun_start(OmegaConf.create({"hydra": hydra}))
     assert swept_keys() == ["inpainting.guidance_scale"]
+
+
+def test_keys_of_a_sweep_are_found_though_jobs_change_their_folder(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweep").mkdir()
+    job_of_a_sweep(Path("sweep"), {}, ["mask_ratio=0.1,0.5"])
+    (tmp_path / "sweep" / "0").mkdir()
+    monkeypatch.chdir(tmp_path / "sweep" / "0")  # as hydra.job.chdir=true does
+    assert swept_keys() == ["mask_ratio"]

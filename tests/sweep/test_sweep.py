@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from privacy_exp.tracking.offline import exit_code, offline_runs
 from reader import read_cells
 
 from privacy_exp.sweep.progress import cell_states
-from privacy_exp.tracking.offline import exit_code, offline_runs
 
 ROOT = Path(__file__).parents[2]
 FEW = [

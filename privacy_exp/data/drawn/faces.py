@@ -40,6 +40,8 @@ class DrawnFaces(FaceData):
         used 15 of 15 photos of 3 people (9 to train, 3 to validate, 3 to test)
     """
 
+    domain = "drawn"
+
     def __init__(
         self,
         identities: int = 24,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from privacy_exp.cache.keys import scientific
+from privacy_exp.cache.sources import sources
 from privacy_exp.data.base import FaceData
 from privacy_exp.evaluation.measure import Cost, Scene
 from privacy_exp.runs.folder import RunFolder
@@ -91,7 +92,8 @@ def originals(scene: Scene, name: str, part: str) -> RunFolder:
         for faces in map(frame, data.batches(part)):
             RunFolder(folder, image_format).save("original", faces.ids, faces.labels, faces.images)
 
-    fields = {"data": data.digest(), "part": part, "image_format": image_format}
+    code = [sources(__name__), sources(type(data))]
+    fields = {"data": data.digest(), "part": part, "image_format": image_format, "code": code}
     if scene.frame is not None:
         fields["masking"] = scientific(scene.config["masking"])
     return RunFolder(scene.store.fetch("originals", fields, compute)[0])

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 
+from privacy_exp.cache.configured import Configured
 from privacy_exp.data.points import celeba_template
 from privacy_exp.evaluation.measure import Scene
 from privacy_exp.recognition.detection import detect_faces
@@ -21,7 +22,7 @@ from privacy_exp.types import Images, Landmarks, UserError
 Array = np.ndarray
 
 
-class Embedder(ABC):
+class Embedder(Configured, ABC):
     """A face embedder. It aligns and normalises inside, as its makers did.
 
     Attributes:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 from torch import Tensor
 
-from privacy_exp.cache.keys import file_digest
+from privacy_exp.cache.content import content_digest
 from privacy_exp.evaluation.judges.embedder import Embedder
 from privacy_exp.recognition.alignment import arcface_points, similarity, warp
 from privacy_exp.recognition.onnx import IMAGENET_MEAN, IMAGENET_STD
@@ -63,7 +63,7 @@ class OnnxEmbedder(Embedder):
     def fields(self) -> dict[str, Any]:
         """The file's hash and how faces are brought before it."""
         return {
-            "onnx": file_digest(self.path),
+            "onnx": content_digest(self.path),
             "image_size": self.image_size,
             "mean": self.mean.flatten().tolist(),
             "std": self.std.flatten().tolist(),

@@ -14,6 +14,7 @@ from PIL import Image
 from torchvision.transforms.functional import pil_to_tensor
 
 from privacy_exp.cache.keys import file_digest
+from privacy_exp.cache.sources import sources
 from privacy_exp.evaluation.judges.embedder import Embedded, Embedder, embed_batches, frame_templates, picture_batches
 from privacy_exp.evaluation.measure import Scene
 from privacy_exp.runs.folder import FORMATS, RunFolder, to_pillow
@@ -69,7 +70,8 @@ class Viewer:
             if scene.data is None or part in self.embedder.parts_seen or not photos:
                 continue
             image_format = scene.config["image_format"]
-            which = {"data": scene.data.digest(), "part": part, "image_format": image_format}
+            reader = sources(type(scene.data))
+            which = {"data": scene.data.digest(), "reader": reader, "part": part, "image_format": image_format}
             batches = _as_saved(scene.data.batches(part, self.batch_size), image_format)
             vectors.append(self._stored(scene, which, batches).vectors)
             number = {identity: label for label, identity in enumerate(scene.data.identities)}
@@ -80,7 +82,9 @@ class Viewer:
 
     def _stored(self, scene: Scene, which: dict[str, Any], batches: Iterable[Images]) -> Embedded:
         points = [[list(size), template.tolist()] for size, template in sorted(frame_templates(scene).items())]
-        fields = {"embedder": self.embedder.fields(), "detect": self.detect, "templates": points, **which}
+        code = [sources(type(self.embedder)), sources(__name__)]
+        known = {"detect": self.detect, "templates": points, "code": code}
+        fields = {"embedder": self.embedder.fields(), **known, **which}
 
         def compute(folder: Path) -> None:
             seen = embed_batches(self.embedder, batches, self.detect)

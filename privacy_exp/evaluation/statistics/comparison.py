@@ -81,6 +81,30 @@ def compare(
     return _corrected([worst, *found])
 
 
+def fool_rate_difference(
+    a: pd.DataFrame, b: pd.DataFrame, flips: int = 10_000, seed: int = 0
+) -> tuple[Difference, float | None]:
+    """The paired difference of two runs' fool rates, as `compare` and the report's star tell it, and exact McNemar's p.
+
+    Each rate is of the images that its own run's recogniser named rightly before: a ratio of sums, people resampled and
+    exchanged in both runs alike. Where both runs share the fit these are the same images.
+
+    Args:
+        a: `images.parquet` of the first run.
+        b: of the second, over the same images of the same people.
+        flips: exchanges of the sign-flip test.
+        seed: of draws and exchanges.
+
+    Raises:
+        UserError: tables over different images, or images that show other people.
+    """
+    a, b = (table.sort_values("image_id", ignore_index=True) for table in (a, b))
+    check_same_images([a, b])
+    columns = _fooled(a), _fooled(b)
+    difference = paired_difference(*columns, a["identity"].to_numpy(str), flips=flips, seed=seed)
+    return difference, _mcnemar(*columns)
+
+
 def check_same_images(tables: Sequence[pd.DataFrame]) -> None:
     """Checks that all tables, sorted by image, hold the same images of the same people.
 

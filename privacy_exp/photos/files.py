@@ -1,0 +1,234 @@
+"""Photo files: read upright in sRGB, and written anew from their pixels, so that no byte of the old file survives."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import ExifTags, Image, ImageCms, ImageOps, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError
+
+from privacy_exp.cache.files import write_bytes
+from privacy_exp.types import UserError
+
+Pixels = UInt8[np.ndarray, "_ _ 3"]
+
+FORMATS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".gif": "GIF",
+    ".ppm": "PPM",
+    ".jp2": "JPEG2000",
+    ".avif": "AVIF",
+    ".tga": "TGA",
+}
+"""Suffixes of photos that are read, and the format that each is written in again."""
+
+UNREAD = (
+    ".heic",
+    ".heif",
+    ".mp4",
+    ".mov",
+    ".avi",
+    ".mkv",
+    ".webm",
+    ".raw",
+    ".dng",
+    ".cr2",
+    ".nef",
+    ".arw",
+    ".psd",
+    ".svg",
+)
+"""Suffixes of pictures that are not read: such files are listed, so that nobody takes them for anonymised."""
+
+MARK = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+"""IPTC's term for a picture that a trained model has changed in part."""
+
+KEPT_TAGS = {tag.name: tag.value for tag in ExifTags.Base} | {}
+"""EXIF tags by name, of which a few may be kept."""
+
+FORBIDDEN_TAGS = ("MakerNote", "GPSInfo", "ExifOffset", "UserComment", "XPComment", "XPAuthor", "Orientation")
+"""Tags that can't be kept: they hold other blocks, places or free text, or are no longer true."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo in memory.
+
+    Attributes:
+        pixels: RGB, upright, sRGB.
+        format: Pillow's name of the file's format.
+        saving: keywords that write it again as it was: JPEG's tables and subsampling.
+        exif: values of the tags that are kept.
+    """
+
+    pixels: Pixels
+    format: str
+    saving: dict[str, Any]
+    exif: dict[int, Any]
+
+
+class UnreadablePhotoError(UserError):
+    """A photo that cannot be treated; the message names the file and why."""
+
+
+def read_photo(path: Path, keep_metadata: Sequence[str] = ()) -> Photo:
+    """A photo's pixels and how to write it again.
+
+    Args:
+        path: the file.
+        keep_metadata: names of EXIF tags that are kept, such as DateTimeOriginal.
+
+    Raises:
+        UnreadablePhotoError: missing, damaged, or several pictures in one file.
+    """
+    try:
+        with Image.open(path) as image:
+            pictures = getattr(image, "n_frames", 1)
+            if pictures > 1 and image.format != "MPO":
+                raise UnreadablePhotoError(f"{path} holds {pictures} pictures (pages or an animation); split it.")
+            exif = image.getexif()
+            tags = {**dict(exif), **dict(exif.get_ifd(ExifTags.IFD.Exif))}
+            wanted = {KEPT_TAGS[name] for name in keep_metadata}
+            kept = {tag: value for tag, value in tags.items() if tag in wanted}
+            saving = _saving(image)
+            pixels = np.array(_rgb(_upright(image)))
+            kind = "JPEG" if image.format == "MPO" else str(image.format)
+    except UnreadablePhotoError:
+        raise
+    except (OSError, SyntaxError, ValueError, EOFError, TypeError, Image.DecompressionBombError) as error:
+        fault = "it is no picture that can be read" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise UnreadablePhotoError(f"{path} cannot be read: {fault}.") from error
+    return Photo(pixels, kind, saving, kept)
+
+
+def check_metadata(names: Sequence[str]) -> None:
+    """Refuses EXIF tags that don't exist or can't be kept.
+
+    Raises:
+        UserError: names the tag and what may be kept.
+    """
+    for name in names:
+        if name not in KEPT_TAGS or name in FORBIDDEN_TAGS:
+            raise UserError(
+                f"`keep_metadata` takes names of single EXIF tags such as DateTimeOriginal or Make, but got {name!r}."
+            )
+
+
+def save_photo(photo: Photo, pixels: Pixels, path: Path, changed: bool) -> None:
+    """Writes pixels as the photo was written, with nothing else of it but the kept tags, whole or not at all.
+
+    Args:
+        photo: how the file was written.
+        pixels: what it shows now.
+        path: the new file.
+        changed: whether the mark of a machine's change goes into it.
+    """
+    write_bytes(path, encode(photo, pixels, changed))
+
+
+def encode(photo: Photo, pixels: Pixels, changed: bool) -> bytes:
+    """The bytes of a new file; see `save_photo`."""
+    image = Image.fromarray(pixels)
+    keys: dict[str, Any] = dict(photo.saving)
+    exif = Image.Exif()
+    for tag, value in photo.exif.items():
+        exif[tag] = value
+    if photo.exif and photo.format in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF"):
+        keys["exif"] = exif
+    if changed:
+        keys |= _marked(photo.format)
+    if photo.format == "GIF":
+        image = image.quantize(256)
+    stream = io.BytesIO()
+    image.save(stream, photo.format, **keys)
+    return stream.getvalue()
+
+
+def carries_mark(format: str) -> bool:
+    """Whether files of this format can say that a machine changed them."""
+    return bool(_marked(format))
+
+
+def _marked(format: str) -> dict[str, Any]:
+    packet = (
+        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+        '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
+        f'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" Iptc4xmpExt:DigitalSourceType="{MARK}"/>'
+        '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+    )
+    if format in ("JPEG", "WEBP", "AVIF"):
+        return {"xmp": packet.encode()}
+    if format == "PNG":
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", packet)
+        return {"pnginfo": info}
+    if format == "TIFF":
+        return {"tiffinfo": {700: packet.encode()}}
+    if format == "GIF":
+        return {"comment": f"DigitalSourceType {MARK}".encode()}
+    return {}
+
+
+def _saving(image: Image.Image) -> dict[str, Any]:
+    """JPEG is written at its own quality and subsampling; what loses nothing loses nothing again."""
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        subsampling = JpegImagePlugin.get_sampling(image)
+        plain = image.mode in ("RGB", "YCbCr") and bool(image.quantization)
+        keys: dict[str, Any] = {"qtables": image.quantization} if plain else {"quality": 95}
+        return keys | ({"subsampling": subsampling} if plain and subsampling >= 0 else {})
+    if image.format == "WEBP":
+        return {"quality": 95}
+    if image.format == "AVIF":
+        return {"quality": 90}
+    return {"compression": "tiff_deflate"} if image.format == "TIFF" else {}
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    turns = image.getexif().get(ExifTags.Base.Orientation, 1)
+    known = isinstance(turns, int) and 1 <= turns <= 8  # others have been seen, and mean nothing
+    return ImageOps.exif_transpose(image) if known else image
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Eight bits a channel in sRGB a channel; transparency is put over white."""
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    profile = image.info.get("icc_profile")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return image.convert("RGB")
+    if profile and image.mode in ("RGB", "CMYK", "L"):
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            return converted if converted is not None else image.convert("RGB")
+        except ImageCms.PyCMSError:
+            return image.convert("RGB")  # a profile that doesn't fit its picture says nothing
+    return image.convert("RGB")
+
+
+def list_photos(root: Path) -> tuple[list[str], list[str]]:
+    """Relative paths of photos in a folder and below, and of pictures that cannot be read here.
+
+    Hidden files and folders, and folders of thumbnails that storage devices make, are passed over.
+    """
+    found, unread = [], []
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root)
+        if any(part.startswith((".", "@eaDir", "__MACOSX")) for part in name.parts) or not path.is_file():
+            continue
+        if path.suffix.lower() in FORMATS:
+            found.append(name.as_posix())
+        elif path.suffix.lower() in UNREAD:
+            unread.append(name.as_posix())
+    return found, unread

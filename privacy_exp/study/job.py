@@ -1,0 +1,355 @@
+"""One run of a study: what is asked, the folder it goes to, and its stages from mask to record."""
+
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from pytorch_lightning import Trainer
+from torch import Tensor
+
+from privacy_exp.cache.keys import PACKAGE, content_key, file_digest, scientific
+from privacy_exp.cache.sources import sources
+from privacy_exp.data.manifest import write_manifest
+from privacy_exp.evaluation.evaluate import evaluate
+from privacy_exp.evaluation.measure import Cost, Measure, Scene
+from privacy_exp.evaluation.score import score_folder
+from privacy_exp.inpainting.base import Inpainter
+from privacy_exp.inpainting.domain import check_domain
+from privacy_exp.inpainting.precision import device_named, dtype_named
+from privacy_exp.masking.base import Masker, OwnArea
+from privacy_exp.masking.original_frame import OriginalMethod
+from privacy_exp.recognition.checkpoint import checkpoint_file
+from privacy_exp.recognition.fit import fit_key
+from privacy_exp.runs.folder import RunFolder
+from privacy_exp.runs.grid import write_grid
+from privacy_exp.runs.record import SCHEMA, Record, write_images
+from privacy_exp.study.resume import Claim, claimed
+from privacy_exp.study.stages import Anonymized, Fitted, anonymize, keep_checkpoint
+from privacy_exp.study.study import Study
+from privacy_exp.tracking.tracker import CsvTracking
+from privacy_exp.types import Faces, UserError
+
+log = logging.getLogger(__name__)
+
+MEASURES = ("judge", "attacker", "utility")
+"""Groups of measures, of which a run takes any number; each looks at the finished run."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run goes, and what it is called there.
+
+    Attributes:
+        folder: takes everything that the run leaves.
+        name: of the run, for trackers.
+        group: of all runs of one sweep.
+        choices: chosen name of each config group.
+        slot: of the machine's pool, where several runs share it.
+        tracking: mirrors of the record.
+        rerun: compute again what was computed before.
+    """
+
+    folder: Path
+    name: str
+    group: str
+    choices: Mapping[str, Any]
+    slot: int | None = None
+    tracking: CsvTracking = field(default_factory=CsvTracking)
+    rerun: bool = False
+
+
+@dataclass(frozen=True)
+class Sharded:
+    """How one large run is shared by several processes (trainer=ddp).
+
+    Attributes:
+        trainer: makes Lightning's trainer of all processes.
+        inpainter: builds the inpainter in each of them.
+    """
+
+    trainer: Callable[..., Trainer]
+    inpainter: Callable[[], Inpainter]
+
+
+class Job:
+    """A run that was asked for: every part is built and checked before anything expensive starts.
+
+    Args:
+        study: data and recogniser.
+        masker: decides what to hide.
+        inpainter: repaints it.
+        measures: judges, attackers and utility measures by group and name, such as "judge/onnx".
+        config: everything that was asked, as plain values; see `record.json`.
+        place: where it goes.
+        sharded: for a run that several processes share; None for all others.
+
+    Raises:
+        UserError: parts that do not go together.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        masker: Masker | OwnArea,
+        inpainter: Inpainter,
+        measures: Mapping[str, Measure],
+        config: Mapping[str, Any],
+        place: Place,
+        sharded: Sharded | None = None,
+    ) -> None:
+        self.started = time.time()
+        self.study, self.data, self.store, self.seed = study, study.data, study.store, study.seed
+        self.masker, self.inpainter, self.measures = masker, inpainter, dict(measures)
+        self.config, self.place, self.folder, self.tracking = dict(config), place, place.folder, place.tracking
+        self.sharded = sharded
+        self.warnings: list[str] = []
+        check_domain(inpainter, self.data.domain)
+        if not self.data.identities:
+            raise UserError(
+                "`data.labelled=false` gives photos of nobody by name: there is nothing to recognise. Use "
+                "`python -m privacy_exp.anonymize` for such photos."
+            )
+        for measure in self.measures.values():
+            measure.check(self.data)
+        if isinstance(masker, OwnArea):
+            self.warn(f"`mask_ratio` is ignored: {type(masker).__name__} decides itself how much it hides.")
+
+    @property
+    def mask_ratio(self) -> float | None:
+        """The share asked for, or None where the method chooses its own area."""
+        return None if isinstance(self.masker, OwnArea) else float(self.config["mask_ratio"])
+
+    def compute(self, before: Callable[["Job"], None] | None = None) -> Record:
+        """Computes the run, or takes it as it was computed before.
+
+        Args:
+            before: called first where the run is computed now.
+        """
+        with self.claim() as claim:
+            failed = True
+            try:
+                if claim.record is not None:
+                    record = self.take(claim)
+                else:
+                    if before is not None:
+                        before(self)
+                    self.start_tracking()
+                    fitted = self.fit()
+                    record = self.score(fitted, self.anonymize(fitted))
+                claim.keep()
+                failed = False
+            finally:
+                self.tracking.finish(failed)
+        return record
+
+    def key(self) -> str:
+        """Content key of all that decides figures: no paths, launcher, tracking, devices or batch sizes."""
+        fields = self._fields("masking", "inpainting", "image_format", "evaluation", *MEASURES)
+        return content_key(fields | {"seed": self.seed})
+
+    def _fields(self, *names: str) -> dict[str, Any]:
+        """What these parts of the configuration, the data and the recogniser contribute to a key."""
+        study = self.study
+        recognizer = {
+            "fit": fit_key(
+                self.data, study.recognizer, study.recipe, study.trainer_keywords, self.seed, study.init_from
+            ),
+            "checkpoint": None if study.checkpoint is None else file_digest(checkpoint_file(study.checkpoint)),
+        }
+        parts = {name: scientific(self.config[name]) for name in names}
+        if parts["inpainting"].get("dtype") == "auto":
+            device = device_named(self.config["inpainting"].get("device", "auto"))
+            parts["inpainting"]["dtype"] = str(dtype_named("auto", device))
+        known = {"schema": SCHEMA, "code": sources(__name__), "data": self.data.digest(), "recognizer": recognizer}
+        known["reader"] = sources(type(self.data))
+        return known | {"target_layer": study.target_layer, "mask_ratio": self.mask_ratio} | parts
+
+    def claim(self) -> AbstractContextManager[Claim]:
+        """Holds this run and its folder; see `privacy_exp.study.resume`."""
+        return claimed(self.store, self.key(), self.folder, len(self.data.photos["test"]), self.place.rerun)
+
+    def take(self, claim: Claim) -> Record:
+        """The record of this run that was computed before; the trackers of this run learn of it."""
+        log.info("finished before: taken from %s; rerun=true computes it again", claim.source)
+        record = claim.taken(self.config, dict(self.place.choices))
+        if not claim.tracked:
+            self.start_tracking(manifest=False)  # it came with the run
+            self.track(record)
+        return record
+
+    def cost(self) -> Cost:
+        """What judges, attackers and utility measures train and want painted besides the test photos."""
+        frozen = self.study.recognizer.arguments.get("freeze") == "trunk"
+        costs = [measure.cost(self.data, frozen, self.seed) for measure in self.measures.values()]
+        pictures: frozenset[tuple[str, int]] = frozenset().union(*(cost.pictures for cost in costs))
+        return Cost(sum(cost.fits for cost in costs), pictures)
+
+    def start_tracking(self, manifest: bool = True) -> None:
+        """Opens the trackers and writes the manifest of the split."""
+        config = self.config | {"choices": dict(self.place.choices)}
+        self.tracking.start(self.folder, self.place.name, self.place.group, config)
+        if manifest:
+            write_manifest(self.folder / "manifest.csv", self.data.photos, self.data.identities)
+
+    def fit(self) -> Fitted:
+        """The study's recogniser, with its checkpoint in the run folder."""
+        fitted = self.study.fit(self.tracking.loggers)
+        keep_checkpoint(fitted, self.folder)
+        log.info("recogniser: %s", "reused a fitted one" if fitted.reused else f"fitted in {fitted.seconds:.0f} s")
+        return fitted
+
+    def anonymize(self, fitted: Fitted) -> Anonymized:
+        """Masks and repaints the test photos into the run folder, on all devices of the trainer."""
+        self.inpainter.fit(self.data.batches("train"))
+        self.masker.fit(self.data.batches("train"), fitted.recognizer)
+        if self.sharded is not None:
+            return self._anonymize_sharded(fitted, self.sharded)
+        with self.noting():
+            return self._paint(fitted, "test", self.seed, self.folder)
+
+    def _paint(self, fitted: Fitted, part: str, seed: int, folder: Path, control: bool = True) -> Anonymized:
+        return anonymize(
+            self.data.batches(part, int(self.config["batch_size"])),
+            len(self.data.photos[part]),
+            fitted.recognizer,
+            self.masker,
+            self.inpainter,
+            self.mask_ratio or 0.0,
+            seed,
+            RunFolder(folder, self.config["image_format"]),
+            control=control,
+            store=self.store,
+        )
+
+    def _anonymize_sharded(self, fitted: Fitted, sharded: Sharded) -> Anonymized:
+        from privacy_exp.study.sharding import Share, anonymize_sharded
+
+        share = Share(
+            self.data,
+            fitted.checkpoint,
+            self.study.target_layer,
+            self.masker,
+            sharded.inpainter,
+            self.mask_ratio or 0.0,
+            self.seed,
+            RunFolder(self.folder, self.config["image_format"]),
+        )
+        return anonymize_sharded(share, sharded.trainer, int(self.config["batch_size"]), self.inpainter)
+
+    def score(self, fitted: Fitted, anonymized: Anonymized) -> Record:
+        """Scores the saved files, writes `images.parquet`, `record.json` and `grid.png`, and tells the trackers."""
+        started = time.perf_counter()
+        evaluation = self.config["evaluation"]
+        folder = RunFolder(self.folder)
+        table = score_folder(folder, fitted.recognizer, self.data.identities, int(evaluation["batch_size"]))
+        table = table.merge(anonymized.shares, on="image_id", how="left", validate="one_to_one")
+        found = evaluate(self.scene(table, fitted), self.measures, float(evaluation["floor"]))
+        for message in found.warnings:
+            self.warn(message)
+        seconds = time.perf_counter() - started
+        write_images(self.folder, found.table)
+        record = Record(
+            key=self.key(),
+            choices=dict(self.place.choices),
+            config=self.config,
+            mask_ratio=self.mask_ratio,
+            seed=self.seed,
+            n=len(table),
+            metrics=found.metrics,
+            observers=found.observers,
+            timing={
+                "fit_s": fitted.seconds,
+                "fit_reused": fitted.reused,
+                "mask_s": anonymized.mask_s,
+                "inpaint_s": anonymized.inpaint_s,
+                "evaluate_s": seconds,
+                "slot": self.place.slot,
+                "started": self.started,
+                "ended": time.time(),
+                "images_per_s": len(table) / (anonymized.mask_s + anonymized.inpaint_s),
+            },
+            details={
+                "guidance": self.inpainter.guidance,
+                "data": self.data.summary(),
+                "skipped": self.data.skipped,
+                "data_digest": self.data.digest(),
+                **found.details,
+            },
+            warnings=[*self.data.doubts, *self.warnings, *self.store.notes],
+            device=str(self.study.device),
+        )
+        write_grid(folder, self.folder / "grid.png")
+        record.write(self.folder)  # last: a folder with a record is complete
+        self.track(record)
+        return record
+
+    def track(self, record: Record) -> None:
+        """Mirrors a record to the trackers."""
+        images = pd.read_parquet(self.folder / "images.parquet")
+        self.tracking.log_record(record, images, self.folder / "grid.png")
+
+    def scene(self, table: pd.DataFrame, fitted: Fitted) -> Scene:
+        """The finished run as measures see it.
+
+        Args:
+            table: see `score_folder`.
+            fitted: the recogniser.
+        """
+        template = self._template()
+        return Scene(
+            folder=RunFolder(self.folder),
+            table=table,
+            identities=self.data.identities,
+            recognizer=fitted.recognizer,
+            store=self.store,
+            seed=self.seed,
+            device=self.study.device,
+            data=self.data,
+            config=self.config,
+            template=template,
+            frame=self.masker.frame if isinstance(self.masker, OriginalMethod) else None,
+            anonymize=lambda part, seed: self.anonymize_part(fitted, part, seed),
+            fit=self.study.fit_again,
+        )
+
+    def _template(self) -> Float[Tensor, "5 2"] | None:
+        """Where faces lie on the frames that the masking method cuts; None where it leaves the data's frames."""
+        if not isinstance(self.masker, OriginalMethod):
+            return None
+        one = torch.zeros(1, 3, *self.data.image_size)
+        frame = self.masker.frame(Faces([""], one, None, self.data.template()[None]))
+        return None if frame.landmarks is None else frame.landmarks[0]
+
+    def anonymize_part(self, fitted: Fitted, part: str, seed: int) -> RunFolder:
+        """Photos of another part, anonymised as the test photos are; kept in the store, as attackers share them."""
+        fields = self._fields("masking", "inpainting", "image_format") | {"part": part, "seed": seed}
+
+        def compute(folder: Path) -> None:
+            self._paint(fitted, part, seed, folder, control=False)
+
+        return RunFolder(self.store.fetch("anonymized", fields, compute, resumable=True)[0])
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Warnings of this package go into the record; all others go on."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+        for warning in caught:
+            if Path(warning.filename).is_relative_to(PACKAGE):
+                self.warn(str(warning.message))
+            else:
+                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+    def warn(self, message: str) -> None:
+        """A warning that stands on the terminal and in the record."""
+        log.warning(message)
+        self.warnings.append(message)

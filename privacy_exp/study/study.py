@@ -1,0 +1,259 @@
+"""A study: people's photos and the recogniser that is to be fooled, fitted once for all runs."""
+
+import logging
+import os
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pytorch_lightning import Trainer
+from pytorch_lightning.loggers import Logger
+
+from privacy_exp.cache.configured import description
+from privacy_exp.cache.store import Store, default_root
+from privacy_exp.data.base import FaceData
+from privacy_exp.evaluation.measure import Measure
+from privacy_exp.inpainting.base import Inpainter
+from privacy_exp.inpainting.compiling import share_compiled
+from privacy_exp.masking.base import Masker, OwnArea
+from privacy_exp.recognition.base import Recognizer
+from privacy_exp.recognition.checkpoint import load_checkpoint
+from privacy_exp.recognition.recipe import FitRecipe
+from privacy_exp.runs.run import Run, load_run
+from privacy_exp.study.stages import Fitted, fit
+from privacy_exp.types import UserError
+
+if TYPE_CHECKING:
+    from privacy_exp.study.job import Job
+
+log = logging.getLogger(__name__)
+
+TRAINER: Mapping[str, Any] = {
+    "accelerator": "cpu",
+    "devices": 1,
+    "precision": "32-true",
+    "deterministic": True,
+    "num_sanity_val_steps": 0,
+    "log_every_n_steps": 1,
+    "enable_checkpointing": False,
+    "enable_model_summary": False,
+    "enable_progress_bar": True,
+}
+"""Keywords of Lightning's trainer where none are given: one CPU, the same seed gives the same weights."""
+
+Part = str | Any
+"""An object, or the stem of a yaml of its config group."""
+
+
+class Study:
+    """Photos of known people and the target recogniser, fitted once; each run hides, repaints and scores.
+
+    Args:
+        data: the photos.
+        recognizer: without people, such as `FaceNet(image_size=80)`; or a fitted one's checkpoint or run folder.
+        out: takes a folder for each run.
+        seed: of the fit, the masks and the noise.
+        recipe: how the recogniser is trained; None takes its own default.
+        trainer: keywords of Lightning's trainer, besides the defaults (one CPU).
+        cache: folder of what has been computed already; None takes the user's own.
+        target_layer: what attribution looks at: a module of the trunk, or "auto".
+        init_from: a checkpoint whose trunk to start from.
+        checkpoint: a fitted recogniser, file or run folder, that is taken in place of a fit.
+
+    Example:
+        >>> from privacy_exp import Center, DrawnFaces, FaceNet, FitRecipe, MeanFill
+        >>> people = DrawnFaces(identities=3, photos_per_identity=10, max_test_images=6)
+        >>> study = Study(people, FaceNet(image_size=80), out="mine", recipe=FitRecipe(max_epochs=1))
+        >>> run = study.run(Center(), MeanFill(), mask_ratio=0.25)
+        >>> run.record["n"]
+        6
+    """
+
+    def __init__(
+        self,
+        data: FaceData,
+        recognizer: Recognizer | str | os.PathLike[str],
+        *,
+        out: str | os.PathLike[str],
+        seed: int = 0,
+        recipe: FitRecipe | None = None,
+        trainer: Mapping[str, Any] | None = None,
+        cache: str | os.PathLike[str] | None = None,
+        target_layer: str = "auto",
+        init_from: str | os.PathLike[str] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> None:
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise UserError(f"`seed` must be a whole number of at least 0, but got {seed!r}.")
+        if not data.photos:
+            data.setup()
+        self.data, self.out, self.seed = data, Path(out).expanduser(), seed
+        self.checkpoint = None if checkpoint is None else os.fspath(checkpoint)
+        if isinstance(recognizer, Recognizer):
+            self.recognizer = recognizer
+        else:
+            self.checkpoint = os.fspath(recognizer)
+            self.recognizer = load_checkpoint(self.checkpoint)
+        self.recipe = self.recognizer.recipe if recipe is None else recipe
+        self.trainer_keywords = {**TRAINER, **(trainer or {})}
+        self.store = Store(default_root() if cache is None else Path(cache))
+        self.target_layer, self.init_from = target_layer, None if init_from is None else os.fspath(init_from)
+        self._fitted: Fitted | None = None
+        share_compiled(self.store.root)
+        self._tell_skipped()
+
+    @property
+    def device(self) -> torch.device:
+        """What the networks run on: the trainer's accelerator."""
+        on_gpu = self.trainer_keywords["accelerator"] in ("gpu", "cuda")
+        return torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")
+
+    def fit(self, loggers: Sequence[Logger] = ()) -> Fitted:
+        """The recogniser for the data's people, fitted or reused, on the study's device.
+
+        Args:
+            loggers: take the training curves.
+        """
+        if self._fitted is None:
+            config = {"recognition": self._recognition(), "trainer": self.trainer_keywords}
+            fitted = fit(self.data, self._parts(self.recognizer), config, self.seed, self.store, loggers)
+            fitted.recognizer.choose_target_layer(self.target_layer)
+            fitted.recognizer.to(self.device)
+            self._fitted = fitted
+        return self._fitted
+
+    def fit_again(self, data: FaceData, freeze: str | None = None) -> Recognizer:
+        """Another recogniser, fitted to other pictures as the target was: same initial weights, same budget.
+
+        Args:
+            data: the pictures, after `setup()`.
+            freeze: replaces the recogniser's own; None leaves it.
+        """
+        net = self.recognizer
+        if freeze is not None:
+            net = type(net)(**{**net.arguments, "freeze": freeze})
+        config = {"recognition": {**self._recognition(), "checkpoint": None}, "trainer": self.trainer_keywords}
+        return fit(data, self._parts(net), config, self.seed, self.store).recognizer.to(self.device)
+
+    def _recognition(self) -> dict[str, Any]:
+        return {
+            "net": description(self.recognizer),
+            "module": description(self.recipe),
+            "target_layer": self.target_layer,
+            "checkpoint": self.checkpoint,
+            "init_from": self.init_from,
+        }
+
+    def _parts(self, net: Recognizer) -> dict[str, Any]:
+        """One device, whatever painting takes."""
+        place = [torch.cuda.current_device()] if self.device.type == "cuda" else 1
+        keywords = {**self.trainer_keywords, "devices": place, "strategy": "auto"}
+        return {"net": net, "module": self.recipe, "trainer": partial(Trainer, **keywords)}
+
+    def run(
+        self,
+        masking: Part,
+        inpainting: Part,
+        *,
+        mask_ratio: float = 0.25,
+        judges: Sequence[Part] = (),
+        attackers: Sequence[Part] = (),
+        utility: Sequence[Part] | str = "default",
+        image_format: str = "jpg",
+        rerun: bool = False,
+        **changes: Any,
+    ) -> Run:
+        """Hides, repaints and scores the test photos; a run that was finished before is taken as it is.
+
+        Args:
+            masking: a masking method, or the stem of its yaml.
+            inpainting: an inpainter, or the stem of its yaml.
+            mask_ratio: hidden pixels / all pixels of the frame; methods that choose their own area ignore it.
+            judges: held-out recognisers, or stems.
+            attackers: adaptive attackers, or stems.
+            utility: what is lost besides identity: measures, or stems.
+            image_format: "jpg", or "png" for exact pixels.
+            rerun: compute again what was computed before.
+            changes: other values of the inpainting yaml's keys, such as guidance_scale=3.
+        """
+        job = self.job(
+            masking,
+            inpainting,
+            mask_ratio=mask_ratio,
+            measures={"judge": judges, "attacker": attackers, "utility": utility},
+            image_format=image_format,
+            rerun=rerun,
+            **changes,
+        )
+        job.compute()
+        return load_run(job.folder)
+
+    def job(
+        self,
+        masking: Part,
+        inpainting: Part,
+        *,
+        mask_ratio: float,
+        measures: Mapping[str, Sequence[Part] | str],
+        image_format: str,
+        rerun: bool,
+        **changes: Any,
+    ) -> "Job":
+        """A run with every part built and checked, and nothing computed; see `run`."""
+        from privacy_exp.study.job import MEASURES, Job, Place
+        from privacy_exp.study.stems import part
+
+        if isinstance(mask_ratio, bool) or not 0 <= mask_ratio <= 1:
+            raise UserError(f"`mask_ratio` must lie in [0, 1], but got {mask_ratio}.")
+        if changes and not isinstance(inpainting, str):
+            raise UserError(f"{', '.join(changes)} change a yaml's keys, but `inpainting` is an object: give it them.")
+        masker = part("masking", masking)
+        inpainter = part("inpainting", inpainting, **changes)
+        for name, one, kind in (("masking", masker, Masker | OwnArea), ("inpainting", inpainter, Inpainter)):
+            if not isinstance(one, kind):
+                raise UserError(f"`{name}` must be a {name} method or the stem of its yaml, but got {one!r}.")
+        choices: dict[str, Any] = {"data": stem_of(self.data), "recognition": stem_of(self.recognizer)}
+        choices |= {"masking": stem_of(masker, masking), "inpainting": stem_of(inpainter, inpainting)}
+        chosen: dict[str, Measure] = {}
+        described: dict[str, Any] = {}
+        for group in MEASURES:
+            asked = measures[group]
+            own = part(group, asked) if isinstance(asked, str) else {}
+            own = own if isinstance(own, dict) else {asked: own}
+            for one in () if isinstance(asked, str) else asked:
+                made = part(group, one)
+                own |= made if isinstance(made, dict) else {stem_of(made, one): made}
+            chosen |= {f"{group}/{name}": measure for name, measure in own.items()}
+            described[group] = {name: description(measure) for name, measure in own.items()}
+            choices[group] = list(own)
+        config = {
+            "data": description(self.data),
+            "recognition": self._recognition(),
+            "masking": description(masker),
+            "inpainting": description(inpainter),
+            "trainer": self.trainer_keywords,
+            **described,
+            **{"mask_ratio": mask_ratio, "seed": self.seed, "image_format": image_format, "batch_size": 16},
+            "evaluation": {"floor": 0.8, "batch_size": 32},
+        }
+        ratio = "" if isinstance(masker, OwnArea) else f"-{mask_ratio:g}"
+        name = f"{choices['masking']}-{choices['inpainting']}{ratio}-s{self.seed}" + "".join(
+            f"-{key}-{value}" for key, value in sorted(changes.items())
+        )
+        place = Place(self.out / name, name, self.out.name, choices, rerun=rerun)
+        return Job(self, masker, inpainter, chosen, config, place)
+
+    def _tell_skipped(self) -> None:
+        """How many photos and people take part, and what was left out; the record lists all of it."""
+        log.info("%s", self.data.summary())
+
+
+def stem_of(part: Any, asked: Any = None) -> str:
+    """The name a part goes by: the stem it was asked for by, or its class's name in small letters."""
+    if isinstance(asked, str):
+        return asked
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(part).__name__)
+    return re.sub(r"(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

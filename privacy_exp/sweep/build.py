@@ -1,0 +1,109 @@
+"""From a composed configuration to the objects of a run; the only place where a study meets Hydra."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from privacy_exp import UserError
+from privacy_exp.evaluation.measure import Measure
+from privacy_exp.masking.base import OwnArea
+from privacy_exp.recognition.recipe import FitRecipe
+from privacy_exp.runs.record import Record
+from privacy_exp.study.job import MEASURES, Job, Place, Sharded
+from privacy_exp.study.study import Study
+from privacy_exp.sweep.axes import refuse_inert_axis, swept_keys
+from privacy_exp.sweep.configuration import check_keys, plain_config
+
+
+def job_of(config: DictConfig, slot: int | None = None) -> Job:
+    """The run that a configuration asks for, every part built and checked.
+
+    Args:
+        config: composed from conf/train.yaml, inside a job of Hydra.
+        slot: of the machine's pool, where several runs share it.
+
+    Raises:
+        UserError: a key outside its range, or parts that do not go together.
+    """
+    check_keys(config)
+    plain = plain_config(config)
+    masker = instantiate(config.masking)
+    inpainter = instantiate(config.inpainting)
+    refuse_inert_axis(inpainter, config.force_inert)
+    if isinstance(masker, OwnArea) and "mask_ratio" in swept_keys():
+        name = HydraConfig.get().runtime.choices["masking"]
+        raise UserError(
+            f"`mask_ratio` cannot be swept with masking={name}, which decides itself how much it hides: all cells "
+            "would be one. Sweep it without that method, and run the method once beside."
+        )
+    place = place_of(config, slot)
+    study = study_of(config, plain, place.folder)
+    measures: dict[str, Measure] = {}
+    for group in MEASURES:
+        measures |= {f"{group}/{name}": instantiate(part) for name, part in config[group].items()}
+    sharded = None
+    if "strategy" in plain["trainer"]:
+        sharded = Sharded(instantiate(config.trainer), partial(instantiate, config.inpainting))
+    return Job(study, masker, inpainter, measures, plain, place, sharded)
+
+
+def study_of(config: DictConfig, plain: dict[str, Any], out: Path) -> Study:
+    """The study of a configuration: its data and recogniser.
+
+    Args:
+        config: with `data`, `recognition`, `trainer`, `seed` and `store`.
+        plain: the same as plain values.
+        out: takes what the study leaves.
+    """
+    recognition, trainer = plain["recognition"], plain["trainer"]
+    net, recipe = instantiate(config.recognition.net), instantiate(config.recognition.module)
+    if not isinstance(recipe, FitRecipe):
+        raise UserError(f"`recognition.module` must make a FitRecipe, but makes {type(recipe).__name__}.")
+    keywords = {name: value for name, value in trainer.items() if name not in ("_target_", "_partial_")}
+    return Study(
+        instantiate(config.data),
+        net,
+        out=out,
+        seed=int(config.seed),
+        recipe=recipe,
+        trainer=keywords,
+        cache=config.store.root,
+        target_layer=recognition["target_layer"],
+        init_from=recognition["init_from"],
+        checkpoint=recognition["checkpoint"],
+    )
+
+
+def place_of(config: DictConfig, slot: int | None) -> Place:
+    """Where a job of Hydra goes, and what it is called."""
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
+    choices = {k: v for k, v in hydra.runtime.choices.items() if not k.startswith("hydra/") and v is not None}
+    choices |= {group: list(config[group]) for group in MEASURES}
+    multirun = hydra.mode == RunMode.MULTIRUN
+    group = Path(hydra.sweep.dir).name if multirun else folder.name
+    name = f"{group}-{hydra.job.num}" if multirun else folder.name
+    return Place(folder, name, group, choices, slot, instantiate(config.tracking), bool(config.rerun))
+
+
+def objective_of(record: Record, names: list[str]) -> float | tuple[float, ...]:
+    """The metrics that a Hydra sweeper optimises.
+
+    Raises:
+        UserError: one of them has no value here.
+    """
+    values = []
+    for name in names:
+        if name not in record.metrics:
+            known = ", ".join(sorted(record.metrics))
+            raise UserError(f"`objective` takes names of this run's metrics, {known}, but got {name}.")
+        metric = record.metrics[name]
+        if metric.value is None:
+            raise UserError(f"`objective` {name} has no value in this run: {metric.reason}.")
+        values.append(metric.value)
+    return values[0] if len(values) == 1 else tuple(values)

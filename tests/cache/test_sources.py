@@ -1,0 +1,140 @@
+"""The code behind a figure: what moves its digest and what does not."""
+
+import importlib
+import sys
+import textwrap
+
+import pytest
+
+from privacy_exp.cache import sources as module
+from privacy_exp.cache.keys import scientific
+from privacy_exp.cache.sources import _closure, sources
+from privacy_exp.types import UserError
+
+MINE = '''
+"""A method of one's own."""
+from typing import TYPE_CHECKING
+
+import mine_parts.steps as steps
+
+if TYPE_CHECKING:
+    import mine_shown
+
+
+class Mine:
+    """Explains nothing."""
+
+    def score(self, x):
+        # a comment
+        from mine_late import LATE
+        return steps.sign() * x + LATE
+'''
+FILES = {
+    "mine.py": MINE,
+    "mine_late.py": "LATE = 1\n",
+    "mine_shown.py": "SHOWN = 1\n",
+    "mine_parts/__init__.py": "",
+    "mine_parts/steps.py": "from . import deep\n\ndef sign():\n    return deep.ONE\n",
+    "mine_parts/deep.py": "ONE = 1\n",
+}
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A class of somebody's, with modules of theirs beside it; edits count as another process would see them."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "mine_parts").mkdir()
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+
+    def digest(**edits: str) -> str:
+        for name, text in edits.items():
+            path = tmp_path / f"{name.replace('__', '/')}.py"
+            path.write_text(text)
+        for known in (module._digest, module._code, module._tree, module._imports, module._file):
+            known.cache_clear()
+        importlib.invalidate_caches()
+        return sources("mine.Mine")
+
+    yield digest
+    for known in (module._digest, module._code, module._tree, module._imports, module._file):
+        known.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"mine": MINE.replace("steps.sign()", "-steps.sign()")},
+        {"mine_late": "LATE = 2\n"},
+        {"mine_parts__steps": FILES["mine_parts/steps.py"].replace("deep.ONE", "-deep.ONE")},
+        {"mine_parts__deep": "ONE = 2\n"},
+    ],
+    ids=["its own module", "imported in a function", "imported", "imported by what it imports"],
+)
+def test_edited_code_is_other_code(mine, edit):
+    before = mine()
+    assert mine() == before
+    assert mine(**edit) != before
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"mine": MINE.replace("# a comment", "# another one")},
+        {"mine": MINE.replace("Explains nothing.", "Explains all.")},
+        {"mine": MINE.replace("steps.sign() * x", "(steps.sign()  *  x)")},
+        {"mine_shown": "SHOWN = 2\n"},
+    ],
+    ids=["a comment", "a docstring", "layout", "imported for types alone"],
+)
+def test_what_runs_no_otherwise_is_the_same_code(mine, edit):
+    before = mine()
+    assert mine(**edit) == before
+
+
+def test_a_method_stands_on_its_base_and_helpers_and_not_on_the_cache_or_the_report():
+    known = _closure("privacy_exp.masking.saliency")
+    assert {"privacy_exp.masking.base", "privacy_exp.masking.target", "privacy_exp.recognition.alignment"} <= known
+    assert "privacy_exp.masking.rise" not in known
+    assert not any(name.startswith(("privacy_exp.cache", "privacy_exp.report", "torch", "numpy")) for name in known)
+
+
+def test_a_public_name_leads_to_its_module(monkeypatch):
+    import privacy_exp
+    from privacy_exp.masking.saliency import Saliency
+
+    monkeypatch.setattr(privacy_exp, "Saliency", Saliency, raising=False)
+    module._file.cache_clear()
+    assert sources("privacy_exp.Saliency") == sources("privacy_exp.masking.saliency")
+    assert sources(Saliency) == f"Saliency {sources('privacy_exp.masking.saliency')}"
+
+
+def test_a_class_typed_into_a_notebook_is_known_by_what_it_does():
+    def typed(text: str) -> str:
+        space = {"__name__": "notebook"}
+        exec(compile(textwrap.dedent(text), "<cell>", "exec"), space)  # noqa: S102  what a notebook does
+        sys.modules["notebook"] = type(sys)("notebook")
+        sys.modules["notebook"].Mine = space["Mine"]
+        return sources(space["Mine"])
+
+    try:
+        plus = typed("class Mine:\n    def score(self, x):\n        return x + 1")
+        assert typed("class Mine:\n    def score(self, x):\n        return x + 1") == plus
+        assert typed("class Mine:\n    def score(self, x):\n        return x - 1") != plus
+        assert typed("class Mine:\n    def score(self, x):\n        return x + 2") != plus
+    finally:
+        del sys.modules["notebook"]
+
+
+def test_a_target_that_is_not_there_is_named():
+    with pytest.raises(UserError, match=r"_target_.*nowhere\.Mine"):
+        sources("nowhere.Mine")
+
+
+def test_keys_hold_the_code_of_every_part(mine):
+    part = {"_target_": "mine.Mine", "inner": [{"_target_": "privacy_exp.masking.rise.Rise"}]}
+    before = scientific(part)
+    assert before["_source_"] == sources("mine.Mine")
+    assert before["inner"][0]["_source_"] == sources("privacy_exp.masking.rise")
+    mine(mine_parts__deep="ONE = 2\n")
+    assert scientific(part) != before
