@@ -47,8 +47,9 @@ def run(config: DictConfig) -> None:
     check_domain(inpainter, data.domain)
     for line in data.skipped:
         log.warning("left out: %s", line)
-    if data.skipped:
-        log.warning("%d left out in all; data.labelled=false takes every photo that can be read", len(data.skipped))
+    log.info("%s", data.summary())
+    if data.skipped and data.identities:
+        log.warning("data.labelled=false takes every photo that can be read")
     ratio: float | None = config.mask_ratio
     if isinstance(masker, OwnArea):
         ratio = None
