@@ -29,7 +29,8 @@ def run(config: DictConfig) -> None:
     """
     from hydra.utils import instantiate
 
-    from privacy_exp.cache.keys import content_key, scientific
+    from privacy_exp.cache.keys import content_key, file_digest, scientific
+    from privacy_exp.cache.sources import sources
     from privacy_exp.inpainting.domain import check_domain
     from privacy_exp.masking.base import OwnArea
     from privacy_exp.recognition.checkpoint import checkpoint_file, checkpoint_identities
@@ -75,8 +76,9 @@ def run(config: DictConfig) -> None:
     checkpoint = config.recognition.checkpoint
     parts = {name: plain[name] for name in ("masking", "inpainting", "seed", "image_format")}
     parts |= {"mask_ratio": ratio, "target_layer": config.recognition.target_layer}
-    parts["recognizer"] = None if checkpoint is None else str(checkpoint_file(checkpoint))
-    key = content_key({"data": data.digest(), "parts": scientific(parts)})
+    parts["recognizer"] = None if checkpoint is None else file_digest(checkpoint_file(checkpoint))
+    code = [sources("privacy_exp.study.stages"), sources(type(data))]
+    key = content_key({"data": data.digest(), "parts": scientific(parts), "code": code})
     with running(out):
         if (read_cell(out) or {}).get("key") != key:  # with the same settings a killed run goes on
             kept = [kind for kind in ("original", "masks", "results") if (out / kind).is_dir()]
