@@ -128,7 +128,7 @@ class AutoencoderTraining(StepTraining):
         self._put(self.average)
         with torch.autocast(self.device.type, enabled=False):
             face = self.frozen[0] if self.frozen else None
-            found = measured(self.networks["vae"], self.faces.held_out, face)  # type: ignore[arg-type]
+            found = measured(self.networks["vae"], self.faces.held_out, face)
         self._put(own)
         waited = self.best.offer(found.get("similarity", found["psnr"]), self.global_step, self.average)
         if self.patience is not None and waited >= self.patience:
