@@ -92,10 +92,10 @@ def load_pipeline(checkpoint: str, revision: str | None, variant: str | None, dt
         return pipe
 
     pipe = cached_first(load, place)
-    channels, latent = int(pipe.unet.config.in_channels), pipe.vae.config.latent_channels
-    if channels not in (4, 2 * latent + 1):
+    channels, wide = int(pipe.unet.config.in_channels), 2 * int(pipe.vae.config.latent_channels) + 1
+    if channels not in (4, wide):
         raise UserError(
-            f"`checkpoint` must have a UNet of 4 or {2 * latent + 1} input channels, but that of {place} has {channels}."
+            f"`checkpoint` must have a UNet of 4 or {wide} input channels, but that of {place} has {channels}."
         )
     if channels not in (4, 9):
         pipe.unet.register_to_config(in_channels=_InpaintingChannels(channels))
