@@ -7,6 +7,7 @@ from importlib import import_module
 COMMANDS = {
     "train": ("privacy_exp.train", "fit, hide, repaint and score: one cell, or a sweep with -m"),
     "anonymize": ("privacy_exp.anonymize", "hide the faces in a folder of photos, and say what to look at"),
+    "prepare": ("privacy_exp.prepare", "align unaligned photos of known people, for data=folder"),
     "evaluate": ("privacy_exp.evaluate", "score a finished run again, or pairs of pictures of another tool"),
     "compare": ("privacy_exp.compare", "compare two runs over the same images, person by person"),
     "deletion": ("privacy_exp.deletion", "deletion curves: how recognition falls as pixels go"),

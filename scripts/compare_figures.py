@@ -1,6 +1,6 @@
 """Holds the records of two trees of runs against each other, figure by figure, to the last digit.
 
-python scripts/compare_figures.py OLD NEW      runs are matched by their folders' relative names; exit code 1 on a difference
+python scripts/compare_figures.py OLD NEW      runs are matched by relative folder; exit code 1 on a difference
 """
 
 import json
