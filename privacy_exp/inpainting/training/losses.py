@@ -7,6 +7,7 @@ import onnx
 import torch
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from jaxtyping import Float
+from onnx2torch.node_converters.reshape import OnnxReshape
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -52,6 +53,7 @@ class FaceLoss(nn.Module):
         self.side = _input_side(graph)
         self.trunk, _ = convert(graph, self.side)
         self.trunk.requires_grad_(False)
+        _keep_shapes_on_cpu(self.trunk)
         self.embedding_weight, self.perceptual_weight = embedding_weight, perceptual_weight
         self.points, self.frame = points, frame
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
@@ -144,6 +146,20 @@ def _input_side(graph: bytes) -> int:
     inputs = [value for value in model.graph.input if value.name not in weights]
     sides = [dim.dim_value for value in inputs for dim in value.type.tensor_type.shape.dim]
     return (sides and sides[-1]) or ARCFACE_SIZE
+
+
+def _keep_shapes_on_cpu(trunk: nn.Module) -> None:
+    """Makes the shapes that a converted graph reshapes to plain attributes: read from a GPU, each stops the step."""
+    for node in trunk.graph.nodes:  # type: ignore[union-attr]
+        if node.op != "call_module" or not isinstance(trunk.get_submodule(node.target), OnnxReshape):
+            continue
+        source = node.args[1]
+        path = {"call_module": f"{source.target}.value", "get_attr": str(source.target)}.get(source.op, "")
+        owner = trunk.get_submodule(path.rpartition(".")[0])
+        name = path.rpartition(".")[2]
+        if name in owner._buffers:
+            shape = owner._buffers.pop(name)
+            setattr(owner, name, shape)
 
 
 class Adversary(nn.Module):

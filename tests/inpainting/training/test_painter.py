@@ -275,3 +275,13 @@ def test_the_experiment_composes_and_runs_small(
         ]
         config = compose("train_inpainter", overrides=["experiment=painter_faces", *drawn, *SMALL, *paths])
     assert (train_inpainter.run(config) / "model_index.json").is_file()
+
+
+def test_shapes_stay_where_a_step_need_not_wait_for_them(tmp_path: Path) -> None:
+    file = graph(tmp_path / "fixed.onnx", batch=2)
+    images = torch.rand(2, 3, 32, 32)
+    face = FaceLoss(str(file), POINTS, (32, 32), 1.0)
+    assert not any(value.dtype == torch.int64 for value in face.state_dict().values())
+    known = build(file, align=True, template=POINTS).eval()
+    assert any(value.dtype == torch.int64 for value in known.trunk.state_dict().values())
+    torch.testing.assert_close(face.embed(images), known.embed(images).detach())
