@@ -1,25 +1,20 @@
-"""Masks and repaints a folder of one's own face crops; nothing is fitted, nothing is scored.
+"""Anonymises a folder of whole photos, or of aligned face crops.
 
-python -m privacy_exp.anonymize data=folder data.root=DIR recognition.checkpoint=RUN out=DIR
+privacy-exp anonymize photos=DIR out=OUT inpainting=blur [judge=[dlib] until=unrecognised]
+privacy-exp anonymize data=folder data.root=DIR recognition.checkpoint=RUN out=OUT
 """
 
-import logging
-from pathlib import Path
+import sys
 
 from omegaconf import DictConfig
 
-from privacy_exp import UserError
 from privacy_exp.sweep.entry import entry_point
-
-log = logging.getLogger(__name__)
 
 
 def run(config: DictConfig) -> None:
-    """Writes original, mask and result of every photo into `out`.
+    """Writes the results into `out`; see `anonymize_photos` and `anonymize_crops`.
 
-    Without `recognition.checkpoint` only methods that need no recogniser work. Photos without identities, or of people
-    whom the recogniser does not know, are explained by what it predicts, and their class id in the file names is
-    "unknown".
+    The exit code is 3 where a photo was left out, a face was not treated, or a chosen judge still recognises somebody.
 
     Args:
         config: composed from conf/anonymize.yaml.
@@ -27,78 +22,15 @@ def run(config: DictConfig) -> None:
     Raises:
         UserError: input that cannot be used; the message names it and the way out.
     """
-    from hydra.utils import instantiate
+    if config.photos is None:
+        from privacy_exp.sweep.crops import anonymize_crops
 
-    from privacy_exp.cache.keys import content_key, scientific
-    from privacy_exp.inpainting.domain import check_domain
-    from privacy_exp.masking.base import OwnArea
-    from privacy_exp.recognition.checkpoint import checkpoint_file, checkpoint_identities
-    from privacy_exp.recognition.fit import load_checkpoint
-    from privacy_exp.runs.batches import forget_batches
-    from privacy_exp.runs.folder import RunFolder
-    from privacy_exp.runs.running import read_cell, running, write_cell
-    from privacy_exp.study.stages import anonymize
-    from privacy_exp.sweep.configuration import check_keys, plain_config
+        anonymize_crops(config)
+        return
+    from privacy_exp.sweep.photos import anonymize_photos
 
-    check_keys(config)
-    plain = plain_config(config)
-    masker, inpainter, data = (instantiate(config[part]) for part in ("masking", "inpainting", "data"))
-    data.setup()
-    check_domain(inpainter, data.domain)
-    for line in data.skipped:
-        log.warning("left out: %s", line)
-    if data.skipped:
-        log.warning("%d left out in all; data.labelled=false takes every photo that can be read", len(data.skipped))
-    ratio: float | None = config.mask_ratio
-    if isinstance(masker, OwnArea):
-        ratio = None
-        log.warning("`mask_ratio` is ignored: masking=%s decides itself how much it hides.", type(masker).__name__)
-    recognizer, known = None, False
-    if config.recognition.checkpoint is not None:
-        recognizer = load_checkpoint(config.recognition.checkpoint)
-        height, width = data.image_size
-        recognizer.meet_frames(height, width, data.known_template())
-        known = checkpoint_identities(config.recognition.checkpoint) == data.identities
-        recognizer.choose_target_layer(config.recognition.target_layer)
-        recognizer.to("cuda" if plain["trainer"]["accelerator"] in ("gpu", "cuda") else "cpu")
-    elif not masker.blind:
-        raise UserError(
-            f"masking={type(masker).__name__} explains a recogniser: give one with recognition.checkpoint=RUN_OR_FILE."
-        )
-    photos = [photo for part in ("train", "val", "test") for photo in data.photos[part]]
-    size = config.batch_size
-    inpainter.fit(data.faces(photos[i : i + size]) for i in range(0, len(photos), size))
-    masker.fit((data.faces(photos[i : i + size]) for i in range(0, len(photos), size)), recognizer)
-    batches = (data.faces(photos[i : i + size]) for i in range(0, len(photos), size))
-    out = Path(config.out)
-    checkpoint = config.recognition.checkpoint
-    parts = {name: plain[name] for name in ("masking", "inpainting", "seed", "image_format")}
-    parts |= {"mask_ratio": ratio, "target_layer": config.recognition.target_layer}
-    parts["recognizer"] = None if checkpoint is None else str(checkpoint_file(checkpoint))
-    key = content_key({"data": data.digest(), "parts": scientific(parts)})
-    with running(out):
-        if (read_cell(out) or {}).get("key") != key:  # with the same settings a killed run goes on
-            kept = [kind for kind in ("original", "masks", "results") if (out / kind).is_dir()]
-            if kept:
-                raise UserError(
-                    f"`out` holds pictures of other photos or settings ({', '.join(kept)} in {out}), and old and new "
-                    "ones would be mixed. Name a new folder, or delete that one."
-                )
-            forget_batches(out)
-        write_cell(out, key, len(photos))
-        anonymize(
-            (batch if known else batch._replace(labels=None) for batch in batches),
-            len(photos),
-            recognizer,
-            masker,
-            inpainter,
-            ratio or 0.0,
-            config.seed,
-            RunFolder(out, config.image_format),
-            control=False,
-        )
-        forget_batches(out)
-    print(f"{len(photos)} photos anonymised; results {out / 'results'}")
+    if not anonymize_photos(config):
+        sys.exit(3)
 
 
 main = entry_point("anonymize", run)

@@ -20,7 +20,7 @@ def run(config: DictConfig) -> dict[str, float | None]:
     Raises:
         UserError: runs that cannot be compared; the message says why.
     """
-    from privacy_exp.study.compared import compare_runs
+    from privacy_exp.report.compared import compare_runs
 
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)  # noqa: S101  a DictConfig always gives a dict

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from privacy_exp import anonymize
+from privacy_exp.anonymize import run as command
 from privacy_exp.data.drawn.drawing import draw
 from privacy_exp.inpainting.controls import MeanFill
 from privacy_exp.runs.folder import RunFolder, to_pillow
@@ -30,7 +30,7 @@ def fitted(cell, tmp_path_factory):
 def run(crops, out, *overrides, labelled=False):
     given = [f"data.root={crops}", f"out={out}", "inpainting=mean_fill", *([] if labelled else ["data.labelled=false"])]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        anonymize.run(compose("anonymize", overrides=[*given, *overrides]))
+        command(compose("anonymize", overrides=[*given, *overrides]))
     return RunFolder(out)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from diffusers.utils import logging as diffusers_logging
-from huggingface_hub import try_to_load_from_cache
+from huggingface_hub import constants, get_session, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from transformers.utils import logging as transformers_logging
 
@@ -74,6 +74,7 @@ def _load(load: Callable[[bool], _Loaded], place: str, name: str) -> _Loaded:
         return load(True)
     except (OSError, HFValidationError) as missing:
         try:
+            _reach()
             return load(False)
         except (OSError, HfHubHTTPError, HFValidationError) as refused:
             raise ConnectionError(
@@ -81,6 +82,14 @@ def _load(load: Callable[[bool], _Loaded], place: str, name: str) -> _Loaded:
                 f"and the hub did not give it ({first_line(refused)}). Check the name and the revision, fetch it once "
                 "with network, or give the path of a folder."
             ) from refused
+
+
+def _reach() -> None:
+    """Fails at once where the hub is out of reach: its client would try again for half a minute, a line each time."""
+    try:
+        get_session().head(constants.ENDPOINT, timeout=10)
+    except Exception as error:  # whose class depends on the hub's client, which changes between its versions
+        raise ConnectionError(first_line(error)) from error
 
 
 def commit(place: str, file: str, revision: str | None) -> str | None:

@@ -92,9 +92,13 @@ def load_pipeline(checkpoint: str, revision: str | None, variant: str | None, dt
         return pipe
 
     pipe = cached_first(load, place)
-    channels = pipe.unet.config.in_channels
+    channels, wide = int(pipe.unet.config.in_channels), 2 * int(pipe.vae.config.latent_channels) + 1
+    if channels not in (4, wide):
+        raise UserError(
+            f"`checkpoint` must have a UNet of 4 or {wide} input channels, but that of {place} has {channels}."
+        )
     if channels not in (4, 9):
-        raise UserError(f"`checkpoint` must have a UNet of 4 or 9 input channels, but that of {place} has {channels}.")
+        pipe.unet.register_to_config(in_channels=_InpaintingChannels(channels))
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -129,6 +133,19 @@ def load_autoencoder(
         return vae, cells * 2 ** (len(vae.config.block_out_channels) - 1)
 
     return cached_first(load, place)
+
+
+class _InpaintingChannels(int):
+    """The input channels of an inpainting UNet whose latents have another number of channels than 4.
+
+    Diffusers' pipelines ask `in_channels == 9` where they mean: does the UNet get the mask and the masked picture? All
+    else they compute from the number itself.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return other == 9 or int(self) == other
+
+    __hash__ = int.__hash__
 
 
 def _part(folder: Path, part: str, named: list[str], variant: str | None, dtype: torch.dtype) -> nn.Module:

@@ -13,7 +13,10 @@ from privacy_exp.evaluation.judges.embedder import Embedder, embed_batches
 from privacy_exp.photos.crops import frame_points
 from privacy_exp.types import Images, UserError
 
-THRESHOLDS: Mapping[str, tuple[float, float]] = {}
+THRESHOLDS: Mapping[str, tuple[float, float]] = {
+    "4b842b1b7baabe8fd50f": (0.2630, 0.3561),  # MobileFaceNet
+    "6a15eaf94c1949f53753": (0.9120, 0.9305),  # dlib
+}
 """Content key of an embedder's fields to its thresholds at FAR 1 % and 0.1 %; docs/results/photo_thresholds.md."""
 
 

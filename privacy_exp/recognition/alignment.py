@@ -62,10 +62,23 @@ def warp(
     scale = float(torch.linalg.vector_norm(matrices[:, :, 0].double(), dim=1).min())
     if scale < 0.5:
         images, matrices = _shrink(images, matrices, scale)
-    height, width = images.shape[2:]
-    where = _sources(matrices, size)
-    grid = 2 * where / where.new_tensor([max(width - 1, 1), max(height - 1, 1)]) - 1
+    grid = sampling_grid(matrices, (images.shape[2], images.shape[3]), size)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode=padding, align_corners=True)
+
+
+def sampling_grid(
+    matrices: Float[Tensor, "n 2 3"], source: tuple[int, int], size: tuple[int, int]
+) -> Float[Tensor, "n a b 2"]:
+    """Where `grid_sample` (with aligned corners) reads each pixel of a frame of `size`.
+
+    Args:
+        matrices: see `warp`.
+        source: (height, width) of the images, in pixels.
+        size: (height, width) of the result, in pixels.
+    """
+    height, width = source
+    where = _sources(matrices, size)
+    return 2 * where / where.new_tensor([max(width - 1, 1), max(height - 1, 1)]) - 1
 
 
 def inside(matrices: Float[Tensor, "n 2 3"], source: int, size: tuple[int, int]) -> Bool[Tensor, "n 1 a b"]:

@@ -1,12 +1,18 @@
 """A finished run as other commands read it: its record and one row per image."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from PIL import Image
 
 from privacy_exp.runs.record import read_record
+from privacy_exp.types import Metric, UserError
+
+HEADLINES = ("fool_rate", "control_fool_rate", "fool_rate_net", "strongest_observer")
+"""Figures that stand for a run where there is room for a few."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,27 @@ class Run:
     record: dict[str, Any]
     table: pd.DataFrame
 
+    def __getitem__(self, name: str) -> Metric:
+        """A figure by its name, such as "fool_rate".
+
+        Raises:
+            UserError: the run has no such figure.
+        """
+        known = self.record["metrics"]
+        if name not in known:
+            near = get_close_matches(name, known, 3) or sorted(known)[:5]
+            raise UserError(f"the run has no figure {name!r}; it has {', '.join(near)}, …")
+        return Metric(**{part.name: known[name].get(part.name) for part in fields(Metric)})
+
+    def __str__(self) -> str:
+        names = [name for name in ("accuracy", *HEADLINES) if name in self.record["metrics"]]
+        return "\n".join([self.title, *(f"{name}: {self[name]}" for name in names)])
+
+    def grid(self) -> Image.Image:
+        """The first faces: original, mask and result beside each other."""
+        with Image.open(self.path / "grid.png") as image:
+            return image.convert("RGB")
+
     @property
     def title(self) -> str:
         """What was done to whom, in a line."""
@@ -31,7 +58,7 @@ class Run:
         return " · ".join([*names, "its own area" if ratio is None else f"ratio {ratio:g}"])
 
 
-def read_run(folder: str | Path) -> Run:
+def load_run(folder: str | Path) -> Run:
     """Reads a finished run.
 
     Raises:

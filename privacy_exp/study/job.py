@@ -278,11 +278,12 @@ class Job:
             },
             details={
                 "guidance": self.inpainter.guidance,
+                "data": self.data.summary(),
                 "skipped": self.data.skipped,
                 "data_digest": self.data.digest(),
                 **found.details,
             },
-            warnings=[*self.warnings, *self.store.notes],
+            warnings=[*self.data.doubts, *self.warnings, *self.store.notes],
             device=str(self.study.device),
         )
         write_grid(folder, self.folder / "grid.png")

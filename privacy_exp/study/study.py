@@ -22,7 +22,7 @@ from privacy_exp.masking.base import Masker, OwnArea
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.checkpoint import load_checkpoint
 from privacy_exp.recognition.recipe import FitRecipe
-from privacy_exp.runs.run import Run, read_run
+from privacy_exp.runs.run import Run, load_run
 from privacy_exp.study.stages import Fitted, fit
 from privacy_exp.types import UserError
 
@@ -189,7 +189,7 @@ class Study:
             **changes,
         )
         job.compute()
-        return read_run(job.folder)
+        return load_run(job.folder)
 
     def job(
         self,
@@ -247,12 +247,8 @@ class Study:
         return Job(self, masker, inpainter, chosen, config, place)
 
     def _tell_skipped(self) -> None:
-        """What was left out of the data: how much, and the first few; the record lists all."""
-        skipped = self.data.skipped
-        for line in skipped[:5]:
-            log.info("left out: %s", line)
-        if len(skipped) > 5:
-            log.info("left out: %d in all, listed in record.json", len(skipped))
+        """How many photos and people take part, and what was left out; the record lists all of it."""
+        log.info("%s", self.data.summary())
 
 
 def stem_of(part: Any, asked: Any = None) -> str:

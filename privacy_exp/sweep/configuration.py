@@ -1,5 +1,6 @@
 """The configuration of a cell: its top-level keys checked once, and all of it as plain values."""
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -31,13 +32,17 @@ def check_keys(config: DictConfig) -> None:
     Raises:
         UserError: names the key, what is allowed and what came.
     """
-    if not isinstance(config.mask_ratio, int | float) or not 0 <= config.mask_ratio <= 1:
+    if (
+        isinstance(config.mask_ratio, bool)
+        or not isinstance(config.mask_ratio, int | float)
+        or not 0 <= config.mask_ratio <= 1
+    ):
         raise UserError(f"`mask_ratio` must lie in [0, 1], but got {config.mask_ratio}.")
     if config.image_format not in FORMATS:
         raise UserError(f"`image_format` must be one of {sorted(FORMATS)}, but got {config.image_format!r}.")
-    if not isinstance(config.seed, int) or config.seed < 0:
+    if isinstance(config.seed, bool) or not isinstance(config.seed, int) or config.seed < 0:
         raise UserError(f"`seed` must be a whole number of at least 0, but got {config.seed!r}.")
-    if not isinstance(config.batch_size, int) or config.batch_size < 1:
+    if isinstance(config.batch_size, bool) or not isinstance(config.batch_size, int) or config.batch_size < 1:
         raise UserError(f"`batch_size` must be a whole number of at least 1, but got {config.batch_size}.")
     for name in config.objective or [None]:
         group = str(name).partition("/")[0]
@@ -57,12 +62,17 @@ def check_keys(config: DictConfig) -> None:
         raise UserError("`trainer=gpu` needs a CUDA device, and torch sees none; use trainer=cpu.")
 
 
-def plain_config(config: DictConfig) -> dict[str, Any]:
+def plain_config(config: DictConfig, except_for: Collection[str] = ()) -> dict[str, Any]:
     """The resolved configuration as plain values.
+
+    Args:
+        config: composed.
+        except_for: top-level keys that are not asked for here, and left out.
 
     Raises:
         UserError: a key that still has to be given (`???`), by its name.
     """
+    config = OmegaConf.masked_copy(config, [key for key in config if key not in except_for])
     missing = OmegaConf.missing_keys(config)
     if missing:
         names = ", ".join(sorted(missing))

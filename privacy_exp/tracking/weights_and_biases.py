@@ -98,6 +98,7 @@ class WandbTracking(CsvTracking):
             console="off",
             disable_code=True,
             disable_git=True,
+            host="-",  # else the machine's name
             save_code=False,
             x_disable_meta=True,
             x_disable_stats=True,

@@ -8,6 +8,7 @@ from jaxtyping import UInt8
 from lightning_fabric.utilities import move_data_to_device
 
 from privacy_exp.data.base import FaceData
+from privacy_exp.data.manifest import write_manifest
 from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Flags, Photo, safe_id
 from privacy_exp.types import Faces
 
@@ -142,7 +143,7 @@ def test_digest_is_of_content_split_and_labels_not_of_order():
 
 
 @pytest.mark.parametrize("change", ["landmarks", "attributes", "identity", "group"])
-def test_digest_changes_with_what_is_known_of_a_photo(change):
+def test_digest_changes_with_what_is_known_of_a_photo(change, tmp_path):
     class Changed(Painted):
         def index(self) -> list[Photo]:
             photos = super().index()
@@ -153,6 +154,11 @@ def test_digest_changes_with_what_is_known_of_a_photo(change):
             return [Photo(id=old.id, **(values | {change: new[change]})), *photos[1:]]
 
     assert Changed().digest() != digest()
+    if change == "group":  # which moves photos, unless a manifest holds them
+        data = Painted()
+        data.setup()
+        write_manifest(tmp_path / "m.csv", data.photos, data.identities)
+        assert Changed(manifest=str(tmp_path / "m.csv")).digest() != data.digest()
 
 
 def test_max_identities_takes_a_seeded_choice_that_grows():
@@ -213,8 +219,6 @@ def test_skipping_can_leave_an_identity_too_small_and_the_next_takes_its_place()
 
 
 def test_manifest_repeats_a_run_and_its_digest(tmp_path):
-    from privacy_exp.data.manifest import write_manifest
-
     data = Painted(people=8, split_seed=3, max_identities=4, max_test_images=7)
     data.setup()
     path = tmp_path / "manifest.csv"

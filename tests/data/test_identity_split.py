@@ -190,6 +190,7 @@ def test_folds_are_checked(fold):
 @pytest.mark.parametrize("seed", range(40))
 def test_folds_test_every_photo_once_and_have_the_same_people_where_groups_span_people(seed):
     photos = [Photo(f"{who}{k}", who) for who, n in (("a", 3), ("b", 3), ("c", 4), ("d", 1)) for k in range(n)]
+    photos += [Photo("e0", "e"), Photo("e1", "e", "walk"), Photo("aw", "a", "walk"), Photo("e2", "e", "trip")]
     photos += [Photo("as", "a", "shoot"), Photo("bs", "b", "shoot"), Photo("bt", "b", "trip"), Photo("ct", "c", "trip")]
     tested, people = Counter(), set()
     for i in range(2):
@@ -201,4 +202,4 @@ def test_folds_test_every_photo_once_and_have_the_same_people_where_groups_span_
             for photo in own:
                 assert photo.group is None or sides.setdefault(photo.group, part) == part
     assert people == {("a", "b", "c")}
-    assert tested == {photo.id: 1 for photo in photos if photo.identity != "d"}
+    assert tested == {photo.id: 1 for photo in photos if photo.identity not in "de"}

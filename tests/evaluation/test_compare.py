@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from sentinels import known, sentinel_run, sentinel_table
 
-from privacy_exp.study.compared import compare_runs
+from privacy_exp.report.compared import compare_runs
 
 
 @pytest.fixture

@@ -68,3 +68,26 @@ def test_native_size() -> None:
     for wrong in (33, 0, [8], [8, 8, 8], -8):
         with pytest.raises(ValueError, match="`native_size`"):
             native(wrong, 64, 8)
+
+
+def test_a_wide_box_by_hand() -> None:
+    masks = torch.zeros(1, 1, 60, 80, dtype=torch.bool)
+    masks[0, :, 30:32, 20:41] = True  # 2 by 21, and a quarter of 21 (6) on each side: 14 by 33, made square
+    assert around(masks, 0.25, (32, 32)) == [Window(14, 14, 47, 47)]
+    assert around(masks, 0.0, (32, 64)) == [Window(25, 20, 36, 41)]  # half as tall as it is wide: 11 by 21
+
+
+def test_shrinking_averages_and_growing_stays_in_range() -> None:
+    """Antialiased: every pixel counts when a frame is shrunk; bicubic rings, and is cut off."""
+    checks = torch.zeros(1, 3, 32, 32)
+    checks[..., ::2, ::2] = checks[..., 1::2, 1::2] = 1.0
+    nothing = torch.zeros(1, 1, 32, 32, dtype=torch.bool)
+    shown, _ = enlarge(checks, nothing, whole(nothing), (8, 8))
+    assert (shown[..., 1:-1, 1:-1] - 0.5).abs().max() < 0.02
+    edge = torch.zeros(1, 3, 8, 8)
+    edge[..., 4:] = 1.0
+    frames = torch.full((1, 3, 32, 32), 0.5)
+    for boxes in (whole(nothing), [Window(4, 4, 28, 28)]):
+        result = put_back(edge, frames, boxes)
+        assert (result.min(), result.max()) == (0, 1)
+    assert (result[..., :4, :] == 0.5).all()

@@ -34,12 +34,14 @@ def row(value: float) -> torch.Tensor:
 
 
 TEXT = Text(row(1.0), row(-1.0))
+THREE = stack([TEXT] * 3)
 
 
 def doubled(pipe: Pipe) -> dict[str, torch.Tensor]:
-    both = torch.cat([row(-1.0), row(1.0)]) if pipe.do_classifier_free_guidance else row(1.0)
-    mask = torch.cat([row(0.5)] * (2 if pipe.do_classifier_free_guidance else 1))
-    return {"prompt_embeds": both, "mask": mask}
+    """Of three images: what the pipeline holds."""
+    both = [THREE.negative, THREE.prompt] if pipe.do_classifier_free_guidance else [THREE.prompt]
+    mask = torch.cat([row(0.5), row(0.6), row(0.7)] * len(both))
+    return {"prompt_embeds": torch.cat(both), "mask": mask}
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,7 @@ def doubled(pipe: Pipe) -> dict[str, torch.Tensor]:
     ],
 )
 def test_steps_inside_the_interval_are_guided(start: float, stop: float, guided: list[bool]) -> None:
-    interval = Interval(TEXT, 3.0, (start, stop))
+    interval = Interval(THREE, 3.0, (start, stop))
     assert interval.first_scale == (3.0 if start == 0 else 1.0)
     pipe = Pipe(guided=start == 0)
     seen, tensors = [pipe.do_classifier_free_guidance], doubled(pipe)

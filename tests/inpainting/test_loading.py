@@ -139,3 +139,18 @@ def test_safety_checker_is_never_loaded(
     assert inpainter.pipe.safety_checker is None
     assert caplog.text == ""
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_hub_out_of_reach_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own client would try six times, for half a minute."""
+    asked: list[str] = []
+
+    class Session:
+        def head(self, url: str, timeout: float) -> None:
+            asked.append(url)
+            raise RuntimeError("no route to the hub")
+
+    monkeypatch.setattr("privacy_exp.inpainting.hub.get_session", Session)
+    with pytest.raises(ConnectionError, match=r"nobody/nothing.*did not give it \(no route to the hub\)"):
+        load("nobody/nothing")
+    assert asked == [constants.ENDPOINT]

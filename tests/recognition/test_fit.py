@@ -213,6 +213,8 @@ def test_shift_and_mirror_moves_but_invents_nothing():
     moved = shift_and_mirror(faces, seed=0, epoch=1)
     assert torch.equal(shift_and_mirror(faces[[7, 3]], 0, 1), moved[[7, 3]]), "neighbours matter"
     assert not torch.equal(shift_and_mirror(faces, 0, 2), moved)
+    alike = faces._replace(images=images[:1].expand(32, -1, -1, -1))
+    assert len({image.numpy().tobytes() for image in shift_and_mirror(alike, 0, 1)}) > 16, "each photo draws anew"
     assert not torch.equal(shift_and_mirror(faces, 1, 1), moved)
     assert moved.shape == images.shape
     for before, after in zip(images, moved, strict=True):

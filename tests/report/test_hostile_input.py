@@ -15,7 +15,7 @@ from privacy_exp.report.comparison import notes
 from privacy_exp.report.sections import sections
 from privacy_exp.report.table import metric_table
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.runs.run import read_run
+from privacy_exp.runs.run import load_run
 from privacy_exp.sweep.progress import cell_states
 from privacy_exp.types import Metric, UserError
 from tests.report.sample import edit_record
@@ -133,7 +133,7 @@ def test_keys_without_effect_are_no_axis(small):
 
 
 def test_one_seed_is_singular_and_two_are_plural(small):
-    run = read_run(small / "0")
+    run = load_run(small / "0")
     assert "2 seeds of a and 1 of b" in notes([run, run], [run])[0]
     assert "1 seed of a and 2 of b" in notes([run], [run, run])[0]
 

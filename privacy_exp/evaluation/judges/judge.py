@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import final
 
 import numpy as np
 import torch
@@ -50,7 +49,6 @@ class Views:
     found: list[Threshold]
 
 
-@final
 class Judge(Measure):
     """Verification, identification and intrusion by an embedder that the masks never met.
 

@@ -1,15 +1,21 @@
 """First stage: an autoencoder that turns faces into a small latent picture and back."""
 
+import logging
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from privacy_exp.inpainting.training.faces import TrainingFaces
+from privacy_exp.inpainting.training.best import BestAverage
+from privacy_exp.inpainting.training.faces import Pixels, TrainingFaces
+from privacy_exp.inpainting.training.losses import Adversary, FaceLoss
 from privacy_exp.inpainting.training.steps import StepTraining
-from privacy_exp.types import Images
+from privacy_exp.types import Images, UserError
+
+log = logging.getLogger(__name__)
 
 
 class AutoencoderTraining(StepTraining):
@@ -20,37 +26,149 @@ class AutoencoderTraining(StepTraining):
         faces: the photos.
         kl_weight: weight of the KL divergence of the latents, per latent value.
         edge_weight: weight of the L1 error of horizontal and vertical differences.
+        face_loss: what a frozen recogniser adds to the loss and measures on people held out; None adds nothing.
+        adversary: the discriminator that adds to the loss; None adds nothing.
+        validate_every: steps between looks at the people held out, where the average of the weights is kept if it is
+            the best so far: by the recogniser's similarity of the round trip, else by its PSNR. None never looks.
+        patience: looks without a better one before the training stops. None never stops.
         recipe: keywords of `StepTraining`.
     """
 
     def __init__(
-        self, autoencoder: AutoencoderKL, faces: TrainingFaces, kl_weight: float, edge_weight: float, **recipe: Any
+        self,
+        autoencoder: AutoencoderKL,
+        faces: TrainingFaces,
+        kl_weight: float,
+        edge_weight: float,
+        face_loss: FaceLoss | None = None,
+        adversary: Adversary | None = None,
+        validate_every: int | None = None,
+        patience: int | None = None,
+        **recipe: Any,
     ) -> None:
+        if validate_every is not None and not (validate_every >= 1 and len(faces.held_out)):
+            raise UserError(
+                f"`autoencoder.validate_every` must be at least 1 and needs people held out, but got {validate_every} "
+                f"and {len(faces.held_out)} photos of such people. Set `held_out_people`, to 0.1 say."
+            )
+        if patience is not None and (validate_every is None or patience < 1):
+            raise UserError(
+                f"`autoencoder.patience` must be at least 1 and needs `validate_every`, but got {patience} and "
+                f"{validate_every}."
+            )
         super().__init__({"vae": autoencoder.to(memory_format=torch.channels_last)}, faces, "autoencoder", **recipe)
         self.kl_weight = kl_weight
         self.edge_weight = edge_weight
+        self.frozen = [face_loss] if face_loss is not None else []  # in a list: no part of the checkpoints
+        self.adversary = adversary
+        self.validate_every, self.patience = validate_every, patience
+        self.best = BestAverage(self.average) if validate_every is not None else None
+        self._adversary_state: dict[str, Any] | None = None
 
     def compile_networks(self) -> None:
         """Compiles encoder and decoder."""
         self.networks["vae"].encoder.compile()  # type: ignore[union-attr]
         self.networks["vae"].decoder.compile()  # type: ignore[union-attr]
 
+    def on_fit_start(self) -> None:
+        """Moves what no checkpoint holds to the device, and gives the adversary's optimiser its state back."""
+        super().on_fit_start()
+        for network in self.frozen:
+            network.to(self.device)
+        if self.adversary is not None and self.trainer.world_size > 1:
+            raise UserError("`autoencoder.adversarial_weight` works in one process only: set trainer.devices=1.")
+
+    def on_train_start(self) -> None:
+        """Gives the adversary's optimiser the state of the checkpoint."""
+        if self.adversary is not None and self._adversary_state is not None:
+            self.adversary.optimizer.load_state_dict(self._adversary_state)
+            self._adversary_state = None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the state of the adversary's optimiser.
+
+        Args:
+            checkpoint: about to be written.
+        """
+        super().on_save_checkpoint(checkpoint)
+        if self.adversary is not None:
+            checkpoint["adversary_optimizer"] = self.adversary.optimizer.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the state of the adversary's optimiser until its weights are on their device.
+
+        Args:
+            checkpoint: what `on_save_checkpoint` wrote.
+        """
+        self._adversary_state = checkpoint.get("adversary_optimizer")
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """One step; before it, the look at the people held out where it is due.
+
+        A checkpoint is written after a step. What was found before the next one would be lost with a look at the end.
+
+        Args:
+            batch: ignored.
+            batch_idx: ignored.
+        """
+        if self.validate_every is not None and self.global_step and self.global_step % self.validate_every == 0:
+            self.log_dict({f"held_out/{name}": value for name, value in self.look().items()}, batch_size=1)
+        return super().training_step(batch, batch_idx)
+
+    def on_train_end(self) -> None:
+        """Looks at the people held out once more."""
+        if self.best is not None and self.global_step != int(self.best.looked_at):
+            shown = "  ".join(f"{name} {value:.4f}" for name, value in self.look().items())
+            log.info("at the end, people held out: %s; best at step %d", shown, int(self.best.step))
+
+    def look(self) -> dict[str, float]:
+        """Measures the average's round trip of people held out, keeps it if it is the best, stops if it is time to."""
+        assert self.best is not None  # noqa: S101  asked for
+        own = [weight.detach().clone() for weight in self.trained()]
+        self._put(self.average)
+        with torch.autocast(self.device.type, enabled=False):
+            face = self.frozen[0] if self.frozen else None
+            found = measured(self.networks["vae"], self.faces.held_out, face)
+        self._put(own)
+        waited = self.best.offer(found.get("similarity", found["psnr"]), self.global_step, self.average)
+        if self.patience is not None and waited >= self.patience:
+            log.info("stopped: step %d of the people held out was the best", int(self.best.step))
+            self.best.stopped.fill_(True)
+            self.trainer.should_stop = True
+        return found
+
+    def take_average(self) -> None:
+        """Puts the averaged weights into the networks, for good: the best ones, if there was a look."""
+        if self.best is not None and int(self.best.step):
+            self._put(self.best.weights)
+        else:
+            super().take_average()
+
     def loss(self, rows: Tensor, generator: Generator) -> dict[str, Tensor]:
-        """Error of one round trip, with the peak signal-to-noise ratio in dB.
+        """Error of one round trip, with the peak signal-to-noise ratio in dB; every term in float32.
 
         Args:
             rows: indices into the photos.
             generator: of this step.
         """
-        images = self.faces.images(rows).to(self.device, memory_format=torch.channels_last) * 2 - 1
-        latents = self.networks["vae"].encode(images).latent_dist  # type: ignore[operator]
-        noise = torch.randn(latents.mean.shape, generator=generator).to(latents.mean)
-        rebuilt = self.networks["vae"].decode(latents.mean + latents.std * noise).sample  # type: ignore[operator]
+        images = self.faces.draw(rows, generator).to(self.device, memory_format=torch.channels_last) * 2 - 1
+        # under autocast the networks answer in half precision
+        moments = self.networks["vae"].encode(images).latent_dist.parameters.float()  # type: ignore[operator]
+        latents = DiagonalGaussianDistribution(moments)
+        noise = torch.randn(latents.mean.shape, generator=generator).to(latents.mean, non_blocking=True)
+        rebuilt = self.networks["vae"].decode(latents.mean + latents.std * noise).sample.float()  # type: ignore[operator]
         square = functional.mse_loss(rebuilt, images)
         kl = 0.5 * (latents.mean.square() + latents.var - 1 - latents.logvar).mean()
         loss = functional.l1_loss(rebuilt, images) + square
         loss = loss + self.edge_weight * _edge_error(rebuilt - images) + self.kl_weight * kl
-        return {"loss": loss, "psnr": -10 * torch.log10(square.detach() / 4), "kl": kl.detach()}
+        values = {"psnr": -10 * torch.log10(square.detach() / 4), "kl": kl.detach()}
+        for face in self.frozen:
+            term, values["similarity"] = face(rebuilt / 2 + 0.5, images / 2 + 0.5)
+            loss = loss + term
+        if self.adversary is not None and self.global_step >= self.adversary.start:
+            term, values["adversary"] = self.adversary(rebuilt, images)
+            loss = loss + term
+        return {"loss": loss, **values}
 
 
 def _edge_error(error: Tensor) -> Tensor:
@@ -72,6 +190,26 @@ def latent_scale(autoencoder: AutoencoderKL, faces: TrainingFaces, generator: Ge
     return 1 / float(torch.cat(means).std())
 
 
+@torch.no_grad()
+def measured(autoencoder: AutoencoderKL, pixels: Pixels, face: FaceLoss | None) -> dict[str, float]:
+    """Means over photos of the round trip's PSNR in dB, and of its similarity where a recogniser is given.
+
+    Args:
+        autoencoder: trained.
+        pixels: RGB in 0-255, on the autoencoder's device.
+        face: says how similar two pictures of a face are.
+    """
+    sums: dict[str, Tensor] = {}
+    for part in pixels.split(32):
+        images = part.float() / 255
+        rebuilt = _round_trip(autoencoder, images)
+        values = {"psnr": _decibels(rebuilt, images).sum()}
+        if face is not None:
+            values["similarity"] = (face.embed(rebuilt) * face.embed(images)).sum()
+        sums = {name: value + sums.get(name, 0) for name, value in values.items()}
+    return {name: float(value) / len(pixels) for name, value in sums.items()}
+
+
 @torch.inference_mode()
 def psnr(autoencoder: AutoencoderKL, images: Images) -> float:
     """Mean peak signal-to-noise ratio of a round trip, in dB: 10 log10(1 / squared error), a photo at a time.
@@ -80,8 +218,13 @@ def psnr(autoencoder: AutoencoderKL, images: Images) -> float:
         autoencoder: trained.
         images: RGB in [0, 1].
     """
-    errors = []
-    for part in images.split(32):
-        rebuilt = autoencoder.decode(autoencoder.encode(part * 2 - 1).latent_dist.mean).sample
-        errors.append(((rebuilt / 2 + 0.5).clamp(0, 1) - part).square().mean(dim=(1, 2, 3)))
-    return float((-10 * torch.log10(torch.cat(errors))).mean())
+    return float(torch.cat([_decibels(_round_trip(autoencoder, part), part) for part in images.split(32)]).mean())
+
+
+def _round_trip(autoencoder: AutoencoderKL, images: Images) -> Images:
+    rebuilt = autoencoder.decode(autoencoder.encode(images * 2 - 1).latent_dist.mean).sample
+    return (rebuilt / 2 + 0.5).clamp(0, 1)
+
+
+def _decibels(rebuilt: Images, images: Images) -> Tensor:
+    return -10 * torch.log10((rebuilt - images).square().mean(dim=(1, 2, 3)))

@@ -1,5 +1,6 @@
 """Second stage: a UNet that denoises latents of hidden regions, told by a text encoder what to paint."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -88,9 +89,12 @@ class DenoiserTraining(StepTraining):
         self.networks["unet"].compile()
 
     def on_fit_start(self) -> None:
-        """Encodes every photo once; the masked pictures differ at every step and are encoded then."""
+        """Encodes every photo once, unless each step varies them; masked pictures are encoded at every step."""
+        super().on_fit_start()
         for network in self.frozen:
             network.to(self.device)
+        if self.faces.varied:
+            return
         everything = torch.arange(len(self.faces.pixels))
         self._moments = torch.cat([self._encode(self.faces.images(rows) * 2 - 1) for rows in everything.split(64)])
 
@@ -101,20 +105,24 @@ class DenoiserTraining(StepTraining):
             rows: indices into the photos.
             generator: of this step.
         """
-        latents = self._sample(self._moments[rows], generator)
+        said = [self.faces.phrases[row] for row in rows.tolist()]  # before the rows leave the CPU
+        rows = rows.to(self.device, non_blocking=True)
+        images = self.faces.draw(rows, generator) * 2 - 1
+        moments = self._encode(images) if self.faces.varied else self._moments[rows]
+        latents = self._sample(moments, generator)
         size = self.faces.pixels.shape[-1]
         masks = sample_masks(len(rows), size, self.faces.points, generator)
         steps = torch.randint(len(self.signal), (len(rows),), generator=generator)  # type: ignore[arg-type]
-        steps = shifted(steps, len(self.signal), self.time_shift)  # type: ignore[arg-type]
-        noise = torch.randn(latents.shape, generator=generator).to(latents)
-        alpha = self.signal[steps.to(self.device)][:, None, None, None]  # type: ignore[index]
+        steps = shifted(steps, len(self.signal), self.time_shift).to(self.device, non_blocking=True)  # type: ignore[arg-type]
+        noise = torch.randn(latents.shape, generator=generator).to(latents, non_blocking=True)
+        alpha = self.signal[steps][:, None, None, None]  # type: ignore[index]
         noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
         inputs = noisy
-        if self.networks["unet"].config.in_channels == 9:  # type: ignore[union-attr]
-            inputs = torch.cat([noisy, *self._hidden(rows, masks, generator)], dim=1)
-        text = self._text(rows, generator)
+        if self.networks["unet"].config.in_channels == 2 * latents.shape[1] + 1:  # type: ignore[union-attr]
+            inputs = torch.cat([noisy, *self._hidden(images, masks, generator)], dim=1)
+        text = self._text(said, generator)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
-        predicted = self.networks["unet"](inputs, steps.to(self.device), encoder_hidden_states=text).sample
+        predicted = self.networks["unet"](inputs, steps, encoder_hidden_states=text).sample
         epsilon = self.prediction_type == "epsilon"
         target = noise if epsilon else alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
         error = functional.mse_loss(predicted.float(), target, reduction="none")
@@ -124,9 +132,9 @@ class DenoiserTraining(StepTraining):
             weight = snr.clamp(max=self.snr_gamma) / (snr if epsilon else snr + 1)
         return {"loss": (weight * error).mean(), "error": error.detach().mean()}
 
-    def _hidden(self, rows: Tensor, masks: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    def _hidden(self, images: Tensor, masks: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         """The mask on the latent grid and the latents of the picture with its hidden pixels grey."""
-        images = self.faces.images(rows) * 2 - 1
+        masks = masks.to(images.device, non_blocking=True)
         seen = self._sample(self._encode(images * ~masks), generator)
         side = masks.shape[-1] // self.cell
         return functional.interpolate(masks.float(), size=(side, side)).to(seen), seen
@@ -135,22 +143,21 @@ class DenoiserTraining(StepTraining):
     def _encode(self, images: Tensor) -> Tensor:
         """Means and log variances of the latents of pictures in [-1, 1]."""
         images = images.to(self.device, memory_format=torch.channels_last)
-        return self.frozen[0].encode(images).latent_dist.parameters.contiguous()
+        return self.frozen[0].encode(images).latent_dist.parameters.float().contiguous()
 
     def _sample(self, moments: Tensor, generator: Generator) -> Tensor:
         """Latents drawn as the pipeline draws them, scaled."""
         mean, logvar = moments.chunk(2, dim=1)
-        noise = torch.randn(mean.shape, generator=generator).to(mean)
+        noise = torch.randn(mean.shape, generator=generator).to(mean, non_blocking=True)
         return (mean + (0.5 * logvar.clamp(-30, 20)).exp() * noise) * self.scale
 
-    def _text(self, rows: Tensor, generator: Generator) -> Tensor:
-        said = [self.faces.phrases[row] for row in rows.tolist()]
+    def _text(self, said: Sequence[Sequence[str]], generator: Generator) -> Tensor:
         captions = [sample_caption(row, self.caption_dropout, generator) for row in said]
         length = self.tokenizer.model_max_length
         tokens = self.tokenizer(captions, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
         encoder = self.networks["text_encoder"] if self.train_text else self.frozen[1]
         with torch.set_grad_enabled(self.train_text):
-            return encoder(tokens.input_ids.to(self.device))[0]
+            return encoder(tokens.input_ids.to(self.device, non_blocking=True))[0]
 
 
 def shifted(steps: Tensor, count: int, shift: float) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
@@ -29,11 +29,19 @@ class TrainingFaces(NamedTuple):
         pixels: RGB in 0-255.
         phrases: what can be said about each photo; empty lists where the data has no attributes.
         points: mean landmarks, as shares of the frame.
+        frame: (height, width) of the data's frames, before they were resized.
+        held_out: photos of people who are not trained on, not mirrored.
+        crop: largest share of the frame's side that `draw` cuts off, in [0, 1).
+        colour: `draw` changes brightness, contrast and saturation by up to this share, in [0, 1).
     """
 
     pixels: Pixels
     phrases: list[list[str]]
     points: Float[Tensor, "5 2"]
+    frame: tuple[int, int]
+    held_out: Pixels
+    crop: float = 0.0
+    colour: float = 0.0
 
     def images(self, rows: Tensor) -> Images:
         """The photos of some rows, RGB in [0, 1].
@@ -41,7 +49,32 @@ class TrainingFaces(NamedTuple):
         Args:
             rows: indices.
         """
-        return self.pixels[rows].float() / 255
+        return self.pixels[rows.to(self.pixels.device, non_blocking=True)].float() / 255
+
+    def draw(self, rows: Tensor, draws: Generator) -> Images:
+        """The photos of some rows, cropped and coloured at random; as they are where nothing of that was asked for.
+
+        Args:
+            rows: indices.
+            draws: of this step; a CPU generator, so that a step is the same on every device.
+        """
+        images = self.images(rows)
+        if self.crop:
+            images = _cropped(images, self.crop, draws)
+        return _coloured(images, self.colour, draws) if self.colour else images
+
+    @property
+    def varied(self) -> bool:
+        """Whether `draw` changes anything."""
+        return bool(self.crop or self.colour)
+
+    def to(self, device: torch.device) -> "TrainingFaces":
+        """The same with all photos on a device, where steps then find them.
+
+        Args:
+            device: with 3 s² bytes of memory for each photo.
+        """
+        return self._replace(pixels=self.pixels.to(device), held_out=self.held_out.to(device))
 
 
 def collect(
@@ -52,7 +85,7 @@ def collect(
     limit: int | None = None,
     seed: int = 0,
     cache: Path | None = None,
-    chunk: int = 64,
+    held_out_people: float = 0.0,
 ) -> TrainingFaces:
     """Reads photos once; frames are resized as the inpainter resizes them, proportions not kept.
 
@@ -64,10 +97,10 @@ def collect(
         limit: take a random choice of so many photos; None takes all.
         seed: of that choice.
         cache: folder that keeps the pixels for the next time.
-        chunk: photos read at a time.
+        held_out_people: share of the people none of whose photos is trained on; a seeded choice.
 
     Raises:
-        UserError: if the parts hold no photo.
+        UserError: if the parts hold no photo, or nobody is left to train on or to hold out.
     """
     photos = [photo for part in parts for photo in data.photos[part]]
     if not photos:
@@ -80,18 +113,57 @@ def collect(
     if file is not None and file.is_file():
         pixels = torch.from_numpy(np.load(file))
     else:
-        pixels = _read(data, photos, size, chunk)
+        pixels = _read(data, photos, size)
         if file is not None:
             _save(pixels, file)
-    said = [phrases(photo.attributes or {}) for photo in photos]
+    out = _left_out(photos, held_out_people, seed)
+    held_out, pixels = pixels[out], pixels[~out] if held_out_people else pixels
+    said = [phrases(photo.attributes or {}) for photo, is_out in zip(photos, out.tolist(), strict=True) if not is_out]
     height, width = data.image_size
     points = data.template() / torch.tensor([width, height])
     if mirror:
         pixels, said = torch.cat([pixels, pixels.flip(-1)]), said + said
-    return TrainingFaces(pixels, said, points)
+    return TrainingFaces(pixels, said, points, (height, width), held_out)
 
 
-def _read(data: FaceData, photos: Sequence[Photo], size: int, chunk: int) -> Pixels:
+def _left_out(photos: Sequence[Photo], share: float, seed: int) -> Tensor:
+    """Which photos show people who are held out, as booleans."""
+    people = sorted({photo.identity for photo in photos if photo.identity is not None})
+    count = max(1, round(share * len(people))) if share else 0
+    if not 0 <= share < 1 or (share and not count < len(people)):
+        raise UserError(
+            f"`held_out_people` must be a share of known people, in [0, 1), that leaves some to train on, but got "
+            f"{share} of {len(people)} people."
+        )
+    order = torch.randperm(len(people), generator=generator(seed, "held_out_people"))
+    chosen = {people[i] for i in order[:count].tolist()}
+    return torch.tensor([photo.identity in chosen for photo in photos])
+
+
+def _cropped(images: Images, most: float, draws: Generator) -> Images:
+    """A square part of each picture, at the size of the whole; bilinear."""
+    share, x, y = torch.rand(3, len(images), generator=draws)
+    side = 1 - most * share
+    matrices = torch.zeros(len(images), 2, 3)  # in grid_sample's frame, which spans [-1, 1]
+    matrices[:, 0, 0] = matrices[:, 1, 1] = side
+    matrices[:, :, 2] = torch.stack([x, y], 1) * 2 * (1 - side)[:, None] - (1 - side)[:, None]
+    matrices = matrices.to(images.device, non_blocking=True)
+    grid = functional.affine_grid(matrices, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def _coloured(images: Images, most: float, draws: Generator) -> Images:
+    """Brightness, contrast and saturation of each picture times a factor in 1 ± `most`."""
+    factors = 1 + most * (2 * torch.rand(3, len(images), 1, 1, 1, generator=draws) - 1)
+    brightness, contrast, saturation = factors.to(images.device, non_blocking=True)
+    images = images * brightness
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    images = mean + contrast * (images - mean)
+    grey = images.mean(dim=1, keepdim=True)
+    return (grey + saturation * (images - grey)).clamp(0, 1)
+
+
+def _read(data: FaceData, photos: Sequence[Photo], size: int, chunk: int = 64) -> Pixels:
     pixels = torch.empty((len(photos), 3, size, size), dtype=torch.uint8)
     loader: DataLoader[Any] = DataLoader(
         photos,  # type: ignore[arg-type]  # a list is a data set: it has a length and items

@@ -21,6 +21,7 @@ from privacy_exp.inpainting.loading import load_pipeline
 from privacy_exp.inpainting.training.autoencoder import AutoencoderTraining, latent_scale
 from privacy_exp.inpainting.training.denoiser import DenoiserTraining
 from privacy_exp.inpainting.training.faces import TrainingFaces, collect
+from privacy_exp.inpainting.training.losses import Adversary, FaceLoss
 from privacy_exp.inpainting.training.networks import (
     add_lora,
     build_autoencoder,
@@ -47,6 +48,18 @@ RECIPE = (
     "networks",
 )
 """Keys that every stage's weights depend on, besides data, the trainer's precision and processes, and its own."""
+OPTIONAL = ("held_out_people", "crop", "colour")
+"""More of them, which a recipe leaves out where they do nothing: trainings from before they existed go on."""
+OF_LOSS = (
+    "embedding_model",
+    "embedding_weight",
+    "perceptual_weight",
+    "adversarial_weight",
+    "adversarial_from",
+    "validate_every",
+    "patience",
+)
+"""Keys of the autoencoder for which the same holds."""
 
 
 class Progress(Callback):
@@ -129,10 +142,26 @@ class InpainterTraining:
             return
         self._fit(self._autoencoder_module())
 
-    def _autoencoder_module(self) -> AutoencoderTraining:
+    def _autoencoder_module(self, train: bool = True) -> AutoencoderTraining:
+        """The autoencoder's training; without what only its steps need unless `train`."""
         self._seed("autoencoder")
         vae = build_autoencoder(self.config["networks"]["autoencoder"])
-        return AutoencoderTraining(vae, self._photos(vae.config.sample_size), **self._recipe("autoencoder"))
+        faces, recipe = self._photos(vae.config.sample_size), self._recipe("autoencoder")
+        model, *weights, start = (recipe.pop(key) for key in OF_LOSS[:5])
+        face_loss, adversary = None, None
+        if min(weights) < 0:
+            raise UserError(f"The weights of `autoencoder` must not be negative, but got {weights}.")
+        embedding, perceptual, adversarial = weights
+        if (embedding or perceptual) and model is None:
+            raise UserError(
+                "`autoencoder.embedding_weight` and `perceptual_weight` compare faces by a recogniser, but "
+                "`autoencoder.embedding_model` is null. Give the path of an ONNX file there."
+            )
+        if train and model is not None:
+            face_loss = FaceLoss(model, self.data.template(), self.data.image_size, embedding, perceptual)
+        if train and adversarial:
+            adversary = Adversary(adversarial, start)
+        return AutoencoderTraining(vae, faces, face_loss=face_loss, adversary=adversary, **recipe)
 
     def _unet(self) -> None:
         self._fit(self._unet_module())
@@ -164,7 +193,7 @@ class InpainterTraining:
         if source := self.config["autoencoder_from"]:
             vae: Any = load_pipeline(source, None, None, torch.float32).vae
         else:
-            module = self._autoencoder_module()
+            module = self._autoencoder_module(train=False)
             self._load(module)
             vae = module.networks["vae"]
         vae.requires_grad_(False).eval()
@@ -187,8 +216,15 @@ class InpainterTraining:
         if self._faces is None or self._faces.pixels.shape[-1] != size:
             keys = ("parts", "mirror", "max_photos", "seed")
             parts, mirror, limit, seed = (self.config[key] for key in keys)
-            self._faces = collect(self.data, parts, size, mirror, limit, seed, self.work)
-            log.info("%d photos of %d px, mirror images included", len(self._faces.pixels), size)
+            share, crop, colour = (self.config[key] for key in OPTIONAL)
+            for key, value in (("crop", crop), ("colour", colour)):
+                if not 0 <= value < 1:
+                    raise UserError(f"`{key}` must lie in [0, 1), but got {value}.")
+            faces = collect(self.data, parts, size, mirror, limit, seed, self.work, share)
+            self._faces = faces._replace(crop=crop, colour=colour)
+            log.info(
+                "%d photos of %d px, mirror images included; %d held out", len(faces.pixels), size, len(faces.held_out)
+            )
         return self._faces
 
     def _seed(self, stage: str) -> None:
@@ -203,6 +239,8 @@ class InpainterTraining:
     def _fit(self, module: StepTraining) -> None:
         self._same_recipe(module.stage)
         file, every = self._checkpoint(module.stage), self.config["checkpoint_every"]
+        if file.is_file() and torch.load(file, weights_only=True, mmap=True)["state_dict"].get("best.stopped", False):
+            return  # early, and for good
         keeper = ModelCheckpoint(
             file.parent, "last", every_n_train_steps=every, save_top_k=1, enable_version_counter=False
         )
@@ -235,8 +273,9 @@ class InpainterTraining:
         earlier = STAGES[: STAGES.index(stage) + 1]
         recipe = {key: self.config[key] for key in (*RECIPE, *earlier)} | {"data": self.data.digest()}
         recipe["trainer"] = {key: self.config["trainer"].get(key) for key in ("precision", "devices", "strategy")}
+        recipe |= {key: self.config[key] for key in OPTIONAL if self.config[key]}
         for part in earlier:
-            recipe[part] = {k: v for k, v in recipe[part].items() if k != "compile"}
+            recipe[part] = {k: v for k, v in recipe[part].items() if k != "compile" and (v or k not in OF_LOSS)}
         text, file = json.dumps(recipe, indent=1, sort_keys=True), self.work / stage / "recipe.json"
         if file.is_file() and file.read_text() != text:
             raise UserError(

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -74,6 +74,10 @@ class StepTraining(pl.LightningModule, ABC):
         if compile:
             self.compile_networks()
 
+    def on_fit_start(self) -> None:
+        """Moves the photos to the device: a step then sends there no more than its random numbers."""
+        self.faces = self.faces.to(self.device)
+
     @abstractmethod
     def loss(self, rows: Tensor, generator: Generator) -> dict[str, Tensor]:
         """The loss as "loss" and what else is worth logging, for one batch.
@@ -123,11 +127,14 @@ class StepTraining(pl.LightningModule, ABC):
         """Parameter groups of the optimiser: all alike, unless a stage says otherwise."""
         return [{"params": self.trained()}]
 
-    @torch.no_grad()
     def take_average(self) -> None:
         """Puts the averaged weights into the networks, for good."""
-        for weight, mean in zip(self.trained(), self.average, strict=True):
-            weight.copy_(mean)
+        self._put(self.average)
+
+    @torch.no_grad()
+    def _put(self, weights: Iterable[Tensor]) -> None:
+        for weight, value in zip(self.trained(), weights, strict=True):
+            weight.copy_(value)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leaves out what is frozen: a LoRA's checkpoint needs no second copy of its base.

@@ -2,33 +2,56 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from privacy_exp.cache.files import write_text
 from privacy_exp.evaluation.evaluate import RECOGNISED
-from privacy_exp.evaluation.statistics.comparison import Comparison, compare
+from privacy_exp.evaluation.statistics.comparison import Comparison
+from privacy_exp.evaluation.statistics.comparison import compare as compare_tables
 from privacy_exp.report.comparison import comparison_text
-from privacy_exp.runs.run import Run, read_run
+from privacy_exp.runs.run import Run, load_run
 from privacy_exp.types import UserError
 
 ONE_CELL = ("recognition", "masking", "inpainting", "image_format")
 """Parts of the configuration in which runs that are pooled must agree; their seeds differ."""
 
+Given = str | Path | Run | Sequence[str | Path | Run]
+"""A run, its folder, or several of them."""
 
-def compare_runs(
-    a: str | Sequence[str], b: str | Sequence[str], flips: int = 10_000, out: str | None = None
-) -> list[Comparison]:
-    """Prints the paired comparison of two runs over the same images.
+
+@dataclass(frozen=True)
+class Compared:
+    """Two runs over the same images, person by person.
+
+    Attributes:
+        figures: what was compared, `strongest_observer` first.
+        text: the same as a table and in plain words.
+        runs: the folders behind "a" and "b".
+    """
+
+    figures: list[Comparison]
+    text: str
+    runs: Mapping[str, Sequence[Run]]
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __getitem__(self, name: str) -> Comparison:
+        """The comparison of one figure, such as "fool_rate"."""
+        for one in self.figures:
+            if one.name == name:
+                return one
+        raise KeyError(name)
+
+
+def compare(a: Given, b: Given, flips: int = 10_000) -> Compared:
+    """The paired comparison of two runs over the same images: difference, interval, p over people.
 
     Args:
-        a: run folder, or those of several seeds of one cell, which are pooled.
+        a: a run or its folder, or those of several seeds of one cell, which are pooled.
         b: the same of the other cell.
         flips: exchanges of the sign-flip test.
-        out: a .json file that takes the figures too.
-
-    Returns:
-        What was compared, `strongest_observer` first.
 
     Raises:
         FileNotFoundError: a folder that is no finished run.
@@ -38,29 +61,46 @@ def compare_runs(
         raise UserError(f"`flips` must be at least 1000, or no p value under 0.05 is stable, but got {flips}.")
     runs = {"a": _runs("a", a), "b": _runs("b", b)}
     check_same_data([*runs["a"], *runs["b"]])
-    found = compare(
+    found = compare_tables(
         [run.table for run in runs["a"]],
         [run.table for run in runs["b"]],
         common_observers([*runs["a"], *runs["b"]]),
         flips,
     )
-    print(comparison_text(runs["a"], runs["b"], found))
+    return Compared(found, comparison_text(runs["a"], runs["b"], found), runs)
+
+
+def compare_runs(a: Given, b: Given, flips: int = 10_000, out: str | None = None) -> list[Comparison]:
+    """Prints the paired comparison of two runs, and writes it; see `compare`.
+
+    Args:
+        a: see `compare`.
+        b: see `compare`.
+        flips: see `compare`.
+        out: a .json file that takes the figures too.
+
+    Returns:
+        What was compared, `strongest_observer` first.
+    """
+    compared = compare(a, b, flips)
+    print(compared)
     if out is not None:
-        write_text(Path(out), json.dumps(_plain(runs, found), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        plain = _plain(compared.runs, compared.figures)
+        write_text(Path(out), json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         print(f"file     {out}")
-    return found
+    return compared.figures
 
 
-def _runs(name: str, given: str | Sequence[str]) -> list[Run]:
+def _runs(name: str, given: Given) -> list[Run]:
     """The runs of one cell.
 
     Raises:
         UserError: none, a run given twice, or runs that differ in more than their seed.
     """
-    folders = [given] if isinstance(given, str) else list(given)
+    folders = [given] if isinstance(given, str | Path | Run) else list(given)
     if not folders:
         raise UserError(f"`{name}` must name a run folder, or several as {name}=[DIR,DIR], but is empty.")
-    runs = [read_run(folder) for folder in folders]
+    runs = [folder if isinstance(folder, Run) else load_run(folder) for folder in folders]
     first = runs[0].record
     for run in runs[1:]:
         differing = [part for part in ONE_CELL if run.record["config"].get(part) != first["config"].get(part)]

@@ -1,0 +1,73 @@
+"""One picture in, one picture out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from privacy_exp.inpainting.base import Inpainter
+from privacy_exp.inpainting.domain import check_domain
+from privacy_exp.masking.base import Masker, OwnArea
+from privacy_exp.photos.finding import FaceFinder
+from privacy_exp.photos.looking import Watcher
+from privacy_exp.photos.treating import LookingAgain, PhotoAnonymizer
+from privacy_exp.recognition.base import Recognizer
+from privacy_exp.recognition.checkpoint import load_checkpoint
+from privacy_exp.study.stems import part
+
+
+def anonymize(
+    image: Image.Image,
+    masking: str | Masker | OwnArea = "face_oval",
+    inpainting: str | Inpainter = "blur",
+    *,
+    mask_ratio: float = 0.35,
+    watchers: Sequence[Watcher] = (),
+    keep: Sequence[str] = (),
+    recognizer: Recognizer | str | Path | None = None,
+    detector: FaceFinder | None = None,
+    seed: int = 0,
+    **changes: Any,
+) -> Image.Image:
+    """Every face of a photo hidden and repainted; all other pixels stay as they are.
+
+    Args:
+        image: a whole photo, of any size; its EXIF orientation is applied.
+        masking: a masking method, or the stem of its yaml.
+        inpainting: an inpainter, or the stem of its yaml.
+        mask_ratio: hidden pixels / all pixels of each face's aligned crop.
+        watchers: observers that say whether a result is still the same person.
+        keep: regions that stay visible: "eyes", "nose", "mouth".
+        recognizer: explained by guided methods: a fitted one, its checkpoint, or a run folder.
+        detector: finds the faces; None takes MTCNN.
+        seed: of masks and noise.
+        changes: other values of the inpainting yaml's keys.
+
+    Returns:
+        The new picture, in RGB; its `faces` tell what was found and what became of it.
+
+    Example:
+        >>> after = anonymize(Image.new("RGB", (64, 64)))
+        >>> after.faces
+        []
+    """
+    inpainter = part("inpainting", inpainting, **changes)
+    check_domain(inpainter, "photos")
+    known = recognizer if recognizer is None or isinstance(recognizer, Recognizer) else load_checkpoint(recognizer)
+    treat = PhotoAnonymizer(
+        part("masking", masking),
+        inpainter,
+        mask_ratio,
+        finder=detector,
+        looking=LookingAgain(tuple(watchers)),
+        keep=keep,
+        recognizer=known,
+        seed=seed,
+    )
+    pixels = np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    (treated,) = treat(["photo"], [pixels], [treat.finder.find(pixels)])
+    result = Image.fromarray(treated.pixels)
+    result.faces = treated.faces  # type: ignore[attr-defined]
+    return result
