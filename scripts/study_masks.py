@@ -20,8 +20,8 @@ from privacy_exp.evaluation.measure import Outcome, strongest_observer
 from privacy_exp.evaluation.privacy import outcome
 from privacy_exp.evaluation.statistics.intervals import clustered_rate, exact_mcnemar, holm
 from privacy_exp.evaluation.statistics.paired import Difference, paired_difference
+from privacy_exp.runs.plan import read_plan
 from privacy_exp.runs.record import read_record
-from privacy_exp.sweep.plan import read_plan
 from privacy_exp.types import Metric
 
 REFERENCE = "random_patches"

@@ -40,9 +40,10 @@ def shard(path: Path, identities: list[int], contents: list[bytes] | None = None
 
 
 def test_shards_become_a_data_set_that_can_be_read(script, tmp_path):
+    others = [picture(i) for i in (60, 90, 120)]  # one picture under two people is refused
     made = {
         "test-0.parquet": shard(tmp_path / "get/test-0.parquet", [5, 5, 9]),
-        "test-1.parquet": shard(tmp_path / "get/test-1.parquet", [9, 5, 9]),
+        "test-1.parquet": shard(tmp_path / "get/test-1.parquet", [9, 5, 9], others),
     }
     asked = []
 
@@ -71,7 +72,7 @@ def test_shards_become_a_data_set_that_can_be_read(script, tmp_path):
     assert len(asked) == 2
 
     (root / "img_align_celeba" / "182642.jpg").unlink()
-    made["test-1.parquet"] = shard(tmp_path / "get/test-1.parquet", [9, 5, 9])
+    made["test-1.parquet"] = shard(tmp_path / "get/test-1.parquet", [9, 5, 9], others)
     assert script.fetch(root, {"test": list(made)}, get) == rows  # only the shard with the lost image is
     assert asked[2:] == ["test-1.parquet"]
 

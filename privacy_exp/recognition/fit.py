@@ -45,6 +45,7 @@ __all__ = [
 ]
 
 NOT_WORTH_A_WARNING = (
+    "GPU available but not used.*",  # which device computes is the user's `trainer`
     ".*does not have many workers.*",  # how many load photos is the user's `data.num_workers`
     ".*have no `val_dataloader`.*",  # a split without validation photos is the user's choice
     r".*module\(s\) in eval mode at the start.*",  # a frozen trunk is meant to be

@@ -6,7 +6,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from privacy_exp import UserError, anonymize
+from privacy_exp import UserError
 from privacy_exp.data.celeba import CelebA
 from privacy_exp.data.drawn.faces import DrawnFaces
 from privacy_exp.data.folder import Folder
@@ -73,7 +73,7 @@ def test_photos_are_not_anonymised_with_it(tmp_path: Path) -> None:
 
     def run(*overrides: str) -> None:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            anonymize.run(compose("anonymize", overrides=[*given, *overrides]))
+            run(compose("anonymize", overrides=[*given, *overrides]))
 
     with pytest.raises(UserError, match=r"the data are photos"):
         run()
