@@ -28,13 +28,8 @@ def fitted(cell, tmp_path_factory):
 
 
 def run(crops, out, *overrides, labelled=False):
-    given = [
-        f"data.root={crops}",
-        f"out={out}",
-        "inpainting=mean_fill",
-        "mask_ratio=0.25",
-        *([] if labelled else ["data.labelled=false"]),
-    ]
+    given = [f"data.root={crops}", f"out={out}", "inpainting=mean_fill", "mask_ratio=0.25"]
+    given += [] if labelled else ["data.labelled=false"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         command(compose("anonymize", overrides=[*given, *overrides]))
     return RunFolder(out)

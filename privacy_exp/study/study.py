@@ -66,7 +66,8 @@ class Study:
     Example:
         >>> from privacy_exp import Center, DrawnFaces, FaceNet, FitRecipe, MeanFill
         >>> people = DrawnFaces(identities=3, photos_per_identity=10, max_test_images=6)
-        >>> study = Study(people, FaceNet(image_size=80), out="mine", recipe=FitRecipe(max_epochs=1))
+        >>> quiet = {"enable_progress_bar": False}
+        >>> study = Study(people, FaceNet(image_size=80), out="mine", recipe=FitRecipe(max_epochs=1), trainer=quiet)
         >>> run = study.run(Center(), MeanFill(), mask_ratio=0.25)
         >>> run.record["n"]
         6
