@@ -239,7 +239,9 @@ class InpainterTraining:
     def _fit(self, module: StepTraining) -> None:
         self._same_recipe(module.stage)
         file, every = self._checkpoint(module.stage), self.config["checkpoint_every"]
-        if file.is_file() and torch.load(file, weights_only=True, mmap=True)["state_dict"].get("best.stopped", False):
+        if file.is_file() and torch.load(file, "cpu", weights_only=True, mmap=True)["state_dict"].get(
+            "best.stopped", False
+        ):
             return  # early, and for good
         keeper = ModelCheckpoint(
             file.parent, "last", every_n_train_steps=every, save_top_k=1, enable_version_counter=False

@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 from torch import Tensor
 
 from privacy_exp import train_inpainter
+from privacy_exp.data.celeba import CelebA
 from privacy_exp.data.drawn.faces import DrawnFaces
 from privacy_exp.data.seeds import generator
 from privacy_exp.inpainting.diffusion import DiffusionInpainter
@@ -285,3 +286,14 @@ def test_shapes_stay_where_a_step_need_not_wait_for_them(tmp_path: Path) -> None
     known = build(file, align=True, template=POINTS).eval()
     assert any(value.dtype == torch.int64 for value in known.trunk.state_dict().values())
     torch.testing.assert_close(face.embed(images), known.embed(images).detach())
+
+
+def test_the_recogniser_of_the_loss_knows_people_at_the_painters_size(celeba_dev: Path, face_onnx: Path) -> None:
+    data = CelebA(str(celeba_dev), max_identities=10, split=[1, 0, 0])
+    data.setup()
+    faces = collect(data, ["train"], 96, mirror=False)
+    face = FaceLoss(str(face_onnx), data.template(), data.image_size, 1.0)
+    similar = (found := face.embed(faces.images(torch.arange(len(faces.pixels))))) @ found.T
+    people = [photo.identity for photo in data.photos["train"]]
+    nearest = similar.fill_diagonal_(-1).argmax(1).tolist()
+    assert sum(people[i] == people[j] for i, j in enumerate(nearest)) / len(people) > 0.95
