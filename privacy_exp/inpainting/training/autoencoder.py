@@ -1,6 +1,5 @@
 """First stage: an autoencoder that turns faces into a small latent picture and back."""
 
-import logging
 from typing import Any
 
 import torch
@@ -9,13 +8,10 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from privacy_exp.inpainting.training.best import BestAverage
 from privacy_exp.inpainting.training.faces import Pixels, TrainingFaces
 from privacy_exp.inpainting.training.losses import Adversary, FaceLoss
 from privacy_exp.inpainting.training.steps import StepTraining
 from privacy_exp.types import Images, UserError
-
-log = logging.getLogger(__name__)
 
 
 class AutoencoderTraining(StepTraining):
@@ -28,9 +24,6 @@ class AutoencoderTraining(StepTraining):
         edge_weight: weight of the L1 error of horizontal and vertical differences.
         face_loss: what a frozen recogniser adds to the loss and measures on people held out; None adds nothing.
         adversary: the discriminator that adds to the loss; None adds nothing.
-        validate_every: steps between looks at the people held out, where the average of the weights is kept if it is
-            the best so far: by the recogniser's similarity of the round trip, else by its PSNR. None never looks.
-        patience: looks without a better one before the training stops. None never stops.
         recipe: keywords of `StepTraining`.
     """
 
@@ -42,27 +35,13 @@ class AutoencoderTraining(StepTraining):
         edge_weight: float,
         face_loss: FaceLoss | None = None,
         adversary: Adversary | None = None,
-        validate_every: int | None = None,
-        patience: int | None = None,
         **recipe: Any,
     ) -> None:
-        if validate_every is not None and not (validate_every >= 1 and len(faces.held_out)):
-            raise UserError(
-                f"`autoencoder.validate_every` must be at least 1 and needs people held out, but got {validate_every} "
-                f"and {len(faces.held_out)} photos of such people. Set `held_out_people`, to 0.1 say."
-            )
-        if patience is not None and (validate_every is None or patience < 1):
-            raise UserError(
-                f"`autoencoder.patience` must be at least 1 and needs `validate_every`, but got {patience} and "
-                f"{validate_every}."
-            )
         super().__init__({"vae": autoencoder.to(memory_format=torch.channels_last)}, faces, "autoencoder", **recipe)
         self.kl_weight = kl_weight
         self.edge_weight = edge_weight
         self.frozen = [face_loss] if face_loss is not None else []  # in a list: no part of the checkpoints
         self.adversary = adversary
-        self.validate_every, self.patience = validate_every, patience
-        self.best = BestAverage(self.average) if validate_every is not None else None
         self._adversary_state: dict[str, Any] | None = None
 
     def compile_networks(self) -> None:
@@ -102,47 +81,12 @@ class AutoencoderTraining(StepTraining):
         """
         self._adversary_state = checkpoint.get("adversary_optimizer")
 
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """One step; before it, the look at the people held out where it is due.
-
-        A checkpoint is written after a step. What was found before the next one would be lost with a look at the end.
-
-        Args:
-            batch: ignored.
-            batch_idx: ignored.
-        """
-        if self.validate_every is not None and self.global_step and self.global_step % self.validate_every == 0:
-            self.log_dict({f"held_out/{name}": value for name, value in self.look().items()}, batch_size=1)
-        return super().training_step(batch, batch_idx)
-
-    def on_train_end(self) -> None:
-        """Looks at the people held out once more."""
-        if self.best is not None and self.global_step != int(self.best.looked_at):
-            shown = "  ".join(f"{name} {value:.4f}" for name, value in self.look().items())
-            log.info("at the end, people held out: %s; best at step %d", shown, int(self.best.step))
-
-    def look(self) -> dict[str, float]:
-        """Measures the average's round trip of people held out, keeps it if it is the best, stops if it is time to."""
-        assert self.best is not None  # noqa: S101  asked for
-        own = [weight.detach().clone() for weight in self.trained()]
-        self._put(self.average)
+    def held_out(self) -> tuple[float, dict[str, float]]:
+        """The round trip of people held out, by its similarity where a recogniser is given, else by its PSNR."""
+        face = self.frozen[0] if self.frozen else None
         with torch.autocast(self.device.type, enabled=False):
-            face = self.frozen[0] if self.frozen else None
             found = measured(self.networks["vae"], self.faces.held_out, face)
-        self._put(own)
-        waited = self.best.offer(found.get("similarity", found["psnr"]), self.global_step, self.average)
-        if self.patience is not None and waited >= self.patience:
-            log.info("stopped: step %d of the people held out was the best", int(self.best.step))
-            self.best.stopped.fill_(True)
-            self.trainer.should_stop = True
-        return found
-
-    def take_average(self) -> None:
-        """Puts the averaged weights into the networks, for good: the best ones, if there was a look."""
-        if self.best is not None and int(self.best.step):
-            self._put(self.best.weights)
-        else:
-            super().take_average()
+        return found.get("similarity", found["psnr"]), found
 
     def loss(self, rows: Tensor, generator: Generator) -> dict[str, Tensor]:
         """Error of one round trip, with the peak signal-to-noise ratio in dB; every term in float32.

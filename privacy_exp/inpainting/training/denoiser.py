@@ -8,6 +8,7 @@ from diffusers import StableDiffusionInpaintPipeline
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from privacy_exp.data.seeds import generator as seeded
 from privacy_exp.inpainting.training.captions import sample_caption
 from privacy_exp.inpainting.training.faces import TrainingFaces
 from privacy_exp.inpainting.training.masks import sample_masks
@@ -93,10 +94,25 @@ class DenoiserTraining(StepTraining):
         super().on_fit_start()
         for network in self.frozen:
             network.to(self.device)
-        if self.faces.varied:
-            return
-        everything = torch.arange(len(self.faces.pixels))
-        self._moments = torch.cat([self._encode(self.faces.images(rows) * 2 - 1) for rows in everything.split(64)])
+        if not self.faces.varied:
+            self._moments = self._moments_of(self.faces)
+
+    def _moments_of(self, faces: TrainingFaces) -> Tensor:
+        everything = torch.arange(len(faces.pixels))
+        return torch.cat([self._encode(faces.images(rows) * 2 - 1) for rows in everything.split(64)])
+
+    def held_out(self) -> tuple[float, dict[str, float]]:
+        """The plain error on people held out, with the same noise, masks and captions at every look."""
+        kept = self.faces, self._moments
+        self.faces = self.faces.of_people_held_out()
+        self._moments = self._moments_of(self.faces)
+        total = torch.zeros((), device=self.device)
+        for rows in torch.arange(len(self.faces.pixels)).split(self.batch_size):
+            draws = seeded(self.seed, self.stage, "held_out", str(int(rows[0])))
+            total += self.loss(rows, draws)["error"] * len(rows)
+        error = float(total) / len(self.faces.pixels)
+        self.faces, self._moments = kept
+        return -error, {"error": error}
 
     def loss(self, rows: Tensor, generator: Generator) -> dict[str, Tensor]:
         """Weighted squared error of the predicted noise or velocity.

@@ -31,6 +31,7 @@ class TrainingFaces(NamedTuple):
         points: mean landmarks, as shares of the frame.
         frame: (height, width) of the data's frames, before they were resized.
         held_out: photos of people who are not trained on, not mirrored.
+        held_out_phrases: what can be said about them.
         crop: largest share of the frame's side that `draw` cuts off, in [0, 1).
         colour: `draw` changes brightness, contrast and saturation by up to this share, in [0, 1).
     """
@@ -40,6 +41,7 @@ class TrainingFaces(NamedTuple):
     points: Float[Tensor, "5 2"]
     frame: tuple[int, int]
     held_out: Pixels
+    held_out_phrases: list[list[str]]
     crop: float = 0.0
     colour: float = 0.0
 
@@ -62,6 +64,10 @@ class TrainingFaces(NamedTuple):
         if self.crop:
             images = _cropped(images, self.crop, draws)
         return _coloured(images, self.colour, draws) if self.colour else images
+
+    def of_people_held_out(self) -> "TrainingFaces":
+        """Their photos, as they are."""
+        return self._replace(pixels=self.held_out, phrases=self.held_out_phrases, crop=0.0, colour=0.0)
 
     @property
     def varied(self) -> bool:
@@ -118,12 +124,15 @@ def collect(
             _save(pixels, file)
     out = _left_out(photos, held_out_people, seed)
     held_out, pixels = pixels[out], pixels[~out] if held_out_people else pixels
-    said = [phrases(photo.attributes or {}) for photo, is_out in zip(photos, out.tolist(), strict=True) if not is_out]
+    said, unsaid = (
+        [phrases(p.attributes or {}) for p, o in zip(photos, out.tolist(), strict=True) if o == side]
+        for side in (False, True)
+    )
     height, width = data.image_size
     points = data.template() / torch.tensor([width, height])
     if mirror:
         pixels, said = torch.cat([pixels, pixels.flip(-1)]), said + said
-    return TrainingFaces(pixels, said, points, (height, width), held_out)
+    return TrainingFaces(pixels, said, points, (height, width), held_out, unsaid)
 
 
 def _left_out(photos: Sequence[Photo], share: float, seed: int) -> Tensor:

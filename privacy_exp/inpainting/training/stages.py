@@ -239,8 +239,9 @@ class InpainterTraining:
     def _fit(self, module: StepTraining) -> None:
         self._same_recipe(module.stage)
         file, every = self._checkpoint(module.stage), self.config["checkpoint_every"]
-        if file.is_file() and torch.load(file, weights_only=True, mmap=True)["state_dict"].get("best.stopped", False):
-            return  # early, and for good
+        if file.is_file() and _stopped(file):
+            log.info("%s: ended early, by `patience`; there is nothing to go on with", module.stage)
+            return
         keeper = ModelCheckpoint(
             file.parent, "last", every_n_train_steps=every, save_top_k=1, enable_version_counter=False
         )
@@ -283,6 +284,12 @@ class InpainterTraining:
                 "another folder, work=DIR, or remove it."
             )
         write_text(file, text)
+
+
+def _stopped(file: Path) -> bool:
+    """Whether the training of a checkpoint ended early, and for good."""
+    state = torch.load(file, "cpu", weights_only=True, mmap=True)["state_dict"]
+    return bool(state.get("best.stopped", False))
 
 
 __all__ = ["STAGES", "InpainterTraining", "Progress"]

@@ -1,5 +1,6 @@
 """What the stages of an inpainter's training share: steps that can be repeated, and averaged weights."""
 
+import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,8 +12,11 @@ from torch import Generator, Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from privacy_exp.data.seeds import generator
+from privacy_exp.inpainting.training.best import BestAverage
 from privacy_exp.inpainting.training.faces import TrainingFaces
 from privacy_exp.types import UserError
+
+log = logging.getLogger(__name__)
 
 
 class _Steps(IterableDataset[int]):
@@ -43,6 +47,9 @@ class StepTraining(pl.LightningModule, ABC):
         weight_decay: of AdamW.
         ema: decay of the moving average, in [0, 1); early steps use less.
         compile: compile the networks with torch.compile; minutes at first, then faster.
+        validate_every: steps between looks at the people held out, where the average of the weights is kept if it is
+            the best so far. None never looks, and the last average counts.
+        patience: looks without a better one before the stage ends. None never ends it.
     """
 
     def __init__(
@@ -58,8 +65,20 @@ class StepTraining(pl.LightningModule, ABC):
         weight_decay: float,
         ema: float,
         compile: bool,
+        validate_every: int | None = None,
+        patience: int | None = None,
     ) -> None:
         super().__init__()
+        if validate_every is not None and not (validate_every >= 1 and len(faces.held_out)):
+            raise UserError(
+                f"`{stage}.validate_every` must be at least 1 and needs people held out, but got {validate_every} and "
+                f"{len(faces.held_out)} photos of such people. Set `held_out_people`, to 0.1 say."
+            )
+        if patience is not None and (validate_every is None or patience < 1):
+            raise UserError(
+                f"`{stage}.patience` must be at least 1 and needs `validate_every`, but got {patience} and "
+                f"{validate_every}."
+            )
         for name, value in (("steps", steps), ("batch_size", batch_size)):
             if value < 1:
                 raise UserError(f"`{name}` must be at least 1, but got {value}.")
@@ -67,6 +86,8 @@ class StepTraining(pl.LightningModule, ABC):
             raise UserError(f"`ema` must lie in [0, 1), but got {ema}.")
         self.networks = nn.ModuleDict(networks)
         self.average = nn.ParameterList([p.detach().clone() for p in self.trained()]).requires_grad_(False)
+        self.validate_every, self.patience = validate_every, patience
+        self.best = BestAverage(self.average) if validate_every is not None else None
         self.strict_loading = False  # what is frozen comes from `init_from`, not from the checkpoint
         self.faces = faces
         self.stage, self.seed, self.steps, self.batch_size = stage, seed, steps, batch_size
@@ -88,17 +109,25 @@ class StepTraining(pl.LightningModule, ABC):
         """
 
     @abstractmethod
+    def held_out(self) -> tuple[float, dict[str, float]]:
+        """A score of the networks as they are, on people held out, higher is better; and what is worth logging."""
+
+    @abstractmethod
     def compile_networks(self) -> None:
         """Compiles what is run in every step, in place."""
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """One step; the batch is drawn here.
+        """One step; the batch is drawn here. Before it comes the look at the people held out, where it is due.
+
+        A checkpoint is written after a step: a look there would be lost to a training that resumes from it.
 
         Args:
             batch: ignored.
             batch_idx: ignored; the optimiser's step counts.
         """
         del batch, batch_idx
+        if self.validate_every is not None and self.global_step and self.global_step % self.validate_every == 0:
+            self.log_dict({f"held_out/{name}": value for name, value in self.look().items()}, batch_size=1)
         others = [] if self.trainer.world_size == 1 else [str(self.trainer.global_rank)]
         draws = generator(self.seed, self.stage, str(self.global_step), *others)
         rows = torch.randint(len(self.faces.pixels), (self.batch_size,), generator=draws)
@@ -127,9 +156,30 @@ class StepTraining(pl.LightningModule, ABC):
         """Parameter groups of the optimiser: all alike, unless a stage says otherwise."""
         return [{"params": self.trained()}]
 
-    def take_average(self) -> None:
-        """Puts the averaged weights into the networks, for good."""
+    def on_train_end(self) -> None:
+        """Looks at the people held out once more."""
+        if self.best is not None and self.global_step != int(self.best.looked_at):
+            shown = "  ".join(f"{name} {value:.4f}" for name, value in self.look().items())
+            log.info("at the end, people held out: %s; best at step %d", shown, int(self.best.step))
+
+    @torch.no_grad()
+    def look(self) -> dict[str, float]:
+        """Measures the average on people held out, keeps it if it is the best, ends the stage if it is time to."""
+        assert self.best is not None  # noqa: S101  asked for
+        own = [weight.detach().clone() for weight in self.trained()]
         self._put(self.average)
+        score, found = self.held_out()
+        self._put(own)
+        waited = self.best.offer(score, self.global_step, self.average)
+        if self.patience is not None and waited >= self.patience:
+            log.info("%s: ends early; it was best at step %d", self.stage, int(self.best.step))
+            self.best.stopped.fill_(True)
+            self.trainer.should_stop = True
+        return found
+
+    def take_average(self) -> None:
+        """Puts the averaged weights into the networks, for good: the best ones, if there was a look."""
+        self._put(self.best.weights if self.best is not None and int(self.best.step) else self.average)
 
     @torch.no_grad()
     def _put(self, weights: Iterable[Tensor]) -> None:

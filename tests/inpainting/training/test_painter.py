@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 from torch import Tensor
 
 from privacy_exp import train_inpainter
+from privacy_exp.data.celeba import CelebA
 from privacy_exp.data.drawn.faces import DrawnFaces
 from privacy_exp.data.seeds import generator
 from privacy_exp.inpainting.diffusion import DiffusionInpainter
@@ -46,11 +47,13 @@ def recipe(embedder: Path) -> list[str]:
         "autoencoder.adversarial_from=2",
         "autoencoder.validate_every=2",
         "autoencoder.patience=9",
+        "unet.validate_every=2",
+        "unet.patience=9",
     ]
 
 
-def state(folder: Path) -> dict[str, Any]:
-    return torch.load(folder / "work" / "autoencoder" / "last.ckpt", weights_only=True)
+def state(folder: Path, stage: str = "autoencoder") -> dict[str, Any]:
+    return torch.load(folder / "work" / stage / "last.ckpt", weights_only=True)
 
 
 @pytest.fixture(scope="module")
@@ -69,14 +72,14 @@ def test_the_recipe_makes_a_painter_whose_unet_sees_the_mask(painter: Path) -> N
     assert (result != faces.images)[masks.expand(-1, 3, -1, -1)].any()
 
 
-@pytest.mark.parametrize("at", [3, 5])
+@pytest.mark.parametrize(("stage", "at"), [("autoencoder", 3), ("autoencoder", 5), ("unet", 3)])
 def test_a_killed_recipe_resumes_and_ends_equal(
-    at: int, tmp_path: Path, painter: Path, embedder: Path, monkeypatch: pytest.MonkeyPatch
+    stage: str, at: int, tmp_path: Path, painter: Path, embedder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step = StepTraining.training_step
 
     def killed(self: StepTraining, *args: Any) -> Tensor:
-        if self.stage == "autoencoder" and self.global_step == at:
+        if self.stage == stage and self.global_step == at:
             raise MemoryError("killed")
         return step(self, *args)
 
@@ -85,7 +88,12 @@ def test_a_killed_recipe_resumes_and_ends_equal(
         train(tmp_path, *recipe(embedder), "checkpoint_every=2")
     monkeypatch.undo()
     train(tmp_path, *recipe(embedder), "checkpoint_every=2")
-    assert_equal(state(tmp_path)["state_dict"], state(painter)["state_dict"])  # adversary and best average, too
+    for part in ("autoencoder", "unet"):  # with the adversary and the best averages
+        assert_equal(state(tmp_path, part)["state_dict"], state(painter, part)["state_dict"])
+    found = state(painter, "unet")["state_dict"]
+    assert int(found["best.looked_at"]) == 6
+    assert found["best.score"].isfinite()
+    assert float(found["best.score"]) < 0
     assert_equal(weights(tmp_path / "out"), weights(painter / "out"))
 
 
@@ -285,3 +293,14 @@ def test_shapes_stay_where_a_step_need_not_wait_for_them(tmp_path: Path) -> None
     known = build(file, align=True, template=POINTS).eval()
     assert any(value.dtype == torch.int64 for value in known.trunk.state_dict().values())
     torch.testing.assert_close(face.embed(images), known.embed(images).detach())
+
+
+def test_the_recogniser_of_the_loss_knows_people_at_the_painters_size(celeba_dev: Path, face_onnx: Path) -> None:
+    data = CelebA(str(celeba_dev), max_identities=10, split=[1, 0, 0])
+    data.setup()
+    faces = collect(data, ["train"], 96, mirror=False)
+    face = FaceLoss(str(face_onnx), data.template(), data.image_size, 1.0)
+    similar = (found := face.embed(faces.images(torch.arange(len(faces.pixels))))) @ found.T
+    people = [photo.identity for photo in data.photos["train"]]
+    nearest = similar.fill_diagonal_(-1).argmax(1).tolist()
+    assert sum(people[i] == people[j] for i, j in enumerate(nearest)) / len(people) > 0.95
