@@ -42,7 +42,7 @@ def test_the_front_door(tmp_path, monkeypatch, capsys):
     assert "identities=4" in tiny
     scope: dict = {}
     exec(compile(tiny, "README.md", "exec"), scope)  # noqa: S102
-    assert scope["cam"]["fool_rate"].n == 8
+    assert scope["cam"].record["n"] == 4
     assert min(scope["picture"].size) > 0
     assert "fool_rate" in capsys.readouterr().out
 

@@ -73,7 +73,7 @@ def test_photos_are_not_anonymised_with_it(tmp_path: Path) -> None:
 
     def run(*overrides: str) -> None:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            run(compose("anonymize", overrides=[*given, *overrides]))
+            command(compose("anonymize", overrides=[*given, *overrides]))
 
     with pytest.raises(UserError, match=r"the data are photos"):
         run()
