@@ -43,6 +43,8 @@ FILES = {
 def mine(tmp_path, monkeypatch):
     """A class of somebody's, with modules of theirs beside it; edits count as another process would see them."""
     monkeypatch.syspath_prepend(tmp_path)
+    for known in [name for name in sys.modules if name.partition(".")[0].startswith("mine")]:
+        monkeypatch.delitem(sys.modules, known)  # another test's, from another folder
     (tmp_path / "mine_parts").mkdir()
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)

@@ -7,6 +7,7 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from privacy_exp import UserError
+from privacy_exp.anonymize import run as command
 from privacy_exp.data.celeba import CelebA
 from privacy_exp.data.drawn.faces import DrawnFaces
 from privacy_exp.data.folder import Folder
