@@ -68,7 +68,7 @@ def test_the_figures_of_a_cell_are_the_shares_of_its_people(tables: dict[tuple[s
     assert first(control) == round(4 / PEOPLE, 3)
     # The strongest observer is the judge, named first: what it still names, from chance (0) to the originals (1).
     assert first(worst) == round((0.875 - 1 / PEOPLE) / (1 - 1 / PEOPLE), 3)
-    assert who == f"{JUDGE}, c"
+    assert who == f"{JUDGE}, target"
     assert first(found["grad_cam"][5]) == 0.25
 
 
