@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from privacy_exp.evaluation.judges.judge import Judge as Judge
     from privacy_exp.evaluation.judges.named import DlibJudge as DlibJudge
     from privacy_exp.evaluation.judges.named import FaceNetJudge as FaceNetJudge
+    from privacy_exp.evaluation.judges.named import IndependentJudge as IndependentJudge
     from privacy_exp.evaluation.judges.named import OnnxJudge as OnnxJudge
     from privacy_exp.evaluation.utility.attributes import Attributes as Attributes
     from privacy_exp.evaluation.utility.detection import Detection as Detection
@@ -100,6 +101,7 @@ _PUBLIC = {
         "OnnxJudge",
         "DlibJudge",
         "FaceNetJudge",
+        "IndependentJudge",
     ),
     "evaluation.utility.attributes": ("Attributes",),
     "evaluation.utility.detection": ("Detection",),

@@ -70,7 +70,7 @@ def run(config: DictConfig) -> dict[str, float | None]:
         config.run,
         checkpoint=config.recognition.checkpoint,
         label_map=config.label_map,
-        floor=config.evaluation.floor,
+        gate=config.evaluation.gate,
         batch_size=config.evaluation.batch_size,
         device=config.device,
         measures=measures,

@@ -25,12 +25,13 @@ from torchvision.utils import make_grid, save_image
 
 from privacy_exp.data.drawn.drawing import draw
 from privacy_exp.evaluation.statistics.intervals import wilson
+from privacy_exp.evaluation.utility.frechet import frechet_distance
 from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.inpainting.controls import Blur, MeanFill
 from privacy_exp.inpainting.diffusion import DiffusionInpainter
 from privacy_exp.inpainting.training.autoencoder import psnr
-from privacy_exp.inpainting.training.quality import frechet_distance, masked_l1, seam_ratio
-from privacy_exp.inpainting.training.quality_judges import Judge, as_targets, drawn, train_judge
+from privacy_exp.inpainting.training.classifier import SmallClassifier, as_targets, drawn, train_classifier
+from privacy_exp.inpainting.training.quality import masked_l1, seam_ratio
 from privacy_exp.types import Faces, Images, Masks
 
 ASKED = {"Smiling": "smiling", "Mouth_Slightly_Open": "mouth open", "Eyeglasses": "eyeglasses"}
@@ -95,8 +96,8 @@ def quality(painter: DiffusionInpainter, faces: Faces, ovals: Masks, out: Path) 
     results = {name: one(faces, ovals, seed=0) for name, one in painters.items()}
     judge, accuracy = recognizer(faces.images.shape[-1], out)
     with torch.inference_mode():
-        real = judge.features(faces.images)
-        distances = {name: frechet_distance(real, judge.features(result)) for name, result in results.items()}
+        real = judge.features(faces.images).numpy()
+        distances = {name: frechet_distance(real, judge.features(result).numpy()) for name, result in results.items()}
     found = detected(results["tiny"])
     low, high = wilson(found, len(faces.ids))
     errors = {name: masked_l1(result, faces.images, ovals) for name, result in results.items()}
@@ -147,37 +148,39 @@ def detected(images: Images) -> float:
     return hits / len(images)
 
 
-def recognizer(size: int, out: Path) -> tuple[Judge, float]:
+def recognizer(size: int, out: Path) -> tuple[SmallClassifier, float]:
     """A recogniser of 80 other people and its accuracy on photos of them that it was not trained on."""
 
-    def fit() -> tuple[Judge, list[float]]:
+    def fit() -> tuple[SmallClassifier, list[float]]:
         images, _, labels = drawn(600_000, 80, 20, size)
         held_out = torch.arange(len(images)) % 20 >= 16
-        judge = train_judge(images[~held_out], labels[~held_out], 80, epochs=30)
+        judge = train_classifier(images[~held_out], labels[~held_out], 80, epochs=30)
         with torch.inference_mode():
             right = judge(images[held_out]).argmax(dim=1) == labels[held_out]
         return judge, [float(right.float().mean())]
 
-    judge, accuracy = kept(out / f"recognizer-{size}.safetensors", Judge(80, size), fit)
+    judge, accuracy = kept(out / f"recognizer-{size}.safetensors", SmallClassifier(80, size), fit)
     return judge, accuracy[0]
 
 
-def classifier(size: int, out: Path) -> tuple[Judge, dict[str, float]]:
+def classifier(size: int, out: Path) -> tuple[SmallClassifier, dict[str, float]]:
     """A classifier of the asked attributes and its accuracies on 500 photos of other people."""
     names = list(ASKED)
 
-    def fit() -> tuple[Judge, list[float]]:
+    def fit() -> tuple[SmallClassifier, list[float]]:
         images, rows, _ = drawn(700_000, 1500, 2, size)
-        judge = train_judge(images[:2500], as_targets(rows[:2500], names), len(names), epochs=14)
+        judge = train_classifier(images[:2500], as_targets(rows[:2500], names), len(names), epochs=14)
         with torch.inference_mode():
             right = (judge(images[2500:]) > 0) == (as_targets(rows[2500:], names) > 0.5)
         return judge, right.float().mean(dim=0).tolist()
 
-    judge, accuracies = kept(out / f"classifier-{size}.safetensors", Judge(len(names), size), fit)
+    judge, accuracies = kept(out / f"classifier-{size}.safetensors", SmallClassifier(len(names), size), fit)
     return judge, dict(zip(names, accuracies, strict=True))
 
 
-def kept(file: Path, judge: Judge, fit: Callable[[], tuple[Judge, list[float]]]) -> tuple[Judge, list[float]]:
+def kept(
+    file: Path, judge: SmallClassifier, fit: Callable[[], tuple[SmallClassifier, list[float]]]
+) -> tuple[SmallClassifier, list[float]]:
     """A judge that an earlier call left in --out, else a new one."""
     if file.is_file():
         with safe_open(file, "pt") as stored:

@@ -86,20 +86,20 @@ def blur(out: Path, overrides: list[str]) -> list[Check]:
 
 
 def ends_of_the_scale(out: Path, overrides: list[str]) -> list[Check]:
-    """The parrot's ceiling and floor on the same blur."""
+    """The parrot's ceiling on, and its fits to shuffled labels of, the same blur."""
     weakest = weakest_that_fools(out)
     if weakest is None:
         return []
-    both = ["attacker=[parrot]", "attacker.parrot.ceiling=true", "attacker.parrot.floor=true"]
+    both = ["attacker=[parrot]", "attacker.parrot.ceiling=true", "attacker.parrot.shuffled_labels=true"]
     train(f"inpainting.sigma={weakest}", *WHOLE, *both, *overrides, f"hydra.run.dir={out / 'ends'}")
     found = record(out / "ends")
-    ceiling, floor = (found["metrics"][f"attacker/parrot/{end}"] for end in ("ceiling", "floor"))
-    accuracy, facts = value(found, "accuracy"), found["details"]["attacker/parrot"]["floor"]
+    ceiling, shuffled = (found["metrics"][f"attacker/parrot/{end}"] for end in ("ceiling", "shuffled_labels"))
+    accuracy, facts = value(found, "accuracy"), found["details"]["attacker/parrot"]["shuffled_labels"]
     near = f"{facts['chance']:.3f} ± {3 * facts['standard_error']:.3f}"
     within = ceiling["low"] <= accuracy <= ceiling["high"]
     return [
         Check("ceiling is clean accuracy", shown(ceiling), f"interval holds {accuracy:.3f}", within),
-        Check("shuffled labels at chance", shown(floor), near, facts["within"]),
+        Check("shuffled labels at chance", shown(shuffled), near, facts["within"]),
     ]
 
 

@@ -18,8 +18,14 @@ import pandas as pd
 
 from privacy_exp.evaluation.measure import Outcome, strongest_observer
 from privacy_exp.evaluation.privacy import outcome
-from privacy_exp.evaluation.statistics.intervals import clustered_rate, exact_mcnemar, holm
-from privacy_exp.evaluation.statistics.paired import Difference, paired_difference
+from privacy_exp.evaluation.statistics.intervals import clustered_rate, holm
+from privacy_exp.evaluation.statistics.paired import (
+    Difference,
+    fool_rate_difference,
+    fooled,
+    mcnemar_of,
+    paired_difference,
+)
 from privacy_exp.runs.plan import read_plan
 from privacy_exp.runs.record import read_record
 from privacy_exp.types import Metric
@@ -82,13 +88,11 @@ def seen_by(table: pd.DataFrame, judge: str) -> tuple[np.ndarray, np.ndarray, np
     return np.isfinite(seen), clean, seen
 
 
-def columns(table: pd.DataFrame, judge: str | None) -> np.ndarray:
-    """Hits and what they are counted among, one row per image: a judge's rank 1, or the target's fool rate."""
-    if judge is not None:
-        asked, _, hits = seen_by(table, judge)
-        return np.stack([np.nan_to_num(hits), asked])
-    right = (table["pred"] == table["label"]).to_numpy()
-    return np.stack([right & (table["pred_anonymized"] != table["label"]).to_numpy(), right]).astype(np.float64)
+def rank_1_difference(a: pd.DataFrame, b: pd.DataFrame, judge: str) -> tuple[Difference, float | None]:
+    """The paired difference of a judge's rank 1, and exact McNemar's p; None where ties share a hit."""
+    (asked_a, _, hits_a), (asked_b, _, hits_b) = seen_by(a, judge), seen_by(b, judge)
+    of_a, of_b = np.stack([np.nan_to_num(hits_a), asked_a]), np.stack([np.nan_to_num(hits_b), asked_b])
+    return paired_difference(of_a, of_b, a["identity"].to_numpy(str)), mcnemar_of(of_a, of_b)
 
 
 def strongest(table: pd.DataFrame, judge: str, excluded: str | None) -> tuple[Metric, list[str]]:
@@ -133,12 +137,15 @@ def cell_rows(tables: dict[tuple[str, float], pd.DataFrame], judge: str, exclude
     for (method, ratio), table in in_order(tables):
         people = table["identity"].to_numpy(str)
         right = (table["pred"] == table["label"]).to_numpy()
-        fooled = columns(table, None)[0].astype(bool)
+        lost_to_target = fooled(table)[0].astype(bool)
         asked, _, hits = seen_by(table, judge)
         rank = clustered_rate(hits[asked], people[asked])
         worst, who = strongest(table, judge, excluded)
         lost = (table["pred_control"] != table["label"]).to_numpy()
-        rates = [clustered_rate(right, people), *(clustered_rate(x[right], people[right]) for x in (fooled, lost))]
+        rates = [
+            clustered_rate(right, people),
+            *(clustered_rate(x[right], people[right]) for x in (lost_to_target, lost)),
+        ]
         figures = " | ".join(map(shown, [*rates, rank, worst]))
         face = table["share_hidden_face"].mean()
         hidden = "–" if pd.isna(face) else f"{face:.2f}"  # where nobody knows the landmarks
@@ -154,40 +161,35 @@ def comparisons(
     Holm over all rows of the table.
 
     Raises:
-        ValueError: the reference is none of the methods, or two methods were tested on different photos.
+        ValueError: the reference is no method of the study, or two methods were tested on different photos.
     """
     methods = sorted({method for method, _ in tables})
     if reference not in methods:
         raise ValueError(f"`against` must be a method of the study, {', '.join(methods)}, but got {reference!r}.")
-    rows: list[tuple[str, float, str, Difference, float]] = []
+    rows: list[tuple[str, float, str, Difference, float | None]] = []
     for (method, ratio), table in in_order(tables):
         other = tables.get((reference, ratio))
         if method == reference or other is None:
             continue
-        if list(table["image_id"]) != list(other["image_id"]):
-            raise ValueError(f"{method} and {reference} at {ratio:g} were tested on different photos.")
-        people = table["identity"].to_numpy(str)
-        for judge in [None, *judges]:
-            a, b = columns(table, judge), columns(other, judge)
-            both = (a[1] > 0) & (b[1] > 0)
-            mcnemar = exact_mcnemar(a[0][both] > 0.5, b[0][both] > 0.5)
-            figure = "fool rate" if judge is None else f"{judge} rank 1"
-            rows.append((method, ratio, figure, paired_difference(a, b, people), mcnemar))
+        rows.append((method, ratio, "fool rate", *fool_rate_difference(table, other)))
+        for judge in judges:
+            rows.append((method, ratio, f"{judge} rank 1", *rank_1_difference(table, other, judge)))
     tested = [row[3].p for row in rows if row[3].p is not None]
     corrected = iter(holm(tested))
     lines = [
         f"| mask against {reference} | area | figure | difference | detectable | p | Holm | McNemar | verdict |",
         "|" + 9 * "---|",
     ]
-    for method, ratio, figure, found, mcnemar in rows:
+    for method, ratio, figure, found, p_mcnemar in rows:
+        mcnemar = "–" if p_mcnemar is None else f"{p_mcnemar:.3g}"
         if found.value is None or found.p is None:
-            lines.append(f"| {method} | {ratio:g} | {figure} | – | – | – | – | {mcnemar:.3g} | {found.reason} |")
+            lines.append(f"| {method} | {ratio:g} | {figure} | – | – | – | – | {mcnemar} | {found.reason} |")
             continue
         p = next(corrected)
         verdict = "no difference shown" if p >= 0.05 else "higher" if found.value > 0 else "lower"
         lines.append(
             f"| {method} | {ratio:g} | {figure} | {found.value:+.3f} ({found.low:+.3f} – {found.high:+.3f}) | "
-            f"{found.detectable:.3f} | {found.p:.4f} | {p:.4f} | {mcnemar:.3g} | {verdict} |"
+            f"{found.detectable:.3f} | {found.p:.4f} | {p:.4f} | {mcnemar} | {verdict} |"
         )
     return lines
 

@@ -22,7 +22,7 @@ FEWEST_IMAGES = 5
 
 
 def rates_by_attribute(
-    table: pd.DataFrame, strongest: Outcome | None, floor: float, flags: Mapping[str, str] | None = None
+    table: pd.DataFrame, strongest: Outcome | None, gate: float, flags: Mapping[str, str] | None = None
 ) -> dict[str, Metric]:
     """Accuracy, fool rate and the strongest observer's hits, apart for photos with and without each attribute.
 
@@ -38,7 +38,7 @@ def rates_by_attribute(
     Args:
         table: a row an image with `identity, label, pred, pred_anonymized` and `attribute/<Name>` columns.
         strongest: the observer that `strongest_observer` names, or None.
-        floor: clean accuracy over all photos; below it the target's fool rates are flagged "below_gate".
+        gate: clean accuracy over all photos; below it the target's fool rates are flagged "below_gate".
         flags: why observers take no part in `strongest_observer`, by name; their rates carry it.
     """
     people = table["identity"].to_numpy(str)
@@ -51,7 +51,7 @@ def rates_by_attribute(
             which = present == bool(value)
             name = f"by/{column.removeprefix(ATTRIBUTE)}={value}"
             if "pred" in table:
-                metrics |= {f"{name}/{key}": metric for key, metric in _of_c(table, people, which, floor).items()}
+                metrics |= {f"{name}/{key}": metric for key, metric in _of_c(table, people, which, gate).items()}
             metrics[f"{name}/strongest_observer_accuracy"] = _of_strongest(strongest, people, which)
             for rate in filter(RATES.match, table.columns):
                 hits = table[rate].to_numpy(np.float64)
@@ -62,9 +62,9 @@ def rates_by_attribute(
     return metrics
 
 
-def _of_c(table: pd.DataFrame, people: np.ndarray, which: np.ndarray, floor: float) -> dict[str, Metric]:
+def _of_c(table: pd.DataFrame, people: np.ndarray, which: np.ndarray, gate: float) -> dict[str, Metric]:
     right, right_anonymized = ((table[column] == table["label"]).to_numpy() for column in ("pred", "pred_anonymized"))
-    flag = "below_gate" if len(table) and float(right.mean()) < floor else None
+    flag = "below_gate" if len(table) and float(right.mean()) < gate else None
     known = which & right
     fooled = clustered_rate(~right_anonymized[known], people[known], "nothing was recognised on the originals")
     return {

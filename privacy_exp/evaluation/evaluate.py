@@ -36,23 +36,23 @@ class Evaluation:
     warnings: list[str] = field(default_factory=list)
 
 
-def evaluate(scene: Scene, measures: Mapping[str, Measure], floor: float) -> Evaluation:
+def evaluate(scene: Scene, measures: Mapping[str, Measure], gate: float) -> Evaluation:
     """Looks at a finished run with everything that was asked for.
 
     Args:
         scene: the run; where its table has no `pred` there is no target, and its figures are left out.
         measures: by group and name, such as "judge/onnx".
-        floor: clean accuracy of the target below which every privacy figure is flagged.
+        gate: clean accuracy of the target below which every privacy figure is flagged.
     """
     named = "pred" in scene.table
     scene = replace(scene, table=with_attributes(scene))
     metrics: dict[str, Metric] = {}
     if named:
-        metrics = privacy_metrics(scene.table, floor)
+        metrics = privacy_metrics(scene.table, gate)
         flag = metrics["fool_rate"].reason
         metrics |= {n: replace(m, reason=m.reason or flag) for n, m in minimal_metrics(scene.table).items()}
     found = Evaluation(scene.table, metrics, [])
-    outcomes = [outcome(scene.table, len(scene.identities), floor)] if named else []
+    outcomes = [outcome(scene.table, len(scene.identities), gate)] if named else []
     for name, measure in measures.items():
         findings = measure.measure(scene, name)
         found.metrics |= findings.metrics
@@ -65,7 +65,7 @@ def evaluate(scene: Scene, measures: Mapping[str, Measure], floor: float) -> Eva
     found.table = found.table.assign(**observer_columns(outcomes, scene.table))
     strongest = next((s for s in outcomes if found.observers and s.name == found.observers[0]), None)
     flags = {s.name: s.excluded for s in outcomes if s.excluded is not None}
-    found.metrics |= rates_by_attribute(found.table, strongest, floor, flags)
+    found.metrics |= rates_by_attribute(found.table, strongest, gate, flags)
     return found
 
 

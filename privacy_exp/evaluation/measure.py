@@ -60,9 +60,9 @@ class Scene:
     fit: Callable[[FaceData, str | None], Recognizer] | None = None
 
     @property
-    def floor(self) -> float:
+    def gate(self) -> float:
         """Lowest clean accuracy with which an observer takes part in `strongest_observer`."""
-        return float(self.config.get("evaluation", {}).get("floor", 0.8))
+        return float(self.config.get("evaluation", {}).get("gate", 0.8))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from privacy_exp.evaluation.statistics.intervals import clustered_rate
 from privacy_exp.types import Metric
 
 
-def privacy_metrics(table: pd.DataFrame, floor: float) -> dict[str, Metric]:
+def privacy_metrics(table: pd.DataFrame, gate: float) -> dict[str, Metric]:
     """Accuracy and fool rates of the target recogniser, with intervals over identities.
 
     - accuracy = mean[c(x) = y]; accuracy_anonymized = mean[c(a) = y];
@@ -24,7 +24,7 @@ def privacy_metrics(table: pd.DataFrame, floor: float) -> dict[str, Metric]:
     Args:
         table: a row an image with `label, pred, pred_anonymized, pred_control, rank`; `rank` is the true identity's on
             the anonymised image, 1 = first.
-        floor: clean accuracy below it flags every privacy figure "below_gate".
+        gate: clean accuracy below it flags every privacy figure "below_gate".
     """
     labels = table["label"].to_numpy()
     right, right_anonymized, right_control = (
@@ -49,20 +49,20 @@ def privacy_metrics(table: pd.DataFrame, floor: float) -> dict[str, Metric]:
         metrics[f"{name}/accuracy_anonymized"] = clustered_rate(right_drawn, labels)
         metrics[f"{name}/fool_rate"] = among(right, ~right_drawn)
     accuracy = metrics["accuracy"].value
-    if accuracy is not None and accuracy < floor:
+    if accuracy is not None and accuracy < gate:
         flagged = {n: replace(m, reason=m.reason or "below_gate") for n, m in metrics.items() if n != "accuracy"}
         metrics = {"accuracy": metrics["accuracy"], **flagged}
     return metrics
 
 
-def outcome(table: pd.DataFrame, num_classes: int, floor: float) -> Outcome:
+def outcome(table: pd.DataFrame, num_classes: int, gate: float) -> Outcome:
     """What the target recognised, for `strongest_observer`; excluded below its gate.
 
     Args:
         table: see `privacy_metrics`.
         num_classes: identities that the target knows; chance is 1 / num_classes.
-        floor: lowest clean accuracy with which the target takes part.
+        gate: lowest clean accuracy with which the target takes part.
     """
     clean, anonymized = ((table[c] == table["label"]).to_numpy(np.float64) for c in ("pred", "pred_anonymized"))
-    excluded = "below_gate" if float(clean.mean()) < floor else None
+    excluded = "below_gate" if float(clean.mean()) < gate else None
     return Outcome("target", table["identity"].to_numpy(str), clean, anonymized, 1 / num_classes, excluded)

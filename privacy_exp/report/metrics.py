@@ -36,7 +36,15 @@ LOWER_IS_BETTER = (
 HIGHER_IS_BETTER = ("fool_rate", "ssim", "psnr", "agreement", "detection", "detected")
 """Parts of names: protection and utility. They are looked for before the losses."""
 
-NEITHER = ("share_hidden", "control_fool_rate", "clean_", "ceiling", "floor", "original", "attribute_accuracy")
+NEITHER = (
+    "share_hidden",
+    "control_fool_rate",
+    "clean_",
+    "ceiling",
+    "shuffled_labels",
+    "original",
+    "attribute_accuracy",
+)
 """Parts of names that stand for context: neither more nor less of it is better. They are looked for first."""
 
 UTILITY = tuple(

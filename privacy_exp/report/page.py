@@ -130,7 +130,7 @@ def _figure(metric: Metric, name: str) -> dict[str, Any]:
 
 
 def below_gate(cell: Row) -> bool:
-    """Whether the recogniser's clean accuracy is below the floor, so that its privacy figures say little."""
+    """Whether the recogniser's clean accuracy is below the gate, so that its privacy figures say little."""
     return (cell.metric("fool_rate").reason or "").startswith("below_gate")
 
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from privacy_exp.cache.keys import content_key
-from privacy_exp.evaluation.statistics.comparison import fool_rate_difference
 from privacy_exp.evaluation.statistics.intervals import holm
-from privacy_exp.evaluation.statistics.paired import Difference
+from privacy_exp.evaluation.statistics.paired import Difference, fool_rate_difference
 from privacy_exp.report.collect import Row
 from privacy_exp.report.comparison import ALPHA
 from privacy_exp.report.metrics import describe

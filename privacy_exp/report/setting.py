@@ -33,8 +33,8 @@ def setting(section: Section) -> list[tuple[str, str]]:
     facts += [(axis.label, ", ".join(show(level) for level in axis.levels)) for axis in section.axes]
     observers = sorted({", ".join(c.observers) or "none" for c in section.cells})
     facts.append(("observers", " | ".join(observers)))
-    floor = first.get("evaluation.floor")
-    facts.append(("gate", f"clean accuracy of at least {floor:g}" if isinstance(floor, float) else "not recorded"))
+    gate = first.get("evaluation.gate")
+    facts.append(("gate", f"clean accuracy of at least {gate:g}" if isinstance(gate, float) else "not recorded"))
     for key, label in (("inpainting.num_inference_steps", "steps"), ("inpainting.prompt", "prompt")):
         values = {show(c.get(key)) for c in section.cells}
         if values != {"–"}:

@@ -251,7 +251,7 @@ class Job:
         folder = RunFolder(self.folder)
         table = score_folder(folder, fitted.recognizer, self.data.identities, int(evaluation["batch_size"]))
         table = table.merge(anonymized.shares, on="image_id", how="left", validate="one_to_one")
-        found = evaluate(self.scene(table, fitted), self.measures, float(evaluation["floor"]))
+        found = evaluate(self.scene(table, fitted), self.measures, float(evaluation["gate"]))
         for message in found.warnings:
             self.warn(message)
         seconds = time.perf_counter() - started

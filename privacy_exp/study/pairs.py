@@ -98,7 +98,7 @@ def score_pairs(
     table["label"] = np.array([labels[people[i]] for i in ids], dtype=np.int64)
     scene = Scene(RunFolder(target), table, names, NoRecognizer(), store, device=torch.device(device))
     try:
-        found = evaluate(scene, measures, floor=0.0)
+        found = evaluate(scene, measures, gate=0.0)
     except BaseException:  # the corrected command finds the folder as it was
         for kind in ("original", "results"):
             shutil.rmtree(target / kind)

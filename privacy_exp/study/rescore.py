@@ -30,7 +30,7 @@ def rescore(
     run: str | Path,
     checkpoint: str | None = None,
     label_map: str | None = None,
-    floor: float = 0.8,
+    gate: float = 0.8,
     batch_size: int = 32,
     device: str = "cpu",
     measures: Mapping[str, Measure] | None = None,
@@ -45,7 +45,7 @@ def rescore(
         checkpoint: recogniser, a file or a run folder; None takes the run's own.
         label_map: csv with the columns `class_id, identity`: what the class ids in the file names mean. None takes
             them as the recogniser's own.
-        floor: clean accuracy below it flags every privacy figure.
+        gate: clean accuracy below it flags every privacy figure.
         batch_size: pictures at a time.
         device: "cpu" or "cuda".
         measures: judges and the like, by group and name.
@@ -75,7 +75,7 @@ def rescore(
     if data is not None:
         _check_same_data(path, data, table, identities)
     recorded = dict(config or {})
-    recorded["evaluation"] = {**recorded.get("evaluation", {}), "floor": floor}  # one floor for all observers
+    recorded["evaluation"] = {**recorded.get("evaluation", {}), "gate": gate}  # one gate for all observers
     scene = Scene(
         folder=RunFolder(path),
         table=table,
@@ -87,7 +87,7 @@ def rescore(
         data=data,
         config=recorded,
     )
-    found = evaluate(scene, measures or {}, floor)
+    found = evaluate(scene, measures or {}, gate)
     write_evaluation(path, found, {"checkpoint": str(source)})
     return {name: metric.value for name, metric in found.metrics.items()}
 

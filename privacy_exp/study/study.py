@@ -21,7 +21,7 @@ from privacy_exp.inpainting.compiling import share_compiled
 from privacy_exp.masking.base import Masker, OwnArea
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.checkpoint import load_checkpoint
-from privacy_exp.recognition.recipe import FitRecipe
+from privacy_exp.recognition.recipe import TRAINER, FitRecipe
 from privacy_exp.runs.run import Run, load_run
 from privacy_exp.study.stages import Fitted, fit
 from privacy_exp.types import UserError
@@ -30,19 +30,6 @@ if TYPE_CHECKING:
     from privacy_exp.study.job import Job
 
 log = logging.getLogger(__name__)
-
-TRAINER: Mapping[str, Any] = {
-    "accelerator": "cpu",
-    "devices": 1,
-    "precision": "32-true",
-    "deterministic": True,
-    "num_sanity_val_steps": 0,
-    "log_every_n_steps": 1,
-    "enable_checkpointing": False,
-    "enable_model_summary": False,
-    "enable_progress_bar": True,
-}
-"""Keywords of Lightning's trainer where none are given: one CPU, the same seed gives the same weights."""
 
 Part = str | Any
 """An object, or the stem of a yaml of its config group."""
@@ -238,7 +225,7 @@ class Study:
             "trainer": self.trainer_keywords,
             **described,
             **{"mask_ratio": mask_ratio, "seed": self.seed, "image_format": image_format, "batch_size": 16},
-            "evaluation": {"floor": 0.8, "batch_size": 32},
+            "evaluation": {"gate": 0.8, "batch_size": 32},
         }
         ratio = "" if isinstance(masker, OwnArea) else f"-{mask_ratio:g}"
         name = f"{choices['masking']}-{choices['inpainting']}{ratio}-s{self.seed}" + "".join(

@@ -29,7 +29,7 @@ def strongest(people, hits):
 
 def test_rates_with_and_without_an_attribute(table):
     hits = [1, 1, 0.5, 0, 0, 0, 1, 1, 1, 1, 1, 1]
-    found = rates_by_attribute(table, strongest(table["identity"].to_numpy(str), hits), floor=0.8)
+    found = rates_by_attribute(table, strongest(table["identity"].to_numpy(str), hits), gate=0.8)
     values = {name: (pytest.approx(metric.value), metric.n, metric.reason) for name, metric in found.items()}
     assert values == {
         "by/Eyeglasses=0/accuracy": (1.0, 6, None),
@@ -42,11 +42,11 @@ def test_rates_with_and_without_an_attribute(table):
 
 
 def test_flags_and_reasons_travel_along(table):
-    found = rates_by_attribute(table, None, floor=0.95)
+    found = rates_by_attribute(table, None, gate=0.95)
     assert found["by/Eyeglasses=1/fool_rate"].reason == "below_gate"
     assert found["by/Eyeglasses=1/accuracy"].reason is None
     assert "no observer" in found["by/Eyeglasses=1/strongest_observer_accuracy"].reason
-    other = rates_by_attribute(table, strongest(["q", "q"], [1, 1]), floor=0.5)[
+    other = rates_by_attribute(table, strongest(["q", "q"], [1, 1]), gate=0.5)[
         "by/Eyeglasses=0/strongest_observer_accuracy"
     ]
     assert (other.value, other.n) == (None, 6)
@@ -55,13 +55,13 @@ def test_flags_and_reasons_travel_along(table):
 
 def test_data_without_attributes_has_no_such_rates(table):
     bare = table[["identity", "label", "pred", "pred_anonymized"]]
-    assert rates_by_attribute(bare, None, floor=0.8) == {}
+    assert rates_by_attribute(bare, None, gate=0.8) == {}
 
 
 def test_rates_of_an_observer_below_its_gate_say_so(table):
     hits = np.arange(12) % 2.0
     table = table.assign(**{"recognised/judge/a": hits, "judge/a/tar_cross_1e-2": hits, "recognised/judge/b": hits})
-    found = rates_by_attribute(table, None, floor=0.8, flags={"judge/a": "below_gate"})
+    found = rates_by_attribute(table, None, gate=0.8, flags={"judge/a": "below_gate"})
     assert found["by/Eyeglasses=1/recognised/judge/a"].reason == "below_gate"
     assert found["by/Eyeglasses=1/judge/a/tar_cross_1e-2"].reason == "below_gate"
     assert found["by/Eyeglasses=1/recognised/judge/b"].reason is None

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
+from privacy_exp.cache.configured import description
+from privacy_exp.evaluation.judges.named import IndependentJudge
 from privacy_exp.sweep.configuration import MEASURES
 from privacy_exp.sweep.entry import CONF
 
 FILES = [(group, path) for group in MEASURES for path in sorted((CONF / group).glob("*.yaml"))]
-NAMES = [f"{group}/{path.stem}" for group, path in FILES if "_target_:" in path.read_text()]  # others bundle some
+NAMES = [f"{group}/{path.stem}" for group, path in FILES if path.stem != "default"]  # which bundles some
 
 FEW = {  # a measure that trains is shortened; what it promises does not depend on how well it learns
     "judge/independent": ["judge.independent.embedder.module.max_epochs=1"],
@@ -97,3 +100,29 @@ def test_several_measures_of_a_group_stand_beside_each_other(monkeypatch, tmp_pa
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("train", overrides=["judge=[onnx,dlib]"])
     assert list(config.judge) == ["onnx", "dlib"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_yaml_holds_the_constructors_defaults(name, scene, monkeypatch, request):
+    """Besides what it must name: a judge's embedder, `mask_aware`'s one key, and no detection for `independent`."""
+    made = build(name, scene, monkeypatch, request)
+    differ = {"attacker/mask_aware": {"grey_hidden": True}, "judge/independent": {"detect": False}}.get(name, {})
+    required = {"embedder": made.arguments["embedder"]} if "embedder" in made.arguments else {}
+    plain = type(made)(**required, **differ)
+    assert description(made) == description(plain)
+    group, stem = name.split("/")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("train", overrides=[f"{group}=[{stem}]"])[group][stem]
+    assert set(config) - {"_target_", "_convert_"} == set(made.arguments), "every key can be set on the command line"
+
+
+def test_an_independent_judge_is_the_yamls(scene, monkeypatch, request):
+    monkeypatch.setattr(sys.modules[__name__], "FEW", {})
+    made, named = (
+        judge.viewer.embedder for judge in (build("judge/independent", scene, monkeypatch, request), IndependentJudge())
+    )
+    assert description(made.net) == description(named.net)
+    assert description(made.module) == description(named.module)
+    keys = description(made.trainer)
+    assert keys == description(named.trainer) | {"enable_progress_bar": False}
+    assert made.seed == named.seed

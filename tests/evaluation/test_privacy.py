@@ -27,33 +27,33 @@ def table():
 
 
 def test_every_rate_by_hand():
-    values = {name: (m.value, m.n) for name, m in privacy_metrics(table(), floor=0.5).items()}
+    values = {name: (m.value, m.n) for name, m in privacy_metrics(table(), gate=0.5).items()}
     assert values["accuracy"] == (pytest.approx(0.8), 10)
     assert values["accuracy_anonymized"] == (pytest.approx(0.5), 10)
     assert values["fool_rate"] == (pytest.approx(4 / 8), 8)
     assert values["fool_rate_at_5"] == (pytest.approx(2 / 8), 8)
     assert values["control_fool_rate"] == (pytest.approx(2 / 8), 8)
     assert values["fool_rate_net"] == (pytest.approx(3 / 6), 6)
-    metric, observers = strongest_observer([outcome(table(), 3, floor=0.5)])
+    metric, observers = strongest_observer([outcome(table(), 3, gate=0.5)])
     assert (metric.value, metric.n) == (pytest.approx((0.5 - 1 / 3) / (0.8 - 1 / 3)), 10)
     assert observers == ["target"]
 
 
 def test_below_the_gate_every_privacy_figure_is_flagged_and_kept():
-    metrics = privacy_metrics(table(), floor=0.9)
+    metrics = privacy_metrics(table(), gate=0.9)
     assert metrics["accuracy"].reason is None
     assert metrics["fool_rate"].reason == "below_gate"
     assert metrics["fool_rate"].value == pytest.approx(0.5)
-    metric, observers = strongest_observer([outcome(table(), 3, floor=0.9)])
+    metric, observers = strongest_observer([outcome(table(), 3, gate=0.9)])
     assert (metric.value, observers) == (None, [])
     assert "below_gate" in metric.reason
 
 
 def test_nothing_recognised_is_null_with_its_reason():
     blind = table().assign(pred=(table()["label"] + 1) % 3)
-    metrics = privacy_metrics(blind, floor=0.0)
+    metrics = privacy_metrics(blind, gate=0.0)
     assert metrics["fool_rate"].value is None
     assert "nothing was recognised" in metrics["fool_rate"].reason
-    metric, _ = strongest_observer([outcome(blind, 3, floor=0.0)])
+    metric, _ = strongest_observer([outcome(blind, 3, gate=0.0)])
     assert metric.value is None
     assert "at chance" in metric.reason

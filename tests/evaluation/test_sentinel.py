@@ -14,11 +14,11 @@ def test_every_figure_is_the_known_one(name):
     table = sentinel_table(name)
     seen, clean = (table[f"{kind}/judge/a"].to_numpy(float) for kind in ("recognised", "recognised_clean"))
     judge = Outcome("judge/a", table["identity"].to_numpy(str), clean, seen, 1 / 24)
-    outcomes = [outcome(table, 24, floor=0.8), judge]
-    metrics = privacy_metrics(table, floor=0.8)
+    outcomes = [outcome(table, 24, gate=0.8), judge]
+    metrics = privacy_metrics(table, gate=0.8)
     metrics["strongest_observer"], observers = strongest_observer(outcomes)
     strongest = next(s for s in outcomes if s.name == observers[0])
-    metrics |= rates_by_attribute(table, strongest, floor=0.8)
+    metrics |= rates_by_attribute(table, strongest, gate=0.8)
     assert {metric: found.value for metric, found in metrics.items()} == pytest.approx(known(name))
     counted = {metric: n for metric, (_, n) in EXPECTED[name].items() if metric != "strongest_observer"}
     assert {metric: metrics[metric].n for metric in counted} == counted

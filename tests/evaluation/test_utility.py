@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.linalg import sqrtm
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from privacy_exp.cache.store import Store
@@ -15,11 +16,11 @@ from privacy_exp.evaluation.measure import Scene
 from privacy_exp.evaluation.utility import inception
 from privacy_exp.evaluation.utility.attributes import Attributes, balanced_accuracy
 from privacy_exp.evaluation.utility.detection import Detection, landmark_error
+from privacy_exp.evaluation.utility.frechet import frechet_distance, frechet_metric
 from privacy_exp.evaluation.utility.inception import FID, KID
 from privacy_exp.evaluation.utility.lpips import LPIPS
 from privacy_exp.evaluation.utility.pixels import Pixels, pixel_scores, psnr
 from privacy_exp.evaluation.utility.sanity import Sanity
-from privacy_exp.inpainting.training.quality import frechet_distance
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.detection import Detections
 from privacy_exp.runs.folder import RunFolder
@@ -159,7 +160,7 @@ def test_real_faces_are_found_until_they_are_blacked_out(scene, celeba_dev):
 
 
 def test_attributes_agree_on_equal_pictures_and_not_on_black_ones(scene, tmp_path):
-    measure = Attributes(epochs=25, image_size=32, floor=0.6, fewest_photos=8)
+    measure = Attributes(epochs=25, image_size=32, gate=0.6, fewest_photos=8)
     same = measure.measure(scene(unchanged), "utility/attributes")
     assert same.details["counted"], "a classifier that learnt nothing would test nothing"
     assert same.metrics["utility/attribute_agreement"].value == 1
@@ -231,10 +232,48 @@ def test_kid_is_the_unbiased_estimate(scene, with_colours):
     assert "same photos" in found.details["reference"]
 
 
+def frechet_by_square_root(x, y):
+    """|μ_x − μ_y|² + tr(Σ_x + Σ_y − 2 (Σ_x Σ_y)^½), as it is written in Heusel et al., 2017."""
+    cov_x, cov_y = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
+    return np.sum((x.mean(0) - y.mean(0)) ** 2) + np.trace(cov_x + cov_y - 2 * sqrtm(cov_x @ cov_y).real)
+
+
+@pytest.mark.parametrize("n", [40, 5])
+def test_frechet_distance_equals_the_root_of_the_product_of_covariances(n):
+    rng = np.random.default_rng(n)
+    x, y = rng.normal(size=(40, 6)), rng.normal(1, 2, size=(n, 6)) @ rng.normal(size=(6, 6))
+    assert frechet_distance(x, y) == pytest.approx(frechet_by_square_root(x, y), rel=1e-5)
+
+
+def test_frechet_distance_of_known_gaussians():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(20_000, 3)), 1 + 2 * rng.normal(size=(20_000, 3))
+    assert frechet_distance(a, b) == pytest.approx(6, abs=0.2)  # |1, 1, 1|² and, per axis, 1 + 4 - 2 · 2
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
+
+
+def test_frechet_metric_leaves_out_what_could_not_be_embedded_and_needs_two_people():
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(size=(12, 3)), rng.normal(size=(12, 3))
+    people = np.repeat(["x", "y", "z"], 4)
+    b[2] = np.nan
+    kept = np.arange(12) != 2
+    found = frechet_metric(a, b, people)
+    assert found.value == pytest.approx(frechet_distance(a[kept], b[kept]))
+    assert found.n == 11
+    left_out = [frechet_distance(a[kept & (people != who)], b[kept & (people != who)]) for who in "xyz"]
+    error = np.sqrt(2 / 3 * np.sum((np.array(left_out) - np.mean(left_out)) ** 2))  # (G - 1) / G · Σ (θ_g - θ̄)²
+    assert (found.low, found.high) == pytest.approx((max(0, found.value - 1.96 * error), found.value + 1.96 * error))
+    alone = frechet_metric(a[:4], b[:4], people[:4])
+    assert alone.value is None
+    assert "two people" in alone.reason
+
+
 def test_fid_equals_the_distance_of_gaussians_and_needs_many_images(scene, with_colours):
     run = scene(lambda images, masks: images * 0.7)
     found = FID(with_colours, fewest_images=2).measure(run, "utility/fid").metrics["utility/fid"]
-    assert found.value == pytest.approx(frechet_distance(features(run, "original"), features(run, "results")), rel=1e-3)
+    x, y = (features(run, kind).double().numpy() for kind in ("original", "results"))
+    assert found.value == pytest.approx(frechet_by_square_root(x, y), rel=1e-3)
     few = FID(with_colours).measure(run, "utility/fid").metrics["utility/fid"]
     assert few.value is None
     assert "5000 needed" in few.reason
@@ -339,7 +378,7 @@ def test_other_weights_are_refused(scene, tmp_path):
     [
         (lambda: Attributes(image_size=20), "`image_size` must be a positive multiple of 16"),
         (lambda: Attributes(epochs=0), "`epochs` must be at least 1"),
-        (lambda: Attributes(floor=0.3), r"`floor` must lie in \[0.5, 1\]"),
+        (lambda: Attributes(gate=0.3), r"`gate` must lie in \[0.5, 1\]"),
         (lambda: LPIPS(net="resnet"), "`net` must be one of alex, vgg, squeeze"),
         (lambda: FID(fewest_images=1), "`fewest_images` must be at least 2"),
     ],

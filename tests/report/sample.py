@@ -69,7 +69,7 @@ def make_cell(folder: Path, sample: Sample, method: str, ratio: float, scale: fl
             "recognition": {"net": {"width": 8}},
             "masking": {"_target_": "x", "granularity": 8},
             "inpainting": {"_target_": "x", "guidance_scale": scale, "num_inference_steps": 20, "batch_size": 16},
-            "evaluation": {"floor": 0.8},
+            "evaluation": {"gate": 0.8},
         },
         mask_ratio=ratio,
         seed=0,
@@ -90,8 +90,8 @@ def make_cell(folder: Path, sample: Sample, method: str, ratio: float, scale: fl
 def found(sample: Sample, strength: float, ratio: float, scale: float) -> tuple[pd.DataFrame, dict, list[str]]:
     """The table of a cell, and the figures that follow from it."""
     table = outcomes(sample, strength, ratio, scale)
-    metrics = privacy_metrics(table, floor=0.8)
-    metrics["strongest_observer"], observers = strongest_observer([outcome(table, sample.people, floor=0.8)])
+    metrics = privacy_metrics(table, gate=0.8)
+    metrics["strongest_observer"], observers = strongest_observer([outcome(table, sample.people, gate=0.8)])
     noise = np.random.default_rng(round(100 * (ratio + scale + strength))).normal(0, 0.03, len(table))
     kept = np.clip(1 - ratio * (0.4 + 0.05 * scale) + noise, 0, 1)
     metrics["utility/ssim"] = bootstrap_mean(kept, table["label"].to_numpy())

@@ -49,7 +49,7 @@ BOTH = [
     "trainer.precision=bf16-mixed",
     "seed=1",
 ]
-CELL_ALONE = ["evaluation.floor=0.7", "judge=[independent]", "attacker=[gallery]", "utility=[pixels]"]
+CELL_ALONE = ["evaluation.gate=0.7", "judge=[independent]", "attacker=[gallery]", "utility=[pixels]"]
 NEITHER = [
     "batch_size=3",
     "data.num_workers=1",

@@ -85,7 +85,7 @@ def named(scene: Scene, name: str, right: Bool[Array, " n"]) -> Outcome:
     """What a closed-set attacker recognised, beside what the target recognises on the originals."""
     table = scene.table
     clean: Float[Array, " n"] = (table["pred"] == table["label"]).to_numpy(np.float64)
-    excluded = "below_gate" if float(clean.mean()) < scene.floor else None
+    excluded = "below_gate" if float(clean.mean()) < scene.gate else None
     people = table["identity"].to_numpy(str)
     return Outcome(name, people, clean, right.astype(np.float64), 1 / len(scene.identities), excluded)
 

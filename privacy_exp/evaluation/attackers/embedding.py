@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -12,8 +11,8 @@ from jaxtyping import Float, Shaped
 from privacy_exp.evaluation.identification import Identification, identify, rank_metrics
 from privacy_exp.evaluation.judges.judge import Judge
 from privacy_exp.evaluation.measure import Findings, Outcome, Scene, recovered_share
+from privacy_exp.masking.target import Embeds
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.types import Embeddings, Images
 
 Array = np.ndarray
 
@@ -21,15 +20,7 @@ BATCH = 32
 """Pictures at a time."""
 
 
-@runtime_checkable
-class Embedder(Protocol):
-    """Whatever turns pictures of the data into unit embeddings: a recogniser, or a judge."""
-
-    def embed(self, images: Images) -> Embeddings:
-        """Rows of unit norm; RGB in [0, 1] at the data's size."""
-
-
-def embedder_for(judge: Embedder | None, scene: Scene) -> Embedder:
+def embedder_for(judge: Embeds | None, scene: Scene) -> Embeds:
     """What an attacker looks through: the judge it was given, ready for this run, else the target."""
     if isinstance(judge, Judge):
         judge.fit(scene)
@@ -37,7 +28,7 @@ def embedder_for(judge: Embedder | None, scene: Scene) -> Embedder:
 
 
 @torch.inference_mode()
-def embed_files(embedder: Embedder, paths: Sequence[Path], device: torch.device) -> Float[Array, "n d"]:
+def embed_files(embedder: Embeds, paths: Sequence[Path], device: torch.device) -> Float[Array, "n d"]:
     """Embeddings of picture files, in their order; rows of NaN where embedding fails.
 
     Args:
@@ -86,7 +77,7 @@ def rank_findings(
         anonymized: the search on anonymised probes.
     """
     chance = 1 / anonymized.num_identities
-    excluded = "below_gate" if float(clean.rank_1.mean()) < scene.floor else None
+    excluded = "below_gate" if float(clean.rank_1.mean()) < scene.gate else None
     seen = Outcome(name, people, clean.rank_1, anonymized.rank_1, chance, excluded)
     ranks = rank_metrics(anonymized, people).items()
     metrics = {f"{name}/{rank}": replace(metric, reason=metric.reason or excluded) for rank, metric in ranks}

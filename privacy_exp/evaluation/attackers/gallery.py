@@ -6,10 +6,11 @@ from typing import final
 import numpy as np
 
 from privacy_exp.data.base import FaceData
-from privacy_exp.evaluation.attackers.embedding import Embedder, embed_files, embedder_for, rank_findings, search
+from privacy_exp.evaluation.attackers.embedding import embed_files, embedder_for, rank_findings, search
 from privacy_exp.evaluation.attackers.pictures import LEARNT_FROM, check_photos, check_seed, own_cost, own_pictures
 from privacy_exp.evaluation.identification import Identification
 from privacy_exp.evaluation.measure import Cost, Findings, Measure, Scene
+from privacy_exp.masking.target import Embeds
 from privacy_exp.runs.folder import RunFolder
 
 
@@ -25,7 +26,7 @@ class Gallery(Measure):
         seed: of the attacker's masks and noise, added to the run's; at least 1.
     """
 
-    def __init__(self, judge: Embedder | None = None, seed: int = 1) -> None:
+    def __init__(self, judge: Embeds | None = None, seed: int = 1) -> None:
         self.judge = judge
         self.seed = check_seed(seed)
 

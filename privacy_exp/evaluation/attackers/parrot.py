@@ -15,7 +15,7 @@ from privacy_exp.runs.folder import RunFolder
 from privacy_exp.types import Metric
 
 SHUFFLES = 5
-"""Fits on shuffled labels that are pooled for the floor."""
+"""Fits on shuffled labels that are pooled."""
 
 
 @final
@@ -30,28 +30,30 @@ class Parrot(Measure):
         grey_hidden: hidden pixels are greyed in training and probing: the attacker knows the mask (A5); else A2.
         seed: of the attacker's masks and noise, added to the run's; at least 1.
         ceiling: also fit on the originals in the same way: the most that the attacker can recover.
-        floor: also fit to shuffled labels, five times: what it recovers where nothing can be learnt.
+        shuffled_labels: also fit to shuffled labels, five times: what it recovers where nothing can be learnt.
 
     Reference: Newton et al., Preserving Privacy by De-identifying Face Images, 2005 (parrot recognition).
     """
 
-    def __init__(self, grey_hidden: bool = False, seed: int = 1, ceiling: bool = False, floor: bool = False) -> None:
+    def __init__(
+        self, grey_hidden: bool = False, seed: int = 1, ceiling: bool = False, shuffled_labels: bool = False
+    ) -> None:
         self.grey_hidden = grey_hidden
         self.seed = check_seed(seed)
         self.ceiling = ceiling
-        self.floor = floor
+        self.shuffled_labels = shuffled_labels
 
     def check(self, data: FaceData) -> None:
         """Refuses people with a single photo."""
         check_photos(data)
 
     def cost(self, data: FaceData, recognizer_frozen: bool, seed: int) -> Cost:
-        """One fit, two with a frozen trunk; the same again for a ceiling, five for a floor."""
+        """One fit, two with a frozen trunk; the same again for a ceiling, five for shuffled labels."""
         own = 2 if recognizer_frozen and data.photos["val"] else 1
-        return own_cost(data, seed + self.seed, own * (1 + self.ceiling) + SHUFFLES * self.floor)
+        return own_cost(data, seed + self.seed, own * (1 + self.ceiling) + SHUFFLES * self.shuffled_labels)
 
     def measure(self, scene: Scene, name: str) -> Findings:
-        """Recovered accuracy and share; the ceiling's accuracy and the floor's where they were asked for."""
+        """Recovered accuracy and share; the ceiling's and the shuffled labels' accuracy where they were asked for."""
         folders = own_pictures(scene, name, self.seed)
         data = _ready(scene, folders, grey_hidden=self.grey_hidden)
         tries = attempts(scene, data)
@@ -64,8 +66,8 @@ class Parrot(Measure):
             )
         if self.ceiling:
             self._add_ceiling(scene, name, folders, found)
-        if self.floor:
-            self._add_floor(scene, name, folders, found)
+        if self.shuffled_labels:
+            self._add_shuffled(scene, name, folders, found)
         return found
 
     def _add_ceiling(self, scene: Scene, name: str, folders: dict[str, RunFolder], found: Findings) -> None:
@@ -74,15 +76,15 @@ class Parrot(Measure):
         right = names_right(best.recognizer, data, scene.table)
         found.metrics[f"{name}/ceiling"] = clustered_rate(right, scene.table["label"].to_numpy())
 
-    def _add_floor(self, scene: Scene, name: str, folders: dict[str, RunFolder], found: Findings) -> None:
+    def _add_shuffled(self, scene: Scene, name: str, folders: dict[str, RunFolder], found: Findings) -> None:
         hits = []
         for shuffle in range(SHUFFLES):
             data = _ready(scene, folders, grey_hidden=self.grey_hidden, shuffle=shuffle)
             hits.append(names_right(attempt(scene, data).recognizer, data, scene.table))
         labels = np.tile(scene.table["label"].to_numpy(), SHUFFLES)
-        metric, report = floor_metric(np.concatenate(hits), labels, 1 / len(scene.identities))
-        found.metrics[f"{name}/floor"] = flagged(metric, found.outcomes[0])
-        found.details["floor"] = report
+        metric, report = chance_metric(np.concatenate(hits), labels, 1 / len(scene.identities))
+        found.metrics[f"{name}/shuffled_labels"] = flagged(metric, found.outcomes[0])
+        found.details["shuffled_labels"] = report
         if not report["within"]:
             found.warnings.append(
                 f"{name}: fits to shuffled labels name {metric.value:.3f} of the people right, more than 3 standard "
@@ -90,7 +92,7 @@ class Parrot(Measure):
             )
 
 
-def floor_metric(hits: np.ndarray, labels: np.ndarray, chance: float) -> tuple[Metric, dict[str, Any]]:
+def chance_metric(hits: np.ndarray, labels: np.ndarray, chance: float) -> tuple[Metric, dict[str, Any]]:
     """The pooled accuracy of fits to shuffled labels, and whether it lies within 3 standard errors of chance.
 
     The standard error is that of a guess, sqrt(deff · chance · (1 - chance) / n), deff being clustered by identity.

@@ -8,10 +8,11 @@ from jaxtyping import Float, Int, Shaped
 
 from privacy_exp.data.base import FaceData
 from privacy_exp.data.identity_split import seeded_order
-from privacy_exp.evaluation.attackers.embedding import Embedder, embed_files, embedder_for, rank_findings, search
+from privacy_exp.evaluation.attackers.embedding import embed_files, embedder_for, rank_findings, search
 from privacy_exp.evaluation.attackers.pictures import check_photos, originals
 from privacy_exp.evaluation.identification import RANKS
 from privacy_exp.evaluation.measure import Findings, Measure, Scene
+from privacy_exp.masking.target import Embeds
 from privacy_exp.types import Metric, UserError
 
 Array = np.ndarray
@@ -29,7 +30,7 @@ class SeveralPhotos(Measure):
         judge: embeds the pictures; None takes the target's own embedding.
     """
 
-    def __init__(self, counts: Sequence[int] = (1, 2, 5, 10), judge: Embedder | None = None) -> None:
+    def __init__(self, counts: Sequence[int] = (1, 2, 5, 10), judge: Embeds | None = None) -> None:
         if not counts or min(counts) < 1:
             raise UserError(f"`counts` must be whole numbers of at least 1, but got {list(counts)}.")
         self.counts = tuple(counts)

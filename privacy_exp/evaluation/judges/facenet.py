@@ -26,7 +26,7 @@ class FaceNetEmbedder(Embedder):
         UserError: an unknown name, or a cached file that is not whole.
     """
 
-    def __init__(self, pretrained: str, image_size: int = 160) -> None:
+    def __init__(self, pretrained: str = "vggface2", image_size: int = 160) -> None:
         self.pretrained = pretrained
         self.image_size = image_size
         self.net = FaceNet.from_pretrained(pretrained, image_size=image_size).for_people(2).eval()

@@ -16,7 +16,8 @@ from privacy_exp.evaluation.judges.embedder import Embedder
 from privacy_exp.evaluation.measure import Scene
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.fit import CHECKPOINT, fit_key, fit_recognizer, load_checkpoint, save_checkpoint
-from privacy_exp.recognition.recipe import FitRecipe
+from privacy_exp.recognition.recipe import TRAINER, FitRecipe
+from privacy_exp.recognition.resnet import SmallResNet
 from privacy_exp.types import Images, Landmarks, UserError
 
 
@@ -28,9 +29,9 @@ class IndependentEmbedder(Embedder):
     impostors.
 
     Args:
-        net: the recogniser, without people.
-        module: how it is trained.
-        trainer: builds the Lightning trainer.
+        net: the recogniser, without people; None takes a small ResNet that sees 64 pixels.
+        module: how it is trained; None takes 30 epochs of AdamW with mirrors and shifts.
+        trainer: builds the Lightning trainer; None takes one CPU, the same seed giving the same weights.
         seed: of weights, order and augmentation.
     """
 
@@ -39,12 +40,15 @@ class IndependentEmbedder(Embedder):
 
     def __init__(
         self,
-        net: Recognizer,
-        module: FitRecipe,
-        trainer: Callable[..., Trainer],
-        seed: int,
+        net: Recognizer | None = None,
+        module: FitRecipe | None = None,
+        trainer: Callable[..., Trainer] | None = None,
+        seed: int = 1000,
     ) -> None:
-        self.net, self.module, self.trainer, self.seed = net, module, trainer, seed
+        self.net = SmallResNet(image_size=64, blocks=(1, 1, 1, 1), scale=8.0) if net is None else net
+        self.module = SmallResNet.recipe if module is None else module
+        self.trainer = partial(Trainer, **TRAINER) if trainer is None else trainer
+        self.seed = seed
         self._key: dict[str, Any] = {}
         self._recognizer: Recognizer | None = None
 

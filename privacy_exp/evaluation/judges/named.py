@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from privacy_exp.evaluation.judges.dlib import DlibEmbedder
 from privacy_exp.evaluation.judges.facenet import FaceNetEmbedder
+from privacy_exp.evaluation.judges.independent import IndependentEmbedder
 from privacy_exp.evaluation.judges.judge import Judge
 from privacy_exp.evaluation.judges.onnx import OnnxEmbedder
 from privacy_exp.recognition.onnx import IMAGENET_MEAN, IMAGENET_STD
@@ -75,3 +76,20 @@ class FaceNetJudge(Judge):
         fars: Sequence[float] = (0.01, 0.001),
     ) -> None:
         super().__init__(FaceNetEmbedder(pretrained), detect, gate, fars)
+
+
+class IndependentJudge(Judge):
+    """A small residual network of its own, fitted to the run's clean training photos; see `IndependentEmbedder`.
+
+    Args:
+        seed: of its weights and order.
+        gate: see `Judge`.
+        fars: see `Judge`.
+
+    Example:
+        >>> IndependentJudge(seed=7).viewer.embedder.seed
+        7
+    """
+
+    def __init__(self, seed: int = 1000, gate: float = 0.9, fars: Sequence[float] = (0.01, 0.001)) -> None:
+        super().__init__(IndependentEmbedder(seed=seed), False, gate, fars)

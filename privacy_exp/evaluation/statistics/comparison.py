@@ -5,15 +5,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from privacy_exp.evaluation.by_attribute import ATTRIBUTE
 from privacy_exp.evaluation.evaluate import RECOGNISED, RECOGNISED_CLEAN
 from privacy_exp.evaluation.measure import kept_share
-from privacy_exp.evaluation.statistics.intervals import exact_mcnemar, holm
-from privacy_exp.evaluation.statistics.paired import Difference, paired_difference
+from privacy_exp.evaluation.statistics.intervals import holm
+from privacy_exp.evaluation.statistics.paired import (
+    Difference,
+    check_same_images,
+    fooled,
+    mcnemar_of,
+    paired_difference,
+)
 from privacy_exp.evaluation.statistics.resampling import Array, Figure, ratio
-from privacy_exp.types import UserError
 
 NOT_OUTCOMES = ("label", "pred", "prob")
 """Columns that say who is on the photo, or what was seen before anything was hidden."""
@@ -68,9 +73,9 @@ def compare(
     def pair(name: str, columns: Callable[[pd.DataFrame], Float[Array, "k n"]], figure: Figure = ratio) -> Comparison:
         of_a, of_b = (np.mean([columns(table) for table in tables], axis=0) for tables in (a, b))
         difference = paired_difference(of_a, of_b, people, figure, flips=flips, seed=seed)
-        return Comparison(name, difference, mcnemar=_mcnemar(of_a, of_b) if single and figure is ratio else None)
+        return Comparison(name, difference, mcnemar=mcnemar_of(of_a, of_b) if single and figure is ratio else None)
 
-    found = [pair("fool_rate", _fooled), pair("accuracy_anonymized", _accuracy)]
+    found = [pair("fool_rate", fooled), pair("accuracy_anonymized", _accuracy)]
     for name in shared_outcomes([*a, *b]):
         found.append(pair(name, lambda table, name=name: _column(table, name)))
     if isinstance(observers, str):
@@ -79,53 +84,6 @@ def compare(
     names, chances = list(observers), list(observers.values())
     worst = pair("strongest_observer", lambda table: _observed(table, names), _worst(chances))
     return _corrected([worst, *found])
-
-
-def fool_rate_difference(
-    a: pd.DataFrame, b: pd.DataFrame, flips: int = 10_000, seed: int = 0
-) -> tuple[Difference, float | None]:
-    """The paired difference of two runs' fool rates, as `compare` and the report's star tell it, and exact McNemar's p.
-
-    Each rate is of the images that its own run's recogniser named rightly before: a ratio of sums, people resampled and
-    exchanged in both runs alike. Where both runs share the fit these are the same images.
-
-    Args:
-        a: `images.parquet` of the first run.
-        b: of the second, over the same images of the same people.
-        flips: exchanges of the sign-flip test.
-        seed: of draws and exchanges.
-
-    Raises:
-        UserError: tables over different images, or images that show other people.
-    """
-    a, b = (table.sort_values("image_id", ignore_index=True) for table in (a, b))
-    check_same_images([a, b])
-    columns = _fooled(a), _fooled(b)
-    difference = paired_difference(*columns, a["identity"].to_numpy(str), flips=flips, seed=seed)
-    return difference, _mcnemar(*columns)
-
-
-def check_same_images(tables: Sequence[pd.DataFrame]) -> None:
-    """Checks that all tables, sorted by image, hold the same images of the same people.
-
-    Raises:
-        UserError: names an image that does not fit.
-    """
-    first = tables[0]
-    for table in tables[1:]:
-        odd = sorted(set(first["image_id"]) ^ set(table["image_id"]))
-        if odd:
-            raise UserError(
-                f"`a` and `b` must be runs over the same images, but {len(odd)} stand in one only, such as {odd[0]!r}. "
-                "Give the runs the same `data` keys, or repeat a split with data.manifest=RUN/manifest.csv."
-            )
-        other = first["identity"].to_numpy(str) != table["identity"].to_numpy(str)
-        if other.any():
-            i = int(np.flatnonzero(other)[0])
-            raise UserError(
-                f"`a` and `b` must be runs over the same images, but {first['image_id'][i]!r} shows "
-                f"{first['identity'][i]} in one and {table['identity'][i]} in the other."
-            )
 
 
 def shared_outcomes(tables: Sequence[pd.DataFrame]) -> list[str]:
@@ -138,11 +96,6 @@ def shared_outcomes(tables: Sequence[pd.DataFrame]) -> list[str]:
         and all(name in table and pd.api.types.is_numeric_dtype(table[name]) for table in tables)
         and not all(table[name].isna().all() for table in tables)
     ]
-
-
-def _fooled(table: pd.DataFrame) -> Float[Array, "2 n"]:
-    right, right_anonymized = ((table[c] == table["label"]).to_numpy() for c in ("pred", "pred_anonymized"))
-    return np.stack([right & ~right_anonymized, right]).astype(np.float64)
 
 
 def _accuracy(table: pd.DataFrame) -> Float[Array, "2 n"]:
@@ -173,15 +126,6 @@ def _worst(chances: Sequence[float]) -> Figure:
         return highest
 
     return figure
-
-
-def _mcnemar(a: Float[Array, "2 n"], b: Float[Array, "2 n"]) -> float | None:
-    """Over the images that count in both runs; None for values other than 0 and 1."""
-    both: Bool[Array, " n"] = (a[1] == 1) & (b[1] == 1)
-    values = np.concatenate([a[0][both], b[0][both]])
-    if not len(values) or not np.isin(values, (0, 1)).all():
-        return None
-    return exact_mcnemar(a[0][both] == 1, b[0][both] == 1)
 
 
 def _corrected(found: Sequence[Comparison]) -> list[Comparison]:

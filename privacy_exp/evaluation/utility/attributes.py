@@ -11,16 +11,14 @@ from jaxtyping import Bool, Float
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from privacy_exp.cache.sources import sources
 from privacy_exp.data.base import FaceData
 from privacy_exp.evaluation.by_attribute import ATTRIBUTE
 from privacy_exp.evaluation.measure import Findings, Measure, Scene
 from privacy_exp.evaluation.statistics.intervals import Array, clustered_rate
 from privacy_exp.evaluation.utility.pictures import mean_of_present, pictures
-from privacy_exp.inpainting.training.quality_judges import Judge, as_targets, train_judge
+from privacy_exp.inpainting.training.classifier import SmallClassifier, as_targets, train_classifier
 from privacy_exp.types import Images, Metric, UserError
-
-VERSION = 1
-"""Of the classifier and its training; part of its key in the store."""
 
 
 class Attributes(Measure):
@@ -30,14 +28,14 @@ class Attributes(Measure):
     features, which the anonymisation is aimed at.
 
     - `utility/attribute/<Name>`: share of photos of which it says the same before and after. Flagged "below_gate" where
-      its balanced accuracy on the originals is under `floor`: it would mostly agree with itself for no reason;
+      its balanced accuracy on the originals is under `gate`: it would mostly agree with itself for no reason;
     - `utility/attribute_agreement`: mean over the attributes that pass; `utility/attribute_accuracy`: its plain
       accuracy on the originals over the same attributes.
 
     Args:
         epochs: passes over the training photos.
         image_size: side of the square that the classifier sees, in pixels; a multiple of 16.
-        floor: lowest balanced accuracy on the original test photos with which an attribute counts.
+        gate: lowest balanced accuracy on the original test photos with which an attribute counts.
         fewest_photos: an attribute is left out unless so many training photos have it, and so many have not.
         max_photos: training photos at most, spread evenly.
         seed: of the classifier.
@@ -48,7 +46,7 @@ class Attributes(Measure):
         self,
         epochs: int = 30,
         image_size: int = 64,
-        floor: float = 0.7,
+        gate: float = 0.7,
         fewest_photos: int = 10,
         max_photos: int = 10_000,
         seed: int = 0,
@@ -58,11 +56,11 @@ class Attributes(Measure):
             raise UserError(f"`image_size` must be a positive multiple of 16 pixels, but got {image_size}.")
         if epochs < 1:
             raise UserError(f"`epochs` must be at least 1, but got {epochs}.")
-        if not 0.5 <= floor <= 1:
-            raise UserError(f"`floor` must lie in [0.5, 1], 0.5 being a guess, but got {floor}.")
+        if not 0.5 <= gate <= 1:
+            raise UserError(f"`gate` must lie in [0.5, 1], 0.5 being a guess, but got {gate}.")
         self.epochs = epochs
         self.image_size = image_size
-        self.floor = floor
+        self.gate = gate
         self.fewest_photos = fewest_photos
         self.max_photos = max_photos
         self.seed = seed
@@ -78,8 +76,10 @@ class Attributes(Measure):
         names = [one for one in names if ATTRIBUTE + one in scene.table]
         if not names:
             return _nothing(group, n, "the data has no attribute with enough training photos of both values")
-        judge = self.classifier(scene, names)
-        said = [self._ask(judge, batch.originals, batch.results) for batch in pictures(scene.folder, self.batch_size)]
+        classifier = self.classifier(scene, names)
+        said = [
+            self._ask(classifier, batch.originals, batch.results) for batch in pictures(scene.folder, self.batch_size)
+        ]
         before, after = (np.concatenate([part[i] for part in said]) for i in (0, 1))
         truth = scene.table[[ATTRIBUTE + one for one in names]].to_numpy(bool)
         return self._findings(group, names, before, after, truth, scene.table["identity"].to_numpy(str))
@@ -92,12 +92,17 @@ class Attributes(Measure):
         counts = {name: sum(bool(row[name]) for row in rows) for name in sorted(rows[0])}
         return [name for name, k in counts.items() if min(k, len(rows) - k) >= self.fewest_photos]
 
-    def classifier(self, scene: Scene, names: Sequence[str]) -> Judge:
+    def classifier(self, scene: Scene, names: Sequence[str]) -> SmallClassifier:
         """The classifier of these attributes, from the store where it is."""
         data = scene.data
         assert data is not None  # noqa: S101  `measure` has looked
         settings = {key: getattr(self, key) for key in ("epochs", "image_size", "max_photos", "seed")}
-        fields: dict[str, Any] = {"data": data.digest(), "names": list(names), "version": VERSION, **settings}
+        fields: dict[str, Any] = {
+            "data": data.digest(),
+            "names": list(names),
+            "code": sources(train_classifier.__module__),
+            **settings,
+        }
 
         def compute(folder: Path) -> None:
             photos = data.photos["train"]
@@ -107,17 +112,17 @@ class Attributes(Measure):
                 for i in range(0, len(photos), self.batch_size)
             ]
             targets = as_targets([dict(photo.attributes or {}) for photo in photos], names)
-            judge = train_judge(torch.cat(parts), targets, len(names), self.epochs, self.seed)
-            save_file(judge.state_dict(), folder / "classifier.safetensors")
+            fitted = train_classifier(torch.cat(parts), targets, len(names), self.epochs, self.seed)
+            save_file(fitted.state_dict(), folder / "classifier.safetensors")
 
         folder, _ = scene.store.fetch("attribute_classifier", fields, compute)
-        judge = Judge(len(names), self.image_size)
-        judge.load_state_dict(load_file(folder / "classifier.safetensors"))
-        return judge.eval()
+        classifier = SmallClassifier(len(names), self.image_size)
+        classifier.load_state_dict(load_file(folder / "classifier.safetensors"))
+        return classifier.eval()
 
     @torch.inference_mode()
-    def _ask(self, judge: Judge, *images: Images) -> list[Bool[Array, "n k"]]:
-        return [(judge(self._square(batch)) > 0).numpy() for batch in images]
+    def _ask(self, classifier: SmallClassifier, *images: Images) -> list[Bool[Array, "n k"]]:
+        return [(classifier(self._square(batch)) > 0).numpy() for batch in images]
 
     def _square(self, images: Images) -> Float[Tensor, "n 3 s s"]:
         size = (self.image_size, self.image_size)
@@ -138,12 +143,12 @@ class Attributes(Measure):
             metric = clustered_rate(before[:, i] == after[:, i], people)
             known = accuracy[one]
             reason = "only one value among the test photos" if known is None else None
-            reason = "below_gate" if known is not None and known < self.floor else reason
+            reason = "below_gate" if known is not None and known < self.gate else reason
             metrics[f"{group}/attribute/{one}"] = Metric(metric.value, metric.low, metric.high, metric.n, reason)
-        passed = np.array([(accuracy[one] or 0) >= self.floor for one in names])
+        passed = np.array([(accuracy[one] or 0) >= self.gate for one in names])
         details = {"balanced_accuracy": accuracy, "counted": [one for one, ok in zip(names, passed, strict=True) if ok]}
         if not passed.any():
-            found = _nothing(group, len(people), f"no attribute is told with a balanced accuracy of {self.floor:g}")
+            found = _nothing(group, len(people), f"no attribute is told with a balanced accuracy of {self.gate:g}")
             return Findings(found.metrics | metrics, details=details)
         agreement = (before == after)[:, passed].mean(1)
         right = (before == truth)[:, passed].mean(1)

@@ -70,7 +70,7 @@ class World:
 
         folder = anonymize("test", 0)
         table = score_folder(folder, self.recognizer, self.data.identities)
-        config = {"image_format": "png", "evaluation": {"floor": 0.8}}
+        config = {"image_format": "png", "evaluation": {"gate": 0.8}}
         store = Store(self.root / "store")
         return Scene(
             folder,

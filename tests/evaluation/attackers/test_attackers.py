@@ -10,7 +10,7 @@ from privacy_exp.evaluation.attackers.anonymized_faces import AnonymizedFaces
 from privacy_exp.evaluation.attackers.closed_set import attempts
 from privacy_exp.evaluation.attackers.embedding import search
 from privacy_exp.evaluation.attackers.gallery import Gallery
-from privacy_exp.evaluation.attackers.parrot import Parrot, floor_metric
+from privacy_exp.evaluation.attackers.parrot import Parrot, chance_metric
 from privacy_exp.evaluation.attackers.parrot_open import ParrotOpen, enrol
 from privacy_exp.evaluation.attackers.purification import Purification, best_rate
 from privacy_exp.evaluation.attackers.several_photos import SeveralPhotos, mean_of_rows, together
@@ -78,12 +78,12 @@ def test_everybody_sees_all_where_nothing_was_done(world, name):
 
 
 def test_ceiling_is_c_itself_and_shuffled_labels_stay_near_chance(world, negative):
-    found = Parrot(ceiling=True, floor=True).measure(negative, "attacker/parrot")
+    found = Parrot(ceiling=True, shuffled_labels=True).measure(negative, "attacker/parrot")
     ceiling, accuracy = found.metrics["attacker/parrot/ceiling"], negative.table["pred"] == negative.table["label"]
     assert ceiling.low <= accuracy.mean() <= ceiling.high
-    floor = found.metrics["attacker/parrot/floor"]
-    assert floor.n == 5 * len(negative.table)
-    assert found.details["floor"]["within"]
+    shuffled = found.metrics["attacker/parrot/shuffled_labels"]
+    assert shuffled.n == 5 * len(negative.table)
+    assert found.details["shuffled_labels"]["within"]
     assert not found.warnings
 
 
@@ -160,16 +160,16 @@ def test_the_best_of_several_rates_has_the_interval_of_the_maximum():
     assert best.low >= alone.low
 
 
-def test_floor_counts_by_hand():
+def test_hits_of_shuffled_labels_count_by_hand():
     labels = np.repeat(np.arange(10), 10)
     hits = np.zeros(100, dtype=bool)
     hits[::10] = True  # one right answer each: 10 %, no clustering
-    metric, report = floor_metric(hits, labels, chance=0.1)
+    metric, report = chance_metric(hits, labels, chance=0.1)
     assert metric.value == pytest.approx(0.1)
     assert report["standard_error"] == pytest.approx(0.03)
     assert report["within"]
     hits[:] = np.arange(100) < 50  # five people always, the others never: deff is 10 · 10 / 9
-    _, report = floor_metric(hits, labels, chance=0.1)
+    _, report = chance_metric(hits, labels, chance=0.1)
     assert report["standard_error"] == pytest.approx((100 / 9 * 0.09 / 100) ** 0.5)
     assert not report["within"]
 
@@ -296,4 +296,4 @@ def test_costs_are_counted_in_fits_and_pictures(world):
     }
     assert costs["attacker/parrot"].pictures == costs["attacker/gallery"].pictures == {("train", 4), ("val", 4)}
     assert costs["attacker/several_photos"].pictures == costs["attacker/purification"].pictures == frozenset()
-    assert Parrot(ceiling=True, floor=True).cost(world.data, recognizer_frozen=True, seed=0).fits == 2 + 2 + 5
+    assert Parrot(ceiling=True, shuffled_labels=True).cost(world.data, recognizer_frozen=True, seed=0).fits == 2 + 2 + 5

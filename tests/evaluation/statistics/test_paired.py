@@ -8,7 +8,7 @@ from statsmodels.stats.multitest import multipletests
 
 from privacy_exp.evaluation.statistics.intervals import exact_mcnemar, holm, sign_flip_test
 from privacy_exp.evaluation.statistics.paired import paired_difference
-from privacy_exp.evaluation.statistics.power import detectable_difference, pairs_needed
+from privacy_exp.evaluation.statistics.power import detectable_difference
 from privacy_exp.evaluation.statistics.resampling import exchange_test, ratio
 
 PEOPLE = np.repeat([f"p{i:02d}" for i in range(30)], 4)
@@ -115,24 +115,6 @@ def test_mcnemar_equals_statsmodels(only_a, only_b):
 @pytest.mark.parametrize("p", [[0.04], [0.01, 0.04, 0.03, 0.2], [0.5, 0.9, 0.9], [0.001] * 5, []])
 def test_holm_equals_statsmodels(p):
     assert holm(p) == pytest.approx(list(multipletests(p, method="holm")[1]) if p else [])
-
-
-def test_pairs_needed_are_those_of_the_protocol():
-    assert pairs_needed(0.05, 0.20) == pytest.approx(625, abs=2)
-    assert pairs_needed(0.017, 0.15) == pytest.approx(4100, abs=50)
-    with pytest.raises(ValueError, match="`difference` and `discordant`"):
-        pairs_needed(0.3, 0.2)
-
-
-def test_the_power_is_what_was_asked_for():
-    """Independent pairs, as many as the formula says: exact McNemar finds the difference in about 80 % of studies."""
-    pairs = pairs_needed(0.1, 0.3)
-    rng = np.random.default_rng(4)
-    found = 0
-    for _ in range(400):
-        kind = rng.choice(3, pairs, p=[0.2, 0.1, 0.7])
-        found += exact_mcnemar(kind == 0, kind == 1) < 0.05
-    assert found / 400 == pytest.approx(0.8, abs=0.06)
 
 
 def test_the_detectable_difference_is_found_four_times_in_five():

@@ -3,15 +3,7 @@
 import pytest
 import torch
 
-from privacy_exp.inpainting.training.quality import frechet_distance, masked_l1, seam_ratio
-
-
-def test_frechet_distance_of_known_gaussians() -> None:
-    a = torch.randn(20000, 3, generator=torch.Generator().manual_seed(0))
-    b = 2 * torch.randn(20000, 3, generator=torch.Generator().manual_seed(1)) + 1
-    # |1, 1, 1|² and, per axis, 1 + 4 − 2·2 = 1
-    assert frechet_distance(a, b) == pytest.approx(6, abs=0.2)
-    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-3)
+from privacy_exp.inpainting.training.quality import masked_l1, seam_ratio
 
 
 def test_masked_l1_looks_under_the_mask_only() -> None:

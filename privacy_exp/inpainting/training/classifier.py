@@ -1,4 +1,4 @@
-"""Small networks that judge an inpainter's pictures, trained on drawn faces that no checkpoint has seen."""
+"""Small networks that look at an inpainter's pictures, trained on drawn faces that no checkpoint has seen."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from privacy_exp.data.seeds import generator
 from privacy_exp.types import Images
 
 
-class Judge(nn.Module):
+class SmallClassifier(nn.Module):
     """A convolutional network with a 64-number feature layer.
 
     Args:
@@ -62,28 +62,28 @@ def drawn(first: int, identities: int, each: int, size: int) -> tuple[Images, li
     return images, [one.attributes for one in made], torch.arange(identities).repeat_interleave(each)
 
 
-def train_judge(images: Images, targets: Tensor, outputs: int, epochs: int, seed: int = 0) -> Judge:
-    """A judge fitted by AdamW on a one-cycle schedule: cross-entropy for identities, binary for attributes.
+def train_classifier(images: Images, targets: Tensor, outputs: int, epochs: int, seed: int = 0) -> SmallClassifier:
+    """A classifier fitted by AdamW on a one-cycle schedule: cross-entropy for identities, binary for attributes.
 
     Args:
         images: RGB in [0, 1], two or more.
         targets: n identities as integers, or n × outputs attributes as numbers.
-        outputs: of the judge.
+        outputs: of the classifier.
         epochs: passes.
         seed: of weights and order.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        judge = Judge(outputs, images.shape[-1])
+        classifier = SmallClassifier(outputs, images.shape[-1])
         batch = min(64, len(images))
         steps = epochs * (len(images) // batch)
-        optimizer = torch.optim.AdamW(judge.parameters(), weight_decay=1e-2)
+        optimizer = torch.optim.AdamW(classifier.parameters(), weight_decay=1e-2)
         cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=max(steps, 1))
         order = generator(seed, "judge")
         for _ in range(epochs):
             for rows in torch.randperm(len(images), generator=order)[: len(images) // batch * batch].split(batch):
                 shift = torch.randint(-3, 4, (2,), generator=order).tolist()
-                scores = judge(images[rows].roll(shift, dims=(-2, -1)))
+                scores = classifier(images[rows].roll(shift, dims=(-2, -1)))
                 if targets.dtype == torch.long:
                     loss = functional.cross_entropy(scores, targets[rows], label_smoothing=0.05)
                 else:
@@ -92,7 +92,7 @@ def train_judge(images: Images, targets: Tensor, outputs: int, epochs: int, seed
                 loss.backward()
                 optimizer.step()
                 cycle.step()
-    return judge.eval()
+    return classifier.eval()
 
 
 def as_targets(rows: Sequence[dict[str, bool]], names: Sequence[str]) -> Float[Tensor, "n k"]:
