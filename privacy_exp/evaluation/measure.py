@@ -13,7 +13,7 @@ from jaxtyping import Float, Int, Shaped
 from privacy_exp.cache.configured import Configured
 from privacy_exp.cache.store import Store
 from privacy_exp.data.base import FaceData
-from privacy_exp.evaluation.statistics.intervals import resampled_sums
+from privacy_exp.evaluation.statistics.intervals import interval_of_maximum, resampled_sums
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.types import Faces, Metric
@@ -161,8 +161,13 @@ class Measure(Configured, ABC):
 def strongest_observer(outcomes: Sequence[Outcome], draws: int = 2000, seed: int = 0) -> tuple[Metric, list[str]]:
     """What the strongest observer still recognises: max of (top-1 on anonymised - chance) / (clean top-1 - chance).
 
-    1: somebody recognises people as well as ever; 0: everybody guesses. The interval is that of the maximum, over
-    identities drawn with replacement.
+    1: somebody recognises people as well as ever; 0: everybody guesses. Identities are drawn with replacement; see
+    `interval_of_maximum`.
+
+    A maximum leans upwards: one of several equally good observers is ahead by luck. The error is on the safe side. In a
+    simulation (40 people, 3 photos each, docs/results/coverage.md) it is 0.01 to 0.02 with two equally good observers
+    and 0.04 to 0.05 with eight, less the more they agree, and nothing where one is clearly ahead. The interval's upper
+    end leans with it; its lower end is corrected for the choice.
 
     Args:
         outcomes: one an observer; those that are excluded, or at chance on the originals, take no part.
@@ -183,11 +188,11 @@ def strongest_observer(outcomes: Sequence[Outcome], draws: int = 2000, seed: int
     people = np.unique(np.concatenate([s.identity for s in able]))
     sums = [row for s in able for row in _of_people(s, people)]
     drawn = np.stack(resampled_sums(people, sums, draws, seed)).reshape(len(able), 3, draws)
-    highest = np.fmax.reduce([kept_share(own, s.chance) for own, s in zip(drawn, able, strict=True)], axis=0)
-    low, high = np.quantile(highest[np.isfinite(highest)], [0.025, 0.975])
+    low, high = interval_of_maximum(np.stack([kept_share(own, s.chance) for own, s in zip(drawn, able, strict=True)]))
     order = np.argsort(values, kind="stable")[::-1]
     strongest = able[int(order[0])]
-    metric = Metric(values[int(order[0])], float(low), float(high), len(strongest.clean))
+    value = values[int(order[0])]
+    metric = Metric(value, min(low, value), max(high, value), len(strongest.clean))
     return metric, [able[int(i)].name for i in order]
 
 

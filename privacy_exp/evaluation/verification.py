@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from privacy_exp.evaluation.statistics.intervals import design_effect, wilson
+from privacy_exp.evaluation.statistics.intervals import clustered_interval
 from privacy_exp.types import Metric, UserError
 
 Array = np.ndarray
@@ -132,8 +132,8 @@ def genuine_pairs(
 def accept_rate(pairs: Genuine, threshold: Threshold, identities: Shaped[Array, " n"]) -> Metric:
     """Share of genuine pairs at or above the threshold (TAR), with an interval over identities.
 
-    Wilson at min(photos, pairs / deff) trials: the pairs of one photo are no further people. A pair with a face that
-    could not be embedded is not accepted.
+    The pairs count as at most so many trials as there are photos: the pairs of one photo are no further people. A pair
+    with a face that could not be embedded is not accepted.
 
     Args:
         pairs: see `genuine_pairs`.
@@ -144,9 +144,7 @@ def accept_rate(pairs: Genuine, threshold: Threshold, identities: Shaped[Array, 
     if threshold.value is None or not photos:
         return Metric(None, None, None, photos, threshold.reason or "no identity has two photos")
     hits = pairs.similarity >= threshold.value
-    rate = float(np.mean(hits))
-    effective = min(photos, len(hits) / design_effect(hits, identities[pairs.probe]))
-    return Metric(rate, *wilson(rate, effective), photos)
+    return Metric(float(np.mean(hits)), *clustered_interval(hits, identities[pairs.probe], photos), photos)
 
 
 def accepted_share(pairs: Genuine, threshold: Threshold, photos: int) -> Float[Array, " n"]:

@@ -12,7 +12,7 @@ from privacy_exp.evaluation.attackers.closed_set import flagged, named
 from privacy_exp.evaluation.attackers.filters import add_noise, median_filter, recompress
 from privacy_exp.evaluation.attackers.pictures import check_photos
 from privacy_exp.evaluation.measure import Findings, Measure, Scene, recovered_share
-from privacy_exp.evaluation.statistics.intervals import resampled_sums
+from privacy_exp.evaluation.statistics.intervals import interval_of_maximum, resampled_sums
 from privacy_exp.inpainting.controls import gaussian_blur
 from privacy_exp.types import Images, Metric, UserError
 
@@ -110,5 +110,6 @@ def best_rate(hits: list[Bool[Array, " n"]], clusters: np.ndarray, draws: int = 
     """
     size = np.ones(len(clusters))
     *sums, sizes = resampled_sums(clusters, [*(h.astype(np.float64) for h in hits), size], draws, seed)
-    low, high = np.quantile(np.max(sums, axis=0) / sizes, [0.025, 0.975])
-    return Metric(max(float(h.mean()) for h in hits), float(low), float(high), len(clusters))
+    low, high = interval_of_maximum(np.stack(sums) / sizes)
+    value = max(float(h.mean()) for h in hits)
+    return Metric(value, min(low, value), max(high, value), len(clusters))
