@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
+from privacy_exp.evaluation.similarity import rounded
 from privacy_exp.evaluation.statistics.intervals import clustered_rate
 from privacy_exp.types import Metric, UserError
 
@@ -15,9 +16,6 @@ RANKS = (1, 5, 10)
 
 BLOCK = 512
 """Probes at a time: 20,000 photos never need their full matrix of similarities."""
-
-DECIMALS = 6
-"""Similarities are compared to this precision, so that equal pictures tie whatever the order of a sum."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,8 @@ def identify(
     probe_identities: Shaped[Array, " n"],
     gallery: Float[Array, "m d"],
     gallery_identities: Shaped[Array, " m"],
-    own: Int[Array, " n"] | None = None,
+    probe_groups: Shaped[Array, " n"] | None = None,
+    gallery_groups: Shaped[Array, " m"] | None = None,
     ranks: Sequence[int] = RANKS,
 ) -> Identification:
     """Ranks the gallery's identities for each probe by their most similar photo.
@@ -60,7 +59,9 @@ def identify(
         probe_identities: who is on them.
         gallery: rows of unit norm.
         gallery_identities: who is on them.
-        own: row of the gallery that shows the very photo of each probe, and is left out for it; None where none does.
+        probe_groups: of each probe: photos of the gallery in the same group (the very photo, the same shoot, a
+            near-duplicate) are left out for it; None where the gallery holds none.
+        gallery_groups: of each photo of the gallery.
         ranks: k, 1 among them.
 
     Raises:
@@ -69,12 +70,15 @@ def identify(
     names, columns = np.unique(gallery_identities, return_inverse=True)
     if len(names) < 2:
         raise UserError(f"`gallery` must hold at least 2 identities to tell apart, but got {len(names)}.")
+    apart = None
+    if probe_groups is not None and gallery_groups is not None:
+        apart = probe_groups, gallery_groups
     hits = np.zeros((len(probes), len(ranks)))
     known = np.zeros(len(probes), dtype=bool)
     best_other = np.full(len(probes), np.nan)
     place = np.searchsorted(names, probe_identities)
     present = (place < len(names)) & (names[np.minimum(place, len(names) - 1)] == probe_identities)
-    for rows, best in _best_by_identity(probes, gallery, columns, len(names), own):
+    for rows, best in _best_by_identity(probes, gallery, columns, len(names), apart):
         index = np.arange(len(best))
         true = np.where(present[rows], place[rows], 0)
         own_best = best[index, true]
@@ -122,17 +126,16 @@ def _best_by_identity(
     gallery: Float[Array, "m d"],
     columns: Int[Array, " m"],
     num_identities: int,
-    own: Int[Array, " n"] | None,
+    apart: tuple[Shaped[Array, " n"], Shaped[Array, " m"]] | None,
 ) -> Iterator[tuple[slice, Float[Array, "b k"]]]:
-    """Highest similarity to each identity's photos, block by block; -inf where its only photo is the probe's own."""
+    """Highest similarity to each identity's photos, block by block; -inf where all of them are of the probe's group."""
     order = np.argsort(columns, kind="stable")
     starts = np.searchsorted(columns[order], np.arange(num_identities))
-    place = np.argsort(order)
     for start in range(0, len(probes), BLOCK):
         rows = slice(start, min(start + BLOCK, len(probes)))
-        similarity = np.round(np.nan_to_num(probes[rows]) @ gallery[order].T, DECIMALS).astype(np.float64)
-        if own is not None:
-            similarity[np.arange(len(similarity)), place[own[rows]]] = -np.inf
+        similarity = rounded(np.nan_to_num(probes[rows]) @ gallery[order].T)
+        if apart is not None:
+            similarity[apart[0][rows, None] == apart[1][order]] = -np.inf
         yield rows, np.maximum.reduceat(similarity, starts, axis=1)
 
 

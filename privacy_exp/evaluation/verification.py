@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from privacy_exp.evaluation.similarity import rounded
 from privacy_exp.evaluation.statistics.intervals import clustered_interval
 from privacy_exp.types import Metric, UserError
 
@@ -106,27 +107,50 @@ def impostor_similarities(
         rows = np.arange(start, min(start + BLOCK, len(embeddings)))
         similarity = embeddings[rows] @ embeddings[start:].T
         later = np.arange(start, len(embeddings)) > rows[:, None]
-        yield similarity[later & (labels[rows, None] != labels[None, start:])].astype(np.float64)
+        yield rounded(similarity[later & (labels[rows, None] != labels[None, start:])])
 
 
 def genuine_pairs(
-    references: Float[Array, "n d"], probes: Float[Array, "n d"], identities: Shaped[Array, " n"]
+    references: Float[Array, "n d"],
+    probes: Float[Array, "n d"],
+    identities: Shaped[Array, " n"],
+    groups: Shaped[Array, " n"] | None = None,
 ) -> Genuine:
-    """s(reference_k, probe_i) for all ordered pairs with y_k = y_i, k ≠ i.
+    """s(reference_k, probe_i) for all ordered pairs with y_k = y_i that are not of one group; k ≠ i in any case.
 
     Args:
         references: rows of unit norm, one a photo.
         probes: the same photos, perhaps anonymised.
         identities: who is on them.
+        groups: of photos that are nearly one (the same shoot); None: each is on its own.
+
+    Example:
+        >>> genuine_pairs(np.eye(3), np.eye(3), np.array([0, 0, 1])).probe.tolist()
+        [1, 0]
     """
+    together = np.arange(len(identities)) if groups is None else groups
     similarity, probe = [np.empty(0)], [np.empty(0, dtype=np.int64)]
     order = np.argsort(identities, kind="stable")
     for rows in np.split(order, np.unique(identities[order], return_index=True)[1][1:]):
         block = references[rows] @ probes[rows].T
-        other = ~np.eye(len(rows), dtype=bool)
-        similarity.append(block[other].astype(np.float64))
+        other = together[rows, None] != together[rows]
+        similarity.append(rounded(block[other]))
         probe.append(np.broadcast_to(rows, block.shape)[other])
     return Genuine(np.concatenate(similarity), np.concatenate(probe))
+
+
+def same_photo(references: Float[Array, "n d"], probes: Float[Array, "n d"]) -> Float[Array, " n"]:
+    """s(reference_i, probe_i), compared with thresholds as all similarities are.
+
+    Args:
+        references: rows of unit norm, one a photo.
+        probes: the same photos, perhaps anonymised.
+
+    Example:
+        >>> same_photo(np.eye(2), np.eye(2))
+        array([1., 1.])
+    """
+    return rounded((references * probes).sum(1))
 
 
 def accept_rate(pairs: Genuine, threshold: Threshold, identities: Shaped[Array, " n"]) -> Metric:
@@ -157,12 +181,23 @@ def accepted_share(pairs: Genuine, threshold: Threshold, photos: int) -> Float[A
         return np.where(counts > 0, hits / counts, np.nan)
 
 
-def equal_error_rate(embeddings: Float[Array, "n d"], identities: Shaped[Array, " n"]) -> float | None:
+def equal_error_rate(
+    embeddings: Float[Array, "n d"], identities: Shaped[Array, " n"], groups: Shaped[Array, " n"] | None = None
+) -> float | None:
     """Where false accepts and false rejects are equally frequent; None without pairs of either kind.
 
     Both rates are taken at each genuine similarity; the mean of the two where they are closest.
+
+    Args:
+        embeddings: of originals, rows of unit norm.
+        identities: who is on them.
+        groups: see `genuine_pairs`.
+
+    Example:
+        >>> equal_error_rate(np.array([[1.0, 0], [1, 0], [0, 1], [0, 1]]), np.array([0, 0, 1, 1]))
+        0.0
     """
-    genuine = np.sort(genuine_pairs(embeddings, embeddings, identities).similarity)
+    genuine = np.sort(genuine_pairs(embeddings, embeddings, identities, groups).similarity)
     pairs = impostor_pairs(identities)
     if not len(genuine) or not pairs:
         return None

@@ -20,7 +20,7 @@ OWN = np.arange(6)
 
 
 def test_counts_by_hand():
-    found = identify(plane(0, 42, 45, 100, 70, 5), WHO, GALLERY, WHO, OWN, ranks=(1, 2))
+    found = identify(plane(0, 42, 45, 100, 70, 5), WHO, GALLERY, WHO, OWN, OWN, ranks=(1, 2))
     # nearest without the own photo: a (10°); 42° is nearest to b, then a (0°, its own being 10°); 45° to b at 50°;
     # 100° to c, then b at 40°; 70° to c at 90° before b at 50°? both 20° away: a tie; 5° to a, b, c (80°).
     np.testing.assert_allclose(found.hits[:, 0], [1, 0, 1, 0, 0.5, 0])
@@ -35,7 +35,7 @@ def test_brute_force_over_random_embeddings(monkeypatch):
     rng = np.random.default_rng(0)
     who = rng.integers(0, 6, 40)
     gallery, probes = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in rng.normal(size=(2, 40, 5)))
-    found = identify(probes, who, gallery, who, np.arange(40), ranks=(1, 3))
+    found = identify(probes, who, gallery, who, np.arange(40), np.arange(40), ranks=(1, 3))
     for i in range(40):
         best = {
             p: max((probes[i] @ gallery[k] for k in range(40) if who[k] == p and k != i), default=-2) for p in set(who)
@@ -47,9 +47,9 @@ def test_brute_force_over_random_embeddings(monkeypatch):
 
 def test_ties_count_as_their_expectation():
     same = np.tile(plane(30), (6, 1))
-    found = identify(same, WHO, same, WHO, OWN, ranks=(1, 2, 3))
+    found = identify(same, WHO, same, WHO, OWN, OWN, ranks=(1, 2, 3))
     np.testing.assert_allclose(found.hits, np.tile([1 / 3, 2 / 3, 1.0], (6, 1)))
-    metrics = rank_metrics(identify(same, WHO, same, WHO, OWN, ranks=(1,)), WHO)
+    metrics = rank_metrics(identify(same, WHO, same, WHO, OWN, OWN, ranks=(1,)), WHO)
     assert metrics["rank_1"].value == pytest.approx(1 / 3)
     assert metrics["rank_1_normalised"].value == pytest.approx(0)
 
@@ -57,7 +57,7 @@ def test_ties_count_as_their_expectation():
 def test_a_face_that_cannot_be_embedded_is_a_guess_and_is_kept():
     probes = plane(0, 10, 40, 50, 80, 90)
     probes[2] = np.nan
-    found = identify(probes, WHO, GALLERY, WHO, OWN)
+    found = identify(probes, WHO, GALLERY, WHO, OWN, OWN)
     assert found.known.all()
     assert found.rank_1.tolist() == [1, 1, pytest.approx(1 / 3), 1, 1, 1]
     assert np.isnan(found.best_other[2])
@@ -65,7 +65,7 @@ def test_a_face_that_cannot_be_embedded_is_a_guess_and_is_kept():
 
 def test_nobody_is_found_by_their_own_photo_alone():
     who = np.array(["a", "a", "b"])
-    found = identify(plane(0, 10, 90), who, plane(0, 10, 90), who, np.arange(3))
+    found = identify(plane(0, 10, 90), who, plane(0, 10, 90), who, np.arange(3), np.arange(3))
     assert found.known.tolist() == [True, True, False]
     assert rank_metrics(found, who)["rank_1"].n == 2
 
@@ -86,3 +86,17 @@ def test_normalised():
 def test_one_person_cannot_be_told_apart():
     with pytest.raises(ValueError, match="`gallery` must hold at least 2 identities"):
         identify(plane(0, 1), WHO[:2], plane(0, 1), WHO[:2])
+
+
+def test_a_whole_group_leaves_the_gallery_with_its_probe():
+    groups = np.array(["shoot", "shoot", "x", "y", "z", "w"])  # both photos of a are of one shoot
+    found = identify(GALLERY, WHO, GALLERY, WHO, groups, groups, ranks=(1,))
+    assert found.known.tolist() == [False, False, True, True, True, True]
+    apart = identify(GALLERY, WHO, GALLERY, WHO, OWN, OWN, ranks=(1,))
+    assert apart.known.all()
+
+
+def test_a_group_of_two_people_leaves_with_either():
+    groups = np.array(["a0", "both", "b0", "both", "c0", "c1"])  # the photos at 10° and 50° are of one shoot
+    found = identify(plane(9), np.array(["b"]), GALLERY, WHO, np.array(["both"]), groups, ranks=(1,))
+    assert found.best_other[0] == pytest.approx(np.cos(np.deg2rad(9)), abs=1e-6)  # a at 0°, without that at 10°

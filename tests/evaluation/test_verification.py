@@ -15,6 +15,7 @@ from privacy_exp.evaluation.verification import (
     far_name,
     genuine_pairs,
     impostor_pairs,
+    same_photo,
     thresholds,
 )
 
@@ -107,3 +108,22 @@ def test_names_of_rates():
 def test_rates_outside_the_open_interval():
     with pytest.raises(ValueError, match=r"`fars` must lie in \(0, 1\), but got 1"):
         thresholds(np.eye(3), np.arange(3), [0.01, 1.0])
+
+
+def test_photos_of_one_group_are_no_pair():
+    who, groups = np.array([0, 0, 0, 1, 1]), np.array(["s", "s", "t", "u", "u"])
+    pairs = genuine_pairs(np.eye(5), np.eye(5), who, groups)
+    assert sorted(pairs.probe.tolist()) == [0, 1, 2, 2], "0-2, 1-2 in either order; 0-1 and 3-4 are of one shoot"
+    assert equal_error_rate(np.eye(5), np.array([0, 0, 1, 1, 2]), np.array(["s", "s", "t", "t", "v"])) is None
+
+
+def test_float32_and_float64_decide_alike_at_the_threshold():
+    """An embedder that has collapsed: every similarity is the same, so that nobody may be accepted by any figure."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        one = rng.normal(size=64).astype(np.float32)
+        same = np.tile(one / np.linalg.norm(one), (40, 1))
+        who = np.repeat(np.arange(20), 2)
+        threshold = thresholds(same, who, [0.1])[0]
+        assert accept_rate(genuine_pairs(same, same, who), threshold, who).value == 0
+        assert not (same_photo(same, same) >= threshold.value).any()

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 from privacy_exp.cache.keys import scientific
+from privacy_exp.data.identity_split import groups_of
 from privacy_exp.evaluation.identification import identify, rank_metrics
 from privacy_exp.evaluation.judges.embedder import Embedded, Embedder, embed_batches
 from privacy_exp.evaluation.judges.viewer import Viewer
@@ -21,6 +22,7 @@ from privacy_exp.evaluation.verification import (
     equal_error_rate,
     far_name,
     genuine_pairs,
+    same_photo,
     thresholds,
 )
 from privacy_exp.recognition.facenet import WEIGHTS
@@ -40,12 +42,14 @@ class Views:
         clean: the originals.
         anonymized: the results.
         people: label of each photo.
+        groups: of each photo; those of one group (the same shoot, near-duplicates) are never held against each other.
         found: thresholds, in the order of the rates asked for; the gate's first.
     """
 
     clean: Embedded
     anonymized: Embedded
     people: Int[Array, " n"]
+    groups: Shaped[Array, " n"]
     found: list[Threshold]
 
 
@@ -97,7 +101,7 @@ class Judge(Measure):
         self._check(clean, list(scene.table["image_id"]), name)
         impostors = self.viewer.impostors(scene, clean, people)
         found = thresholds(*impostors, [GATE_FAR, *self.fars])
-        views = Views(clean, self.viewer.see(scene, "results"), people, found)
+        views = Views(clean, self.viewer.see(scene, "results"), people, groups_of_photos(scene), found)
         findings = Findings()
         gate = self._verify(views, name, findings)
         self._identify(views, scene.table["identity"].to_numpy(str), name, gate, findings)
@@ -115,7 +119,7 @@ class Judge(Measure):
             "thresholds": {far_name(t.far): t.value for t in found},
             "impostor_pairs": found[0].pairs,
             "impostor_photos": len(impostors[0]),
-            "clean_equal_error_rate": equal_error_rate(clean.vectors, people),
+            "clean_equal_error_rate": equal_error_rate(clean.vectors, people, views.groups),
         }
         return findings
 
@@ -149,9 +153,9 @@ class Judge(Measure):
 
     def _verify(self, views: Views, name: str, findings: Findings) -> str | None:
         """TAR_cross, same_photo and intrusion; returns why the judge is excluded, or None."""
-        cross = genuine_pairs(views.clean.vectors, views.anonymized.vectors, views.people)
-        clean = genuine_pairs(views.clean.vectors, views.clean.vectors, views.people)
-        own = (views.clean.vectors * views.anonymized.vectors).sum(1)
+        cross = genuine_pairs(views.clean.vectors, views.anonymized.vectors, views.people, views.groups)
+        clean = genuine_pairs(views.clean.vectors, views.clean.vectors, views.people, views.groups)
+        own = same_photo(views.clean.vectors, views.anonymized.vectors)
         known = accept_rate(clean, views.found[0], views.people)
         findings.metrics[f"{name}/clean_tar_1e-2"] = known
         for threshold in views.found[1:]:
@@ -172,9 +176,8 @@ class Judge(Measure):
     def _identify(
         self, views: Views, names: Sequence[str] | Array, name: str, gate: str | None, findings: Findings
     ) -> None:
-        index = np.arange(len(views.people))
         clean, seen = (
-            identify(v.vectors, views.people, views.clean.vectors, views.people, index)
+            identify(v.vectors, views.people, views.clean.vectors, views.people, views.groups, views.groups)
             for v in (views.clean, views.anonymized)
         )
         findings.metrics |= {f"{name}/clean_{k}": m for k, m in rank_metrics(clean, views.people).items()}
@@ -213,6 +216,13 @@ class Judge(Measure):
         if known.value is None:
             return f"its TAR at FAR 1 % on originals is not known ({known.reason})"
         return f"its TAR at FAR 1 % on originals is {known.value:.3f}, below its gate of {self.gate:g}"
+
+
+def groups_of_photos(scene: Scene) -> Shaped[Array, " n"]:
+    """The group of each of the run's photos, as the data has them; a photo without one is a group of its own."""
+    photos = [] if scene.data is None else scene.data.photos["test"]
+    known = {photo.id: name for name, members in groups_of(photos).items() for photo in members}
+    return np.array([known.get(i, f"photo/{i}") for i in scene.table["image_id"]])
 
 
 def _intrusion(clean: Float[Array, " n"], seen: Float[Array, " n"], views: Views) -> Metric:

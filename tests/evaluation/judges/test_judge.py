@@ -10,6 +10,8 @@ from PIL import Image
 
 from privacy_exp.cache.keys import file_digest
 from privacy_exp.cache.store import Store
+from privacy_exp.data.base import FaceData
+from privacy_exp.data.photo import Photo
 from privacy_exp.evaluation.judges.embedder import Embedder, embed_batches
 from privacy_exp.evaluation.judges.judge import Judge
 from privacy_exp.evaluation.measure import Scene, strongest_observer
@@ -208,3 +210,56 @@ def test_who_looks_through_a_judge_aligns_as_it_does(scene, monkeypatch):
     torch.testing.assert_close(blind.embed(images).norm(dim=1), torch.ones(3))
     with pytest.raises(AssertionError, match="looks for no face"):
         looking.embed(images)
+
+
+class Collapsed(Colour):
+    """Every face is the same unit vector."""
+
+    def features(self, crops):
+        return torch.full((len(crops), 4), 0.5)
+
+
+def test_an_embedder_that_has_collapsed_recognises_nobody(scene):
+    found = Judge(Collapsed(), fars=[0.01]).measure(scene(lambda x: x), "judge/colour")
+    figures = values(found)
+    assert figures["clean_tar_1e-2"] == figures["tar_cross_1e-2"] == figures["same_photo_1e-2"] == 0
+    assert figures["intrusion"] == 0
+    assert figures["rank_1"] == pytest.approx(1 / PEOPLE)
+
+
+class Grouped(FaceData):
+    """Data that knows which photos are of one shoot, and nothing else that a judge asks for."""
+
+    image_size = (8, 8)
+
+    def __init__(self, groups):
+        photos = [Photo(f"p{i:03d}", f"person{i // PHOTOS}", group) for i, group in enumerate(groups)]
+        self.photos = {"train": [], "val": [], "test": photos}
+
+    def index(self):
+        raise AssertionError("a judge reads the run's pictures")
+
+    read = index
+
+    def template(self):
+        return torch.zeros(5, 2)
+
+
+def test_a_probes_whole_group_leaves_the_gallery_and_the_pairs(scene):
+    """Photos come in near-duplicates of two, coloured alike; people themselves cannot be told apart by colour."""
+
+    def duplicates(levels):
+        rng = np.random.default_rng(1)
+        return np.clip(np.repeat(rng.uniform(20, 230, (len(levels) // 2, 3)), 2, axis=0), 1, 254)
+
+    alone = scene(duplicates)
+    for i, path in enumerate(sorted((alone.folder.path / "results").iterdir())):  # the originals are the same pictures
+        original = alone.folder.path / "original" / path.name.replace("generated", "img")
+        original.write_bytes(path.read_bytes())
+        assert f"p{i:03d}" in original.name
+    found = values(Judge(Colour(), fars=[0.01]).measure(alone, "judge/colour"))
+    assert found["rank_1"] > 0.9, "by its near-duplicate"
+    known = dataclasses.replace(alone, data=Grouped([f"shoot{i // 2}" for i in range(PEOPLE * PHOTOS)]))
+    apart = values(Judge(Colour(), fars=[0.01]).measure(known, "judge/colour"))
+    assert apart["rank_1"] < 0.3
+    assert apart["tar_cross_1e-2"] < 0.1 < found["tar_cross_1e-2"]

@@ -155,9 +155,11 @@ def test_the_maximum_of_figures_is_covered_although_it_was_chosen():
 
 def test_a_maximum_far_ahead_has_its_own_interval_below_and_the_largest_end_above():
     drawn = np.stack([np.linspace(0, 1, 1001), 10 + np.linspace(0, 1, 1001)])
-    assert interval_of_maximum(drawn) == pytest.approx((10.025, 10.975), abs=1e-3)  # alike in every draw: no choice to correct
-    assert interval_of_maximum(drawn[:1]) == pytest.approx((0.025, 0.975))
-    assert interval_of_maximum(np.concatenate([drawn[:1], drawn[:1] * np.nan])) == pytest.approx((0.025, 0.975))
+    assert interval_of_maximum(drawn) == pytest.approx(
+        (10.025, 10.975), abs=1e-3
+    )  # alike in every draw: no choice to correct
+    assert interval_of_maximum(drawn[:1]) == pytest.approx((0.025, 0.975), abs=1e-3)
+    assert interval_of_maximum(np.concatenate([drawn[:1], drawn[:1] * np.nan])) == interval_of_maximum(drawn[:1])
 
 
 def test_at_0_and_1_a_person_counts_once():
