@@ -154,6 +154,7 @@ def interval_of_maximum(drawn: Float[Array, "k draws"]) -> tuple[float, float]:
         >>> round(low, 3), round(high, 3)
         (0.025, 0.975)
     """
+    drawn = drawn[np.isfinite(drawn).any(axis=1)]
     finite = np.isfinite(drawn)
     shares = [rankdata(own[known]) / known.sum() for own, known in zip(drawn, finite, strict=True)]
     highest = np.zeros(drawn.shape[1])
