@@ -99,7 +99,7 @@ def fit_recognizer(
         loggers: receive the curves.
     """
     started = time.perf_counter()
-    with isolate_rng(), _determinism_restored(), warnings.catch_warnings():
+    with isolate_rng(), determinism_restored(), warnings.catch_warnings():
         for message in NOT_WORTH_A_WARNING:
             warnings.filterwarnings("ignore", message=message)
         seed_everything(seed, verbose=False)
@@ -141,7 +141,7 @@ def _features(task: RecognitionModule, batches: Iterable[Faces]) -> Iterator[tup
 
 
 @contextmanager
-def _determinism_restored() -> Iterator[None]:
+def determinism_restored() -> Iterator[None]:
     """Lightning's `deterministic` is a switch of the whole process; masking and inpainting have their own wishes."""
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     try:

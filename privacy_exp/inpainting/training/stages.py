@@ -31,6 +31,7 @@ from privacy_exp.inpainting.training.networks import (
     save_pipeline,
 )
 from privacy_exp.inpainting.training.steps import StepTraining, log_line
+from privacy_exp.recognition.fit import determinism_restored
 from privacy_exp.types import UserError
 
 log = logging.getLogger(__name__)
@@ -128,7 +129,7 @@ class InpainterTraining:
 
     def run(self) -> Path:
         """Runs the stages that were asked for and returns the folder of the checkpoint."""
-        with isolate_rng(), warnings.catch_warnings():
+        with isolate_rng(), determinism_restored(), warnings.catch_warnings():
             # The loader only counts; workers would make it no faster.
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             for stage in STAGES:

@@ -66,6 +66,12 @@ def test_two_trainings_of_50_steps_from_one_seed_give_equal_weights(tmp_path: Pa
     assert {name.split("/")[0] for name in first} == {"vae", "unet", "text_encoder"}
 
 
+def test_a_training_leaves_the_process_as_deterministic_as_it_was(tmp_path: Path) -> None:
+    torch.use_deterministic_algorithms(False)
+    train(tmp_path, "autoencoder.steps=1", "unet.steps=1")
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
 def test_a_time_shift_of_nothing_is_refused(tmp_path: Path, trained: Path) -> None:
     with pytest.raises(ValueError, match=r"time_shift.*above 0.*0"):
         train(tmp_path, f"init_from='{trained}'", "unet.time_shift=0", "stages=[unet]")
