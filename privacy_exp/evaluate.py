@@ -28,11 +28,13 @@ def run(config: DictConfig) -> dict[str, float | None]:
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
+    from privacy_exp.cache.named import make_named
     from privacy_exp.cache.store import Store
+    from privacy_exp.data.base import FaceData
     from privacy_exp.runs.record import read_record
     from privacy_exp.study.pairs import mode, score_pairs
     from privacy_exp.study.rescore import rescore
-    from privacy_exp.sweep.configuration import MEASURES
+    from privacy_exp.sweep.configuration import MEASURES, trainer_of
 
     pairs = mode(config) == "pairs"
     chosen = [(group, name) for group in MEASURES for name in config[group]]
@@ -44,7 +46,7 @@ def run(config: DictConfig) -> dict[str, float | None]:
                 f"{config.run} holds scored pairs, not a run: score them again with originals=DIR anonymized=DIR and a "
                 "new out=DIR."
             )
-        config.trainer = recorded["trainer"]
+        config.trainer = trainer_of(recorded["trainer"], Path(config.run) / "record.json")
     missing = OmegaConf.missing_keys(config)
     if missing:
         name = sorted(missing)[0]
@@ -63,8 +65,10 @@ def run(config: DictConfig) -> dict[str, float | None]:
             device=config.device,
         )
     needed = recorded and any(measure.needs_data for measure in measures.values())
-    data = instantiate(recorded["data"], **dict(config.data)) if needed else None
-    if data is not None:
+    data = None
+    if needed:
+        source = Path(config.run) / "record.json"
+        data = make_named(recorded["data"], FaceData, source, list(config.trust), dict(config.data))  # type: ignore[type-abstract]
         data.setup()
     return rescore(
         config.run,

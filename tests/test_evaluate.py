@@ -9,7 +9,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from privacy_exp import evaluate
+from privacy_exp import UserError, evaluate
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.study.rescore import rescore
@@ -40,6 +40,37 @@ def test_a_judge_gives_the_runs_own_figures_again(cell, tmp_path):
     (tmp_path / "run" / "record.json").write_text(json.dumps(gone))
     with pytest.raises(ValueError, match="photos or labels of the data have changed since"):
         evaluate.run(config)
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        (
+            {"data": {"_target_": "shutil.copyfile", "src": "{run}/grid.png", "dst": "{run}/PWNED"}},
+            "not a FaceData",
+        ),
+        ({"data": {"_target_": "evil_data.Faces"}}, "not a part of privacy_exp"),
+        ({"data": {"split": {"_target_": "builtins.open", "file": "{run}/PWNED", "mode": "w"}}}, "inside `split`"),
+        ({"data": {"no_such_key": 1}}, "can't be made here"),
+        ({"trainer": {"callbacks": [{"_target_": "builtins.open", "file": "{run}/PWNED"}]}}, "no plain value"),
+    ],
+)
+def test_a_record_runs_nothing_of_its_own_choosing(cell, tmp_path, monkeypatch, part, words):
+    run = tmp_path / "run"
+    keys = ["utility=[]", "judge=[independent]", "judge.independent.embedder.module.max_epochs=1"]
+    cell(run, "mask_ratio=0.5", "inpainting=mean_fill", "utility=[]")
+    (tmp_path / "evil_data.py").write_text(f"open({str(run / 'PWNED')!r}, 'w')")
+    monkeypatch.syspath_prepend(tmp_path)
+    record = json.loads((run / "record.json").read_text())
+    for group, changes in json.loads(json.dumps(part).replace("{run}", str(run))).items():
+        whole = "_target_" in changes
+        record["config"][group] = changes if whole else {**record["config"][group], **changes}
+    (run / "record.json").write_text(json.dumps(record))
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("evaluate", overrides=[f"run={run}", f"store.root={tmp_path / 'new'}", *keys])
+    with pytest.raises(UserError, match=words):
+        evaluate.run(config)
+    assert not (run / "PWNED").exists()
 
 
 class Brightness(Recognizer):

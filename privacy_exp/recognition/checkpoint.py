@@ -1,10 +1,8 @@
 """Checkpoints of recognisers: a file of plain dicts, tensors and strings, read without unpickling code."""
 
-import importlib
 import io
 import os
 import pickle
-import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import torch
 from torch import nn
 
 from privacy_exp.cache.files import write_bytes
+from privacy_exp.cache.named import class_named
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.weights import load_weights
 from privacy_exp.types import UserError
@@ -75,7 +74,7 @@ def load_checkpoint(
     content = _read(file)
     if identities is not None:
         _check_identities(file, content["identities"], identities)
-    kind = _class(file, content["class"], trust)
+    kind = class_named(content["class"], Recognizer, file, trust)  # type: ignore[type-abstract]  # any of them
     try:
         recognizer = kind(**content["config"])
     except TypeError as error:
@@ -188,27 +187,6 @@ def _check_identities(file: Path, known: list[str], asked: Sequence[str]) -> Non
             f"`recognition.checkpoint` {file} knows other people than the data: {other[0]} ({len(other)} differ). "
             "Choose the data it was fitted on, or fit anew."
         )
-
-
-def _class(file: Path, name: str, trust: Collection[str]) -> type[Recognizer]:
-    """The recogniser's class by its dotted name.
-
-    A checkpoint is data: it may name recognisers of this package, of packages that the caller trusts, and of modules
-    that are imported already. Nothing else is imported for it.
-    """
-    module, _, attribute = name.rpartition(".")
-    if module.split(".")[0] not in ("privacy_exp", *trust) and module not in sys.modules:
-        raise UserError(
-            f"{file} was made by {name}, which is not a part of privacy_exp: a checkpoint runs no code of its own "
-            "choosing. If you trust that module, import it first, or name its class as recognition.net._target_."
-        )
-    try:
-        kind = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"{file} was made by {name}, which can't be imported here: {error}") from error
-    if not (isinstance(kind, type) and issubclass(kind, Recognizer)):
-        raise UserError(f"{file} was made by {name}, which is not a Recognizer.")
-    return kind
 
 
 def _first_lines(error: Exception) -> str:

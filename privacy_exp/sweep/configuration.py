@@ -1,6 +1,6 @@
 """The configuration of a cell: its top-level keys checked once, and all of it as plain values."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -80,3 +80,19 @@ def plain_config(config: DictConfig, except_for: Collection[str] = ()) -> dict[s
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)  # noqa: S101  a DictConfig always gives a dict
     return {str(key): value for key, value in plain.items()}
+
+
+def trainer_of(recorded: Mapping[str, Any], source: object) -> dict[str, Any]:
+    """The trainer that a record describes, as a part for Hydra: always Lightning's, whatever the record names.
+
+    Args:
+        recorded: its keywords.
+        source: the record, for messages.
+
+    Raises:
+        UserError: keywords that are not plain values.
+    """
+    keywords = {name: value for name, value in recorded.items() if not name.startswith("_")}
+    if odd := [name for name, value in keywords.items() if isinstance(value, Mapping | list)]:
+        raise UserError(f"{source} gives the trainer's `{odd[0]}` as {keywords[odd[0]]!r}, which is no plain value.")
+    return {"_target_": "pytorch_lightning.Trainer", "_partial_": True, **keywords}

@@ -101,7 +101,7 @@ def test_only_recognizers_are_built(saved, name):
     torch.save({**content, "class": name}, saved[0])
     with pytest.raises(
         ValueError,
-        match=rf"was made by {name}, which (is not a Recognizer|can't be imported|is not a part of privacy_exp)",
+        match=rf"names {name}, which (is not a Recognizer|can't be imported|is not a part of privacy_exp)",
     ):
         load_checkpoint(saved[0])
 
