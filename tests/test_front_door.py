@@ -81,10 +81,8 @@ def test_a_study_in_python_with_the_names_of_yamls(tmp_path):
     code = STUDY.format(before="", blind='"random_patches"', fill='"blur"')
     done = run(code, tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        "center-mean_fill-0.5-s0",
-        "random_patches-blur-0.5-s0",
-    ]
+    names = [p.name.rpartition("-")[0] for p in (tmp_path / "out").iterdir()]
+    assert sorted(names) == ["center-mean_fill-0.5-s0", "random_patches-blur-0.5-s0"]
 
 
 def test_help_is_a_line_per_command():

@@ -290,10 +290,7 @@ class FaceData(Configured, LightningDataModule, ABC):
         return torch.tensor(points).double().mean(dim=0).float() if points else None
 
     def digest(self) -> str:
-        """Hash of all that is known of the photos that take part: split, people, groups, landmarks, content, size.
-
-        Independent of paths.
-        """
+        """Hash of all that is known of the photos that take part, whatever their paths."""
         self.setup()
         return full_digest(self.photos, self.identities, self.image_size, self._selection.examined)
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from privacy_exp.masking.base import OwnArea
 from privacy_exp.recognition.base import cover, cover_frame
@@ -67,6 +68,16 @@ class OriginalMethod(OwnArea):
             ratio = points.new_tensor([self.size / cropped.shape[3], self.size / cropped.shape[2]])
             points = (points + 0.5) * ratio - 0.5
         return faces._replace(images=images, landmarks=points)
+
+    def template(self, size: tuple[int, int], points: Float[Tensor, "5 2"]) -> Float[Tensor, "5 2"] | None:
+        """Where faces lie on the painted square.
+
+        Args:
+            size: (height, width) of the data's frames, in pixels.
+            points: where faces lie on those.
+        """
+        landmarks = self.frame(Faces([""], torch.zeros(1, 3, *size), None, points[None])).landmarks
+        return None if landmarks is None else landmarks[0]
 
     def finish(self, results: Images) -> Images:
         """What is saved of the painted pictures: all of it, unchanged."""

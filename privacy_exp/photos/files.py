@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ Pixels = UInt8[np.ndarray, "_ _ 3"]
 FORMATS = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".jfif": "JPEG",
     ".png": "PNG",
     ".webp": "WEBP",
     ".bmp": "BMP",
@@ -31,7 +34,7 @@ FORMATS = {
 }
 """Suffixes of photos that are read, and the format that each is written in again."""
 
-UNREAD = (
+_PICTURES = (
     ".heic",
     ".heif",
     ".mp4",
@@ -47,12 +50,12 @@ UNREAD = (
     ".psd",
     ".svg",
 )
-"""Suffixes of pictures that are not read: such files are listed, so that nobody takes them for anonymised."""
+"""Suffixes of pictures and films that Python's own table of types may not know."""
 
 MARK = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 """IPTC's term for a picture that a trained model has changed in part."""
 
-KEPT_TAGS = {tag.name: tag.value for tag in ExifTags.Base} | {}
+KEPT_TAGS = {tag.name: tag.value for tag in ExifTags.Base}
 """EXIF tags by name, of which a few may be kept."""
 
 FORBIDDEN_TAGS = ("MakerNote", "GPSInfo", "ExifOffset", "UserComment", "XPComment", "XPAuthor", "Orientation")
@@ -67,13 +70,13 @@ class Photo:
         pixels: RGB, upright, sRGB.
         format: Pillow's name of the file's format.
         saving: keywords that write it again as it was: JPEG's tables and subsampling.
-        exif: values of the tags that are kept.
+        exif: values of the tags that are kept, by the block that they stand in (0 is the first one).
     """
 
     pixels: Pixels
     format: str
     saving: dict[str, Any]
-    exif: dict[int, Any]
+    exif: dict[int, dict[int, Any]]
 
 
 class UnreadablePhotoError(UserError):
@@ -95,10 +98,9 @@ def read_photo(path: Path, keep_metadata: Sequence[str] = ()) -> Photo:
             pictures = getattr(image, "n_frames", 1)
             if pictures > 1 and image.format != "MPO":
                 raise UnreadablePhotoError(f"{path} holds {pictures} pictures (pages or an animation); split it.")
-            exif = image.getexif()
-            tags = {**dict(exif), **dict(exif.get_ifd(ExifTags.IFD.Exif))}
-            wanted = {KEPT_TAGS[name] for name in keep_metadata}
-            kept = {tag: value for tag, value in tags.items() if tag in wanted}
+            exif, wanted = image.getexif(), {KEPT_TAGS[name] for name in keep_metadata}
+            blocks = {0: dict(exif), int(ExifTags.IFD.Exif): dict(exif.get_ifd(ExifTags.IFD.Exif))}
+            kept = {block: {t: v for t, v in tags.items() if t in wanted} for block, tags in blocks.items()}
             saving = _saving(image)
             pixels = np.array(_rgb(_upright(image)))
             kind = "JPEG" if image.format == "MPO" else str(image.format)
@@ -136,20 +138,27 @@ def save_photo(photo: Photo, pixels: Pixels, path: Path, changed: bool) -> None:
 
 
 def encode(photo: Photo, pixels: Pixels, changed: bool) -> bytes:
-    """The bytes of a new file; see `save_photo`."""
+    """The bytes of a new file; see `save_photo`.
+
+    Raises:
+        UnreadablePhotoError: a format that can be read but not written.
+    """
     image = Image.fromarray(pixels)
     keys: dict[str, Any] = dict(photo.saving)
     exif = Image.Exif()
-    for tag, value in photo.exif.items():
-        exif[tag] = value
-    if photo.exif and photo.format in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF"):
-        keys["exif"] = exif
+    for block, tags in photo.exif.items():
+        (exif.get_ifd(block) if block else exif).update(tags)
+    if any(photo.exif.values()) and photo.format in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF"):
+        keys["exif"] = exif.tobytes()  # as an object Pillow drops it from a PNG whose first block is empty
     if changed:
         keys |= _marked(photo.format)
     if photo.format == "GIF":
         image = image.quantize(256)
     stream = io.BytesIO()
-    image.save(stream, photo.format, **keys)
+    try:
+        image.save(stream, photo.format, **keys)
+    except (OSError, ValueError, KeyError, TypeError) as error:  # in memory: no disk is full
+        raise UnreadablePhotoError(f"a photo in the format {photo.format} can't be written again: {error}.") from error
     return stream.getvalue()
 
 
@@ -229,6 +238,6 @@ def list_photos(root: Path) -> tuple[list[str], list[str]]:
             continue
         if path.suffix.lower() in FORMATS:
             found.append(name.as_posix())
-        elif path.suffix.lower() in UNREAD:
+        elif path.suffix.lower() in _PICTURES or (guess_type(path.name)[0] or "").startswith(("image/", "video/")):
             unread.append(name.as_posix())
     return found, unread

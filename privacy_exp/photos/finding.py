@@ -98,8 +98,11 @@ class MTCNNFinder(FaceFinder):
 
     def look(self, pixels: Pixels, min_size: float) -> list[tuple[np.ndarray, float, np.ndarray]]:
         """See `FaceFinder.look`."""
+        smallest = max(20, round(min_size * 0.75))
+        if min(pixels.shape[:2]) < smallest:  # MTCNN fails on a picture that is smaller than any face it looks for
+            return []
         with torch.inference_mode():
-            boxes, scores, points = _mtcnn(max(20, round(min_size * 0.75)), self.doubt).detect(pixels, landmarks=True)
+            boxes, scores, points = _mtcnn(smallest, self.doubt).detect(pixels, landmarks=True)
         return [] if boxes is None else list(zip(boxes, scores, points, strict=True))
 
 

@@ -202,7 +202,12 @@ def _treat(group: list[_Waiting], source: Path, out: Path, anonymizer: PhotoAnon
     treated = anonymizer([name for name, _, _ in group], photos, [found for _, _, found in group])
     for (name, photo, _), result in zip(group, treated, strict=True):
         (out / name).parent.mkdir(parents=True, exist_ok=True)
-        save_photo(photo, result.pixels, out / name, result.changed)
+        try:
+            save_photo(photo, result.pixels, out / name, result.changed)
+        except UnreadablePhotoError as error:
+            outcome.failed[name] = f"{name}: {error}"
+            log.warning("left out: %s: %s", name, error)
+            continue
         row = _row(name, photo, result)
         note = {"source": _digest(source / name), "result": _digest(out / name), "row": row}
         _note(out, name).parent.mkdir(exist_ok=True)

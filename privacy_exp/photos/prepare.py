@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,7 +54,7 @@ def prepare(people: Path, out: Path, finder: FaceFinder, size: tuple[int, int] =
     if flat:
         raise UserError(f"`people` must have one sub-folder per person, but {flat[0]} lies in {people} itself.")
     done = Prepared(left_out=dict.fromkeys(unread, "this format is not read"))
-    rows = []
+    rows, stems = [], Counter(stem for name in names for stem in {name, _stem(name)})
     for name in tqdm(names, unit="photo", desc="preparing"):
         try:
             pixels = read_photo(people / name).pixels
@@ -66,8 +67,8 @@ def prepare(people: Path, out: Path, finder: FaceFinder, size: tuple[int, int] =
             continue
         matrix = placement(found[0].landmarks, size)
         crop = cut(pixels, matrix, size)
-        # the suffix stays in the name, so that a.jpg and a.png do not become one crop
-        target = name + ".png" if names.count(_stem(name)) or _twin(name, names) else _stem(name) + ".png"
+        # where a.jpg and a.png lie side by side, the suffix stays in the name, so that they do not become one crop
+        target = (name if stems[_stem(name)] > 1 else _stem(name)) + ".png"
         stream = io.BytesIO()
         Image.fromarray((crop * 255).round().byte().permute(1, 2, 0).numpy()).save(stream, "PNG")
         (out / target).parent.mkdir(parents=True, exist_ok=True)
@@ -88,10 +89,6 @@ def prepare(people: Path, out: Path, finder: FaceFinder, size: tuple[int, int] =
 
 def _stem(name: str) -> str:
     return name.rpartition(".")[0]
-
-
-def _twin(name: str, names: list[str]) -> bool:
-    return sum(_stem(other) == _stem(name) for other in names) > 1
 
 
 def _table(rows: Iterable[Sequence[object]]) -> str:

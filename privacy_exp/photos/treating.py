@@ -11,7 +11,8 @@ from torch import Tensor
 from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.masking.base import Masker, OwnArea
 from privacy_exp.masking.nothing import Nothing
-from privacy_exp.photos.crops import CELEBA_SIZE, Matrix, cut, paste, placement, territories
+from privacy_exp.masking.original_frame import OriginalMethod
+from privacy_exp.photos.crops import CELEBA_SIZE, Matrix, cut, frame_points, paste, placement, territories
 from privacy_exp.photos.finding import FaceFinder, Found, MTCNNFinder, overlap
 from privacy_exp.photos.keeping import KnownPeople, check_regions, masks_that_keep
 from privacy_exp.photos.looking import Watcher
@@ -145,6 +146,15 @@ class PhotoAnonymizer:
         self.looking = LookingAgain() if looking is None else looking
         self.keep, self.people, self.recognizer = tuple(keep), people, recognizer
         self.seed, self.size = seed, size
+        if recognizer is not None:
+            recognizer.meet_frames(*size, frame_points(size))
+        if isinstance(masker, OriginalMethod):
+            raise UserError(f"{type(masker).__name__} cuts frames of its own, which can't be pasted back into a photo.")
+        if type(inpainter).fit is not Inpainter.fit:
+            raise UserError(
+                f"{type(inpainter).__name__} learns from a data set's training photos, and whole photos have none: "
+                "take an inpainter that learns nothing, such as inpainting=blur."
+            )
 
     def __call__(self, names: Sequence[str], photos: Sequence[Pixels], found: Sequence[list[Found]]) -> list[Treated]:
         """Treats photos together: the faces of all of them are painted in one batch.

@@ -5,15 +5,10 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
-from jaxtyping import Float
-from pytorch_lightning import Trainer
-from torch import Tensor
 
 from privacy_exp.cache.keys import PACKAGE, content_key, file_digest, scientific
 from privacy_exp.cache.sources import sources
@@ -31,52 +26,13 @@ from privacy_exp.recognition.fit import fit_key
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.runs.grid import write_grid
 from privacy_exp.runs.record import SCHEMA, Record, write_images
+from privacy_exp.study.place import MEASURES, Place, Sharded
 from privacy_exp.study.resume import Claim, claimed
 from privacy_exp.study.stages import Anonymized, Fitted, anonymize, keep_checkpoint
 from privacy_exp.study.study import Study
-from privacy_exp.tracking.tracker import CsvTracking
-from privacy_exp.types import Faces, UserError
+from privacy_exp.types import UserError
 
 log = logging.getLogger(__name__)
-
-MEASURES = ("judge", "attacker", "utility")
-"""Groups of measures, of which a run takes any number; each looks at the finished run."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a run goes, and what it is called there.
-
-    Attributes:
-        folder: takes everything that the run leaves.
-        name: of the run, for trackers.
-        group: of all runs of one sweep.
-        choices: chosen name of each config group.
-        slot: of the machine's pool, where several runs share it.
-        tracking: mirrors of the record.
-        rerun: compute again what was computed before.
-    """
-
-    folder: Path
-    name: str
-    group: str
-    choices: Mapping[str, Any]
-    slot: int | None = None
-    tracking: CsvTracking = field(default_factory=CsvTracking)
-    rerun: bool = False
-
-
-@dataclass(frozen=True)
-class Sharded:
-    """How one large run is shared by several processes (trainer=ddp).
-
-    Attributes:
-        trainer: makes Lightning's trainer of all processes.
-        inpainter: builds the inpainter in each of them.
-    """
-
-    trainer: Callable[..., Trainer]
-    inpainter: Callable[[], Inpainter]
 
 
 class Job:
@@ -114,8 +70,7 @@ class Job:
         check_domain(inpainter, self.data.domain)
         if not self.data.identities:
             raise UserError(
-                "`data.labelled=false` gives photos of nobody by name: there is nothing to recognise. Use "
-                "`python -m privacy_exp.anonymize` for such photos."
+                "`data.labelled=false` leaves nobody to recognise: such photos are for `privacy-exp anonymize`."
             )
         for measure in self.measures.values():
             measure.check(self.data)
@@ -168,9 +123,9 @@ class Job:
         if parts["inpainting"].get("dtype") == "auto":
             device = device_named(self.config["inpainting"].get("device", "auto"))
             parts["inpainting"]["dtype"] = str(dtype_named("auto", device))
-        known = {"schema": SCHEMA, "code": sources(__name__), "data": self.data.digest(), "recognizer": recognizer}
-        known["reader"] = sources(type(self.data))
-        return known | {"target_layer": study.target_layer, "mask_ratio": self.mask_ratio} | parts
+        code = {"code": sources(__name__), "reader": sources(type(self.data))}
+        known = {"schema": SCHEMA, "data": self.data.digest(), "recognizer": recognizer}
+        return code | known | {"target_layer": study.target_layer, "mask_ratio": self.mask_ratio} | parts
 
     def claim(self) -> AbstractContextManager[Claim]:
         """Holds this run and its folder; see `privacy_exp.study.resume`."""
@@ -303,7 +258,8 @@ class Job:
             table: see `score_folder`.
             fitted: the recogniser.
         """
-        template = self._template()
+        masker = self.masker if isinstance(self.masker, OriginalMethod) else None
+        template = None if masker is None else masker.template(self.data.image_size, self.data.template())
         return Scene(
             folder=RunFolder(self.folder),
             table=table,
@@ -315,18 +271,10 @@ class Job:
             data=self.data,
             config=self.config,
             template=template,
-            frame=self.masker.frame if isinstance(self.masker, OriginalMethod) else None,
+            frame=None if masker is None else masker.frame,
             anonymize=lambda part, seed: self.anonymize_part(fitted, part, seed),
             fit=self.study.fit_again,
         )
-
-    def _template(self) -> Float[Tensor, "5 2"] | None:
-        """Where faces lie on the frames that the masking method cuts; None where it leaves the data's frames."""
-        if not isinstance(self.masker, OriginalMethod):
-            return None
-        one = torch.zeros(1, 3, *self.data.image_size)
-        frame = self.masker.frame(Faces([""], one, None, self.data.template()[None]))
-        return None if frame.landmarks is None else frame.landmarks[0]
 
     def anonymize_part(self, fitted: Fitted, part: str, seed: int) -> RunFolder:
         """Photos of another part, anonymised as the test photos are; kept in the store, as attackers share them."""

@@ -2,11 +2,11 @@
 
 import logging
 import os
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from pytorch_lightning import Trainer
@@ -15,10 +15,7 @@ from pytorch_lightning.loggers import Logger
 from privacy_exp.cache.configured import description
 from privacy_exp.cache.store import Store, default_root
 from privacy_exp.data.base import FaceData
-from privacy_exp.evaluation.measure import Measure
-from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.inpainting.compiling import share_compiled
-from privacy_exp.masking.base import Masker, OwnArea
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.checkpoint import load_checkpoint
 from privacy_exp.recognition.recipe import TRAINER, FitRecipe
@@ -26,13 +23,13 @@ from privacy_exp.runs.run import Run, load_run
 from privacy_exp.study.stages import Fitted, fit
 from privacy_exp.types import UserError
 
-if TYPE_CHECKING:
-    from privacy_exp.study.job import Job
-
 log = logging.getLogger(__name__)
 
 Part = str | Any
 """An object, or the stem of a yaml of its config group."""
+
+Measures = str | Sequence[Part] | Mapping[str, Part]
+"""Measures as objects or stems; a dict gives them names."""
 
 
 class Study:
@@ -106,11 +103,12 @@ class Study:
             loggers: take the training curves.
         """
         if self._fitted is None:
-            config = {"recognition": self._recognition(), "trainer": self.trainer_keywords}
+            config = {"recognition": self.recognition(), "trainer": self.trainer_keywords}
             fitted = fit(self.data, self._parts(self.recognizer), config, self.seed, self.store, loggers)
             fitted.recognizer.choose_target_layer(self.target_layer)
             fitted.recognizer.to(self.device)
-            self._fitted = fitted
+            self._fitted = replace(fitted, seconds=0.0, reused=True)  # as the next run will find it
+            return fitted
         return self._fitted
 
     def fit_again(self, data: FaceData, freeze: str | None = None) -> Recognizer:
@@ -123,10 +121,11 @@ class Study:
         net = self.recognizer
         if freeze is not None:
             net = type(net)(**{**net.arguments, "freeze": freeze})
-        config = {"recognition": {**self._recognition(), "checkpoint": None}, "trainer": self.trainer_keywords}
+        config = {"recognition": {**self.recognition(), "checkpoint": None}, "trainer": self.trainer_keywords}
         return fit(data, self._parts(net), config, self.seed, self.store).recognizer.to(self.device)
 
-    def _recognition(self) -> dict[str, Any]:
+    def recognition(self) -> dict[str, Any]:
+        """The recogniser and its fit, as a record describes them."""
         return {
             "net": description(self.recognizer),
             "module": description(self.recipe),
@@ -147,9 +146,9 @@ class Study:
         inpainting: Part,
         *,
         mask_ratio: float = 0.25,
-        judges: Sequence[Part] = (),
-        attackers: Sequence[Part] = (),
-        utility: Sequence[Part] | str = "default",
+        judges: Measures = (),
+        attackers: Measures = (),
+        utility: Measures = "default",
         image_format: str = "jpg",
         rerun: bool = False,
         **changes: Any,
@@ -160,88 +159,31 @@ class Study:
             masking: a masking method, or the stem of its yaml.
             inpainting: an inpainter, or the stem of its yaml.
             mask_ratio: hidden pixels / all pixels of the frame; methods that choose their own area ignore it.
-            judges: held-out recognisers, or stems.
-            attackers: adaptive attackers, or stems.
-            utility: what is lost besides identity: measures, or stems.
+            judges: held-out recognisers: objects or stems, or a dict of them by name.
+            attackers: adaptive attackers, likewise.
+            utility: what is lost besides identity, likewise.
             image_format: "jpg", or "png" for exact pixels.
             rerun: compute again what was computed before.
             changes: other values of the inpainting yaml's keys, such as guidance_scale=3.
+
+        Raises:
+            UserError: a value out of range, a name that is not known, or two measures of one name.
         """
-        job = self.job(
+        from privacy_exp.study.asked import asked_for
+
+        job = asked_for(
+            self,
             masking,
             inpainting,
-            mask_ratio=mask_ratio,
-            measures={"judge": judges, "attacker": attackers, "utility": utility},
-            image_format=image_format,
-            rerun=rerun,
-            **changes,
+            mask_ratio,
+            {"judge": judges, "attacker": attackers, "utility": utility},
+            image_format,
+            rerun,
+            changes,
         )
         job.compute()
         return load_run(job.folder)
 
-    def job(
-        self,
-        masking: Part,
-        inpainting: Part,
-        *,
-        mask_ratio: float,
-        measures: Mapping[str, Sequence[Part] | str],
-        image_format: str,
-        rerun: bool,
-        **changes: Any,
-    ) -> "Job":
-        """A run with every part built and checked, and nothing computed; see `run`."""
-        from privacy_exp.study.job import MEASURES, Job, Place
-        from privacy_exp.study.stems import part
-
-        if isinstance(mask_ratio, bool) or not 0 <= mask_ratio <= 1:
-            raise UserError(f"`mask_ratio` must lie in [0, 1], but got {mask_ratio}.")
-        if changes and not isinstance(inpainting, str):
-            raise UserError(f"{', '.join(changes)} change a yaml's keys, but `inpainting` is an object: give it them.")
-        masker = part("masking", masking)
-        inpainter = part("inpainting", inpainting, **changes)
-        for name, one, kind in (("masking", masker, Masker | OwnArea), ("inpainting", inpainter, Inpainter)):
-            if not isinstance(one, kind):
-                raise UserError(f"`{name}` must be a {name} method or the stem of its yaml, but got {one!r}.")
-        choices: dict[str, Any] = {"data": stem_of(self.data), "recognition": stem_of(self.recognizer)}
-        choices |= {"masking": stem_of(masker, masking), "inpainting": stem_of(inpainter, inpainting)}
-        chosen: dict[str, Measure] = {}
-        described: dict[str, Any] = {}
-        for group in MEASURES:
-            asked = measures[group]
-            own = part(group, asked) if isinstance(asked, str) else {}
-            own = own if isinstance(own, dict) else {asked: own}
-            for one in () if isinstance(asked, str) else asked:
-                made = part(group, one)
-                own |= made if isinstance(made, dict) else {stem_of(made, one): made}
-            chosen |= {f"{group}/{name}": measure for name, measure in own.items()}
-            described[group] = {name: description(measure) for name, measure in own.items()}
-            choices[group] = list(own)
-        config = {
-            "data": description(self.data),
-            "recognition": self._recognition(),
-            "masking": description(masker),
-            "inpainting": description(inpainter),
-            "trainer": self.trainer_keywords,
-            **described,
-            **{"mask_ratio": mask_ratio, "seed": self.seed, "image_format": image_format, "batch_size": 16},
-            "evaluation": {"gate": 0.8, "batch_size": 32},
-        }
-        ratio = "" if isinstance(masker, OwnArea) else f"-{mask_ratio:g}"
-        name = f"{choices['masking']}-{choices['inpainting']}{ratio}-s{self.seed}" + "".join(
-            f"-{key}-{value}" for key, value in sorted(changes.items())
-        )
-        place = Place(self.out / name, name, self.out.name, choices, rerun=rerun)
-        return Job(self, masker, inpainter, chosen, config, place)
-
     def _tell_skipped(self) -> None:
         """How many photos and people take part, and what was left out; the record lists all of it."""
         log.info("%s", self.data.summary())
-
-
-def stem_of(part: Any, asked: Any = None) -> str:
-    """The name a part goes by: the stem it was asked for by, or its class's name in small letters."""
-    if isinstance(asked, str):
-        return asked
-    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(part).__name__)
-    return re.sub(r"(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

@@ -14,7 +14,8 @@ from privacy_exp.evaluation.measure import Measure
 from privacy_exp.masking.base import OwnArea
 from privacy_exp.recognition.recipe import FitRecipe
 from privacy_exp.runs.record import Record
-from privacy_exp.study.job import MEASURES, Job, Place, Sharded
+from privacy_exp.study.job import Job
+from privacy_exp.study.place import MEASURES, Place, Sharded
 from privacy_exp.study.study import Study
 from privacy_exp.sweep.axes import refuse_inert_axis, swept_keys
 from privacy_exp.sweep.configuration import check_keys, plain_config

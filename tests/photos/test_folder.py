@@ -13,9 +13,11 @@ from PIL import Image
 
 from privacy_exp.evaluation.judges.embedder import Embedder
 from privacy_exp.inpainting.controls import Identity, MeanFill
+from privacy_exp.inpainting.k_same import KSame
 from privacy_exp.masking.everything import Everything
 from privacy_exp.masking.face_oval import FaceOval
 from privacy_exp.masking.nothing import Nothing
+from privacy_exp.masking.original_random import OriginalRandom
 from privacy_exp.masking.random_patches import RandomPatches
 from privacy_exp.photos.files import MARK, encode, read_photo
 from privacy_exp.photos.finding import MTCNNFinder
@@ -110,7 +112,7 @@ def test_the_picture_says_that_it_was_changed_and_nothing_else(tmp_path, party):
     root = tmp_path / "in"
     exif = Image.Exif()
     exif[0x010E] = "a secret description"
-    exif[0x9003] = "2026:01:02 03:04:05"
+    exif.get_ifd(0x8769)[0x9003] = "2026:01:02 03:04:05"
     exif.get_ifd(0x8825)[2] = (52.0, 31.0, 12.0)
     for name, keys in (("a.jpg", {}), ("b.png", {}), ("c.webp", {"lossless": True})):
         party.save(root / name, exif=exif, comment=b"a secret comment", **keys)
@@ -124,7 +126,7 @@ def test_the_picture_says_that_it_was_changed_and_nothing_else(tmp_path, party):
         with Image.open(tmp_path / "out" / name) as image:
             kept = image.getexif()
             assert not kept.get_ifd(0x8825)
-            assert "2026:01:02" in str(dict(kept)) + str(dict(kept.get_ifd(0x8769)))
+            assert dict(kept.get_ifd(0x8769)) == {0x9003: "2026:01:02 03:04:05"}
 
 
 def test_an_untouched_photo_carries_no_mark(holiday, tmp_path):
@@ -184,6 +186,36 @@ def test_what_cannot_be_read_is_listed_and_copied_nowhere(holiday, tmp_path):
     assert not outcome.safe
     assert sorted(p.name for p in (tmp_path / "out").iterdir() if p.is_file()) == ["empty.png", "party.png"]
     assert any("could not be read" in line for line in closing(outcome))
+
+
+def test_no_picture_of_any_kind_is_passed_over_in_silence(holiday, tmp_path):
+    Image.new("RGB", (3, 900), "red").save(holiday / "thin.png")
+    Image.new("RGB", (1, 1), "red").save(holiday / "dot.jfif", "JPEG")
+    for name in ("icon.ico", "film.mp4", "raw.CR2", "old.xbm"):
+        (holiday / name).write_bytes(b"something")
+    (holiday / "notes.txt").write_text("no picture")
+    outcome = run(holiday, tmp_path / "out")
+    assert {row["photo"] for row in outcome.rows} >= {"thin.png", "dot.jfif"}
+    assert outcome.unread == ["film.mp4", "icon.ico", "old.xbm", "raw.CR2"]
+
+
+def test_a_photo_that_cannot_be_written_again_is_listed_and_the_others_are_done(holiday, tmp_path, monkeypatch):
+    from privacy_exp.photos import files
+
+    monkeypatch.setattr(files, "_saving", lambda image: {"qtables": "nonsense"} if image.format == "JPEG" else {})
+    outcome = run(holiday, tmp_path / "out")
+    assert set(outcome.failed) == {"sub/party.jpg"}
+    assert {row["photo"] for row in outcome.rows} == {"empty.png", "party.png"}
+    assert not outcome.safe
+    assert not (tmp_path / "out" / "sub" / "party.jpg").exists()
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"), [({"inpainter": KSame()}, "KSame learns"), ({"masker": OriginalRandom()}, "frames of")]
+)
+def test_parts_that_whole_photos_cannot_serve_are_refused(keys, words):
+    with pytest.raises(UserError, match=words):
+        anonymizer(**keys)
 
 
 def test_nothing_is_said_to_hide_nothing(holiday, tmp_path):
