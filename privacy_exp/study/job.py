@@ -65,13 +65,10 @@ class Job:
         self.study, self.data, self.store, self.seed = study, study.data, study.store, study.seed
         self.masker, self.inpainter, self.measures = masker, inpainter, dict(measures)
         self.config, self.place, self.folder, self.tracking = dict(config), place, place.folder, place.tracking
-        self.sharded = sharded
-        self.warnings: list[str] = []
+        self.sharded, self.warnings = sharded, list[str]()
         check_domain(inpainter, self.data.domain)
         if not self.data.identities:
-            raise UserError(
-                "`data.labelled=false` leaves nobody to recognise: such photos are for `privacy-exp anonymize`."
-            )
+            raise UserError("`data.labelled=false` leaves nobody to recognise: use `privacy-exp anonymize`.")
         for measure in self.measures.values():
             measure.check(self.data)
         if isinstance(masker, OwnArea):
