@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -52,8 +51,10 @@ class FaceFinder(Configured, ABC):
     def __init__(
         self, min_size: int = 32, sure: float = 0.95, doubt: float = 0.7, max_megapixels: float = 24.0
     ) -> None:
-        if min_size < 16:
+        if not isinstance(min_size, int | float) or min_size < 16:
             raise UserError(f"`detector.min_size` must be at least 16 pixels, but got {min_size}.")
+        if not max_megapixels > 0:
+            raise UserError(f"`detector.max_megapixels` must be above 0, but got {max_megapixels}.")
         if not 0 < doubt <= sure <= 1:
             raise UserError(f"`detector.doubt` and `sure` must rise within (0, 1], but got {doubt} and {sure}.")
         self.min_size, self.sure, self.doubt, self.max_megapixels = min_size, sure, doubt, max_megapixels
@@ -109,49 +110,6 @@ class MTCNNFinder(FaceFinder):
 @lru_cache(maxsize=4)
 def _mtcnn(min_size: int, doubt: float) -> MTCNN:
     return MTCNN(keep_all=True, min_face_size=min_size, thresholds=[0.6, 0.7, doubt], device="cpu").eval()
-
-
-class YuNetFinder(FaceFinder):
-    """An ONNX detector of YuNet's kind, decoded by OpenCV.
-
-    Args:
-        model: path of the .onnx file.
-        min_size: see `FaceFinder`.
-        sure: see `FaceFinder`.
-        doubt: see `FaceFinder`.
-        max_megapixels: see `FaceFinder`.
-
-    Reference: Wu et al., YuNet: A Tiny Millisecond-level Face Detector, 2023.
-    """
-
-    def __init__(
-        self, model: str, min_size: int = 32, sure: float = 0.9, doubt: float = 0.6, max_megapixels: float = 24.0
-    ) -> None:
-        super().__init__(min_size, sure, doubt, max_megapixels)
-        self.model = Path(model).expanduser()
-        if not self.model.is_file():
-            raise UserError(f"`detector.model` must be an .onnx file of YuNet's kind, but there is no {self.model}.")
-        try:
-            self.net = cv2.FaceDetectorYN.create(str(self.model), "", (320, 320), score_threshold=doubt)
-        except cv2.error as error:
-            raise UserError(f"`detector.model` {self.model} is no graph that OpenCV can read ({error.err}).") from error
-
-    def look(self, pixels: Pixels, min_size: float) -> list[tuple[np.ndarray, float, np.ndarray]]:
-        """See `FaceFinder.look`."""
-        del min_size
-        self.net.setInputSize((pixels.shape[1], pixels.shape[0]))
-        try:
-            _, rows = self.net.detect(np.ascontiguousarray(pixels[..., ::-1]))
-        except cv2.error as error:
-            raise UserError(f"`detector.model` {self.model} is no detector of YuNet's kind ({error.err}).") from error
-        # x, y, w, h, then five points as seen: right eye, left eye, nose, right and left mouth corner, and the score
-        order = [1, 0, 2, 4, 3]
-        found = []
-        for row in [] if rows is None else rows:
-            points = row[4:14].reshape(5, 2)[order]
-            points = points[[1, 0, 2, 4, 3]] if points[0, 0] > points[1, 0] else points
-            found.append((np.array([row[0], row[1], row[0] + row[2], row[1] + row[3]]), float(row[14]), points))
-        return found
 
 
 def _five_points(points: Float[np.ndarray, "5 2"]) -> bool:
