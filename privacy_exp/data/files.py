@@ -52,8 +52,15 @@ UNREAD = (
 """Pictures and films that are not read; they are counted, so that nobody misses photos unawares."""
 
 _TRUTH = {"1": True, "-1": False, "0": False, "true": True, "false": False}
-_FAULTS = (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, Image.DecompressionBombError)
+FAULTS = (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, Image.DecompressionBombError)
 """All of this Pillow raises for broken files."""
+
+NEEDED = {
+    ".heic": "HEIC needs `pip install privacy-exp[heic]`",
+    ".heif": "HEIC needs `pip install privacy-exp[heic]`",
+    ".avif": "AVIF needs `pip install --upgrade pillow`",
+}
+"""What to install where files of a kind are no image to Pillow."""
 
 _ORIENTATION = 0x0112  # EXIF tag
 _TURNS = {
@@ -86,8 +93,8 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> UInt8[np.ndar
     """
     try:
         with Image.open(path) as file:
-            image = _decoded(file)
-    except _FAULTS as error:
+            image = upright_srgb(file)
+    except FAULTS as error:
         raise _bad_image(path, error) from error
     if size is not None:
         image = ImageOps.fit(image, (size[1], size[0]), Image.Resampling.BICUBIC)
@@ -103,7 +110,7 @@ def examine_image(path: Path, size: tuple[int, int] | None = None) -> Examined:
     try:
         state = path.stat()
         return _examine(str(path.absolute()), state.st_size, state.st_mtime_ns, size)
-    except _FAULTS as error:
+    except FAULTS as error:
         raise _bad_image(path, error) from error
 
 
@@ -114,7 +121,7 @@ def _examine(path: str, n_bytes: int, changed: int, size: tuple[int, int] | None
     with Image.open(io.BytesIO(content)) as image:
         own_size = _upright_size(image)
         image.draft("RGB", (THUMBNAIL, THUMBNAIL))  # reads every byte all the same: a file cut short is noticed
-        small = _decoded(image)
+        small = upright_srgb(image)
         doubt = cut_short(small) if image.format == "JPEG" else ""
     return Examined(hashlib.sha256(content).hexdigest(), size or own_size, look_of(small), doubt)
 
@@ -128,7 +135,7 @@ def upright_size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             return _upright_size(image)
-    except _FAULTS as error:
+    except FAULTS as error:
         raise _bad_image(path, error) from error
 
 
@@ -141,28 +148,36 @@ def _orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; 1 where it is missing, of another type, or EXIF is broken."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
-    except (*_FAULTS, KeyError):
+    except (*FAULTS, KeyError):
         return 1
     return value if isinstance(value, int) and value in _TURNS else 1
 
 
-def _decoded(file: Image.Image) -> Image.Image:
-    """The picture upright and in sRGB."""
+def upright_srgb(file: Image.Image) -> Image.Image:
+    """An opened file's picture upright and in sRGB, 8 bits; transparency is put over white.
+
+    Raises:
+        ValueError: see `to_srgb`.
+    """
     turn = _TURNS.get(_orientation(file))
     image = to_srgb(file)
     return image if turn is None else image.transpose(turn)
 
 
 def _bad_image(path: Path, error: BaseException) -> BadImageError:
-    empty = path.is_file() and path.stat().st_size == 0
-    unknown = isinstance(error, UnidentifiedImageError)
-    fault = "it is empty (0 bytes)" if empty else "it is not an image" if unknown else str(error)
-    if unknown and path.suffix.lower() in (".heic", ".heif"):
-        fault = "HEIC needs `pip install privacy-exp[heic]`"
     return BadImageError(
-        f"The image {path} cannot be read: {fault}. Fetch it again or take it away, or set data.on_bad_image=skip to "
-        "leave such images out and list them."
+        f"The image {path} cannot be read: {fault_of(path, error)}. Fetch it again or take it away, or set "
+        "data.on_bad_image=skip to leave such images out and list them."
     )
+
+
+def fault_of(path: Path, error: BaseException) -> str:
+    """Why a file can't be read, in words; where a reader is missing, how to get it."""
+    if path.is_file() and path.stat().st_size == 0:
+        return "it is empty (0 bytes)"
+    if isinstance(error, UnidentifiedImageError):
+        return NEEDED.get(path.suffix.lower(), "it is not an image")
+    return str(error)
 
 
 def unique_ids(names: Iterable[str]) -> dict[str, str]:

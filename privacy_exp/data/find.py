@@ -35,7 +35,7 @@ def find_images(root: Path) -> Found:
         root: the folder.
     """
     names, unread, foreign, loops = list[str](), Counter[str](), Counter[str](), list[str]()
-    for folder, files in _walk(root, (), foreign, loops):
+    for folder, files in walk(root, (), foreign, loops):
         for name in files:
             if is_image(name):
                 names.append((folder / name).relative_to(root).as_posix())
@@ -47,10 +47,17 @@ def find_images(root: Path) -> Found:
     return Found(sorted(names), lines)
 
 
-def _walk(
+def walk(
     folder: Path, above: tuple[Path, ...], foreign: Counter[str], loops: list[str]
 ) -> Iterator[tuple[Path, list[str]]]:
-    """Folders below `folder` with their files; links are followed, but not in circles."""
+    """Folders below `folder` with their files; links are followed, but not in circles.
+
+    Args:
+        folder: where to begin.
+        above: the folders it lies in, resolved.
+        foreign: counts images in folders of other programs, which are not entered.
+        loops: takes links that lead back.
+    """
     real = folder.resolve()
     if real in above:
         loops.append(str(folder))
@@ -64,7 +71,7 @@ def _walk(
             inside = sum(is_image(name) for _, _, files in os.walk(entry) for name in files)
             foreign.update({entry.name: inside} if inside else {})
         else:
-            yield from _walk(entry, (*above, real), foreign, loops)
+            yield from walk(entry, (*above, real), foreign, loops)
 
 
 def refuse_parts(root: Path, names: Sequence[str]) -> None:
@@ -83,8 +90,12 @@ def refuse_parts(root: Path, names: Sequence[str]) -> None:
         )
 
 
-def refuse_undecodable(people: Iterable[str]) -> None:
-    """Refuses people's names that are not UTF-8, as zip files from Windows leave them: no table can hold them.
+def refuse_undecodable(people: Iterable[str], what: str = "folders") -> None:
+    """Refuses names that are not UTF-8, as zip files from Windows leave them: no table can hold them.
+
+    Args:
+        people: the names.
+        what: has them.
 
     Raises:
         BadDataError: there is one.
@@ -92,6 +103,6 @@ def refuse_undecodable(people: Iterable[str]) -> None:
     bad = sorted({name for name in people if not name.isascii() and "\\ud" in ascii(name)})
     if bad:
         raise BadDataError(
-            f"{len(bad)} folders, such as {bad[0]!a}, have names that are not UTF-8. Rename them, for example with "
+            f"{len(bad)} {what}, such as {bad[0]!a}, have names that are not UTF-8. Rename them, for example with "
             "`convmv -r -f latin1 -t utf8 --notest FOLDER`."
         )

@@ -1,6 +1,7 @@
 """Photo files: read upright in sRGB, and written anew from their pixels, so that no byte of the old file survives."""
 
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from mimetypes import guess_type
@@ -9,9 +10,11 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import ExifTags, Image, ImageCms, ImageOps, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, JpegImagePlugin, PngImagePlugin
 
 from privacy_exp.cache.files import write_bytes
+from privacy_exp.data.files import FAULTS, UNREAD, fault_of, upright_srgb
+from privacy_exp.data.find import refuse_undecodable, walk
 from privacy_exp.types import UserError
 
 Pixels = UInt8[np.ndarray, "_ _ 3"]
@@ -30,26 +33,13 @@ FORMATS = {
     ".ppm": "PPM",
     ".jp2": "JPEG2000",
     ".avif": "AVIF",
+    ".heic": "HEIF",
+    ".heif": "HEIF",
     ".tga": "TGA",
 }
 """Suffixes of photos that are read, and the format that each is written in again."""
 
-_PICTURES = (
-    ".heic",
-    ".heif",
-    ".mp4",
-    ".mov",
-    ".avi",
-    ".mkv",
-    ".webm",
-    ".raw",
-    ".dng",
-    ".cr2",
-    ".nef",
-    ".arw",
-    ".psd",
-    ".svg",
-)
+_PICTURES = (*UNREAD, ".mkv", ".webm", ".raw")
 """Suffixes of pictures and films that Python's own table of types may not know."""
 
 MARK = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -98,17 +88,13 @@ def read_photo(path: Path, keep_metadata: Sequence[str] = ()) -> Photo:
             pictures = getattr(image, "n_frames", 1)
             if pictures > 1 and image.format != "MPO":
                 raise UnreadablePhotoError(f"{path} holds {pictures} pictures (pages or an animation); split it.")
-            exif, wanted = image.getexif(), {KEPT_TAGS[name] for name in keep_metadata}
-            blocks = {0: dict(exif), int(ExifTags.IFD.Exif): dict(exif.get_ifd(ExifTags.IFD.Exif))}
-            kept = {block: {t: v for t, v in tags.items() if t in wanted} for block, tags in blocks.items()}
-            saving = _saving(image)
-            pixels = np.array(_rgb(_upright(image)))
+            kept, saving = _kept(image, keep_metadata), _saving(image)
+            pixels = np.array(upright_srgb(image))
             kind = "JPEG" if image.format == "MPO" else str(image.format)
     except UnreadablePhotoError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, TypeError, Image.DecompressionBombError) as error:
-        fault = "it is no picture that can be read" if isinstance(error, UnidentifiedImageError) else str(error)
-        raise UnreadablePhotoError(f"{path} cannot be read: {fault}.") from error
+    except FAULTS as error:
+        raise UnreadablePhotoError(f"{path} cannot be read: {fault_of(path, error)}.") from error
     return Photo(pixels, kind, saving, kept)
 
 
@@ -148,7 +134,7 @@ def encode(photo: Photo, pixels: Pixels, changed: bool) -> bytes:
     exif = Image.Exif()
     for block, tags in photo.exif.items():
         (exif.get_ifd(block) if block else exif).update(tags)
-    if any(photo.exif.values()) and photo.format in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF"):
+    if any(photo.exif.values()) and photo.format in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"):
         keys["exif"] = exif.tobytes()  # as an object Pillow drops it from a PNG whose first block is empty
     if changed:
         keys |= _marked(photo.format)
@@ -157,7 +143,7 @@ def encode(photo: Photo, pixels: Pixels, changed: bool) -> bytes:
     stream = io.BytesIO()
     try:
         image.save(stream, photo.format, **keys)
-    except (OSError, ValueError, KeyError, TypeError) as error:  # in memory: no disk is full
+    except (*FAULTS, KeyError) as error:  # in memory: no disk is full
         raise UnreadablePhotoError(f"a photo in the format {photo.format} can't be written again: {error}.") from error
     return stream.getvalue()
 
@@ -174,7 +160,7 @@ def _marked(format: str) -> dict[str, Any]:
         f'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" Iptc4xmpExt:DigitalSourceType="{MARK}"/>'
         '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
     )
-    if format in ("JPEG", "WEBP", "AVIF"):
+    if format in ("JPEG", "WEBP", "AVIF", "HEIF"):
         return {"xmp": packet.encode()}
     if format == "PNG":
         info = PngImagePlugin.PngInfo()
@@ -187,6 +173,17 @@ def _marked(format: str) -> dict[str, Any]:
     return {}
 
 
+def _kept(image: Image.Image, names: Sequence[str]) -> dict[int, dict[int, Any]]:
+    """The asked EXIF tags of each block; none where EXIF is broken."""
+    wanted = {KEPT_TAGS[name] for name in names}
+    try:
+        exif = image.getexif()
+        blocks = {0: dict(exif), int(ExifTags.IFD.Exif): dict(exif.get_ifd(ExifTags.IFD.Exif))} if wanted else {}
+    except (*FAULTS, KeyError):
+        return {}
+    return {block: {t: v for t, v in tags.items() if t in wanted} for block, tags in blocks.items()}
+
+
 def _saving(image: Image.Image) -> dict[str, Any]:
     """JPEG is written at its own quality and subsampling; what loses nothing loses nothing again."""
     if isinstance(image, JpegImagePlugin.JpegImageFile):
@@ -196,48 +193,29 @@ def _saving(image: Image.Image) -> dict[str, Any]:
         return keys | ({"subsampling": subsampling} if plain and subsampling >= 0 else {})
     if image.format == "WEBP":
         return {"quality": 95}
-    if image.format == "AVIF":
+    if image.format in ("AVIF", "HEIF"):
         return {"quality": 90}
     return {"compression": "tiff_deflate"} if image.format == "TIFF" else {}
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    turns = image.getexif().get(ExifTags.Base.Orientation, 1)
-    known = isinstance(turns, int) and 1 <= turns <= 8  # others have been seen, and mean nothing
-    return ImageOps.exif_transpose(image) if known else image
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    """Eight bits a channel in sRGB a channel; transparency is put over white."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-    profile = image.info.get("icc_profile")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        return image.convert("RGB")
-    if profile and image.mode in ("RGB", "CMYK", "L"):
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-            return converted if converted is not None else image.convert("RGB")
-        except ImageCms.PyCMSError:
-            return image.convert("RGB")  # a profile that doesn't fit its picture says nothing
-    return image.convert("RGB")
 
 
 def list_photos(root: Path) -> tuple[list[str], list[str]]:
     """Relative paths of photos in a folder and below, and of pictures that cannot be read here.
 
-    Hidden files and folders, and folders of thumbnails that storage devices make, are passed over.
+    Linked folders are entered. Hidden files and folders, and folders in which other programs keep thumbnails, are
+    passed over.
+
+    Raises:
+        UserError: a name that is no text, so that no list could hold it.
     """
     found, unread = [], []
-    for path in sorted(root.rglob("*")):
-        name = path.relative_to(root)
-        if any(part.startswith((".", "@eaDir", "__MACOSX")) for part in name.parts) or not path.is_file():
-            continue
-        if path.suffix.lower() in FORMATS:
-            found.append(name.as_posix())
-        elif path.suffix.lower() in _PICTURES or (guess_type(path.name)[0] or "").startswith(("image/", "video/")):
-            unread.append(name.as_posix())
-    return found, unread
+    for folder, names in walk(root, (), Counter(), []):
+        for name in names:
+            suffix, place = Path(name).suffix.lower(), (folder / name).relative_to(root).as_posix()
+            if name.startswith("."):
+                continue
+            if suffix in FORMATS:
+                found.append(place)
+            elif suffix in _PICTURES or (guess_type(name)[0] or "").startswith(("image/", "video/")):
+                unread.append(place)
+    refuse_undecodable([*found, *unread], "files")
+    return sorted(found), sorted(unread)

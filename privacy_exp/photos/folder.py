@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 STATE = ".privacy_exp"
 """Folder of notes inside `out`: the settings, and what is known of each finished photo."""
 
-PHOTOS_AT_ONCE = 8
-"""Most photos in memory; with many faces fewer."""
+PIXELS_AT_ONCE = 100_000_000
+"""Pixels of photos in memory from which a batch is painted though it isn't full: eight photos of 12 megapixels."""
 
 
 @dataclass
@@ -182,7 +182,8 @@ def _groups(
 ) -> Iterator[list[_Waiting]]:
     """Photos whose faces together fill a batch; photos that can't be read are noted and passed over."""
     group: list[_Waiting] = []
-    for name in tqdm(names, unit="photo", desc="anonymising"):
+    faces, bar = 0, tqdm(names, unit="photo", desc="anonymising")
+    for name in bar:
         try:
             photo = read_photo(source / name, keep_metadata)
         except UnreadablePhotoError as error:
@@ -190,7 +191,10 @@ def _groups(
             log.warning("left out: %s", error)
             continue
         group.append((name, photo, anonymizer.finder.find(photo.pixels)))
-        if len(group) >= PHOTOS_AT_ONCE or sum(len(found) for _, _, found in group) >= batch_size:
+        faces += len(group[-1][2])
+        bar.set_postfix(faces=faces, refresh=False)
+        pixels = sum(photo.pixels.size // 3 for _, photo, _ in group)
+        if pixels >= PIXELS_AT_ONCE or sum(len(found) for _, _, found in group) >= batch_size:
             yield group
             group = []
     if group:

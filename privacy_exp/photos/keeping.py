@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from privacy_exp.data.seeds import generator
 from privacy_exp.masking.base import Masker
@@ -31,6 +31,8 @@ def check_regions(names: Sequence[str]) -> None:
     Raises:
         UserError: names what may be kept.
     """
+    if isinstance(names, str):
+        raise UserError(f"`keep` takes a list, keep=[{names}], but got {names!r}.")
     if wrong := [name for name in names if name not in REGIONS]:
         raise UserError(f"`keep` may hold {', '.join(REGIONS)}, but got {wrong[0]!r}.")
 
@@ -59,8 +61,32 @@ def kept_region(names: Sequence[str], landmarks: Float[Tensor, "5 2"], height: i
     return kept
 
 
+def open_regions(
+    masker: Masker, faces: Faces, names: Sequence[str], recognizer: nn.Module | None = None
+) -> list[Bool[Tensor, "h w"]]:
+    """Where each crop may be hidden: in the method's own region, and outside the kept ones.
+
+    Args:
+        masker: a ranked method.
+        faces: crops, with landmarks.
+        names: regions to keep.
+        recognizer: needed for `region: seen` alone.
+    """
+    assert faces.landmarks is not None  # noqa: S101  crops of found faces have landmarks
+    height, width = faces.images.shape[-2:]
+    kept = [kept_region(names, points.cpu(), height, width) for points in faces.landmarks]
+    own = masker.allowed(faces, recognizer)
+    return [~a if b is None else ~a & b.cpu() for a, b in zip(kept, own, strict=True)]
+
+
 def masks_that_keep(
-    masker: Masker, faces: Faces, scores: Scores, mask_ratio: float, seed: int, names: Sequence[str]
+    masker: Masker,
+    faces: Faces,
+    scores: Scores,
+    mask_ratio: float,
+    seed: int,
+    names: Sequence[str],
+    recognizer: nn.Module | None = None,
 ) -> Masks:
     """The method's masks at exactly the asked area, with the kept regions left out: the budget moves elsewhere.
 
@@ -71,23 +97,31 @@ def masks_that_keep(
         mask_ratio: hidden pixels / all pixels of the crop.
         seed: decides the order of ties.
         names: regions to keep.
+        recognizer: needed for `region: seen` alone.
 
     Raises:
         UserError: the budget is more than what is left.
     """
-    assert faces.landmarks is not None  # noqa: S101  crops of found faces have landmarks
-    height, width = faces.images.shape[-2:]
     masks = []
-    for i, (image_id, points) in enumerate(zip(faces.ids, faces.landmarks, strict=True)):
-        allowed = ~kept_region(names, points.cpu(), height, width)
-        room = float(allowed.float().mean())
-        if mask_ratio > room:
-            raise UserError(
-                f"`mask_ratio` {mask_ratio:g} is more than the {math.floor(room * 1000) / 1000:g} of the crop that "
-                f"keep={list(names)} leaves; lower it, or keep less."
-            )
-        masks.append(hide(scores[i, 0], mask_ratio, masker.granularity, allowed, generator(seed, image_id, "ties")))
+    for i, allowed in enumerate(open_regions(masker, faces, names, recognizer)):
+        check_room(mask_ratio, float(allowed.double().mean()), names)
+        ties = generator(seed, faces.ids[i], "ties")
+        masks.append(hide(scores[i, 0], mask_ratio, masker.granularity, allowed, ties))
     return torch.stack(masks)[:, None].to(faces.images.device)
+
+
+def check_room(mask_ratio: float, room: float, names: Sequence[str]) -> None:
+    """Refuses a budget that is more than what is left of a crop.
+
+    Raises:
+        UserError: names the share that is left.
+    """
+    if mask_ratio > room:
+        kept = f"keep={list(names)}" if names else "the method's region"
+        raise UserError(
+            f"`mask_ratio` {mask_ratio:g} is more than the {math.floor(room * 1000) / 1000:g} of the crop that "
+            f"{kept} leaves; lower it, or keep less."
+        )
 
 
 class KnownPeople:

@@ -42,9 +42,10 @@ class Watcher:
         self.embedder.face_points = {size: frame_points(size)}
         return embed_batches(self.embedder, crops.split(32)).vectors
 
-    def similarity(self, before: Images, after: Images) -> Float[np.ndarray, " n"]:
-        """Cosine similarity of each face before and after; -1 where the result can't be embedded."""
-        return np.nan_to_num((self.embed(before) * self.embed(after)).sum(1), nan=-1.0)
+
+def cosines(before: Float[np.ndarray, "n d"], after: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
+    """Cosine similarity of each face before and after, of unit embeddings; -1 where one can't be embedded."""
+    return np.nan_to_num((before * after).sum(1), nan=-1.0)
 
 
 def watcher(name: str, embedder: Embedder, threshold: float | None = None) -> Watcher:

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,9 @@ from privacy_exp.photos.crops import CELEBA_SIZE, cut, placement
 from privacy_exp.photos.files import UnreadablePhotoError, list_photos, read_photo
 from privacy_exp.photos.finding import FaceFinder
 from privacy_exp.types import UserError
+
+TABLES = ("groups.csv", "attributes.csv")
+"""Tables beside the photos that `data=folder` reads; they are written anew with the names of the crops."""
 
 
 @dataclass
@@ -36,25 +39,28 @@ def prepare(people: Path, out: Path, finder: FaceFinder, size: tuple[int, int] =
 
     Args:
         people: one sub-folder per person.
-        out: a new or empty folder; takes the crops as PNG, `landmarks.csv` and `left_out.csv`.
+        out: a new or empty folder; takes the crops as PNG, `landmarks.csv` and `left_out.csv`, and `groups.csv` and
+            `attributes.csv` where `people` holds them.
         finder: finds the faces. Where one face is four times as large as any other, it is the photo's.
         size: (height, width) of the crops, in pixels.
 
     Raises:
-        UserError: no folders of people, an `out` with files in it, or no photo with one face.
+        UserError: no folders of people, an `out` that is a file or has files in it, or no photo with one face.
     """
     if not people.is_dir():
         raise UserError(f"`people` must be a folder with one sub-folder per person, but there is no {people}.")
     if out.resolve().is_relative_to(people.resolve()):
         raise UserError(f"`out` must lie beside `people`, but {out} lies in it.")
-    if out.is_dir() and any(out.iterdir()):
-        raise UserError(f"`out` must be new or empty, but {out} holds files.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(
+            f"`out` must be a new or empty folder, but {out} {'holds files' if out.is_dir() else 'is a file'}."
+        )
     names, unread = list_photos(people)
     flat = [name for name in names if "/" not in name]
     if flat:
         raise UserError(f"`people` must have one sub-folder per person, but {flat[0]} lies in {people} itself.")
     done = Prepared(left_out=dict.fromkeys(unread, "this format is not read"))
-    rows, stems = [], Counter(stem for name in names for stem in {name, _stem(name)})
+    targets, rows, stems = dict[str, str](), [], Counter(stem for name in names for stem in {name, _stem(name)})
     for name in tqdm(names, unit="photo", desc="preparing"):
         try:
             pixels = read_photo(people / name).pixels
@@ -76,6 +82,7 @@ def prepare(people: Path, out: Path, finder: FaceFinder, size: tuple[int, int] =
         points = found[0].landmarks @ matrix[:, :2].numpy().T + matrix[:, 2].numpy()
         rows.append([target, *np.round(points.reshape(-1), 2).tolist()])
         done.written.append(target)
+        targets[name] = target
     if not done.written:
         raise UserError(f"`people` {people} holds no photo with exactly one face of at least {finder.min_size} pixels.")
     header = [
@@ -84,7 +91,16 @@ def prepare(people: Path, out: Path, finder: FaceFinder, size: tuple[int, int] =
     ]
     write_text(out / "landmarks.csv", _table([header, *rows]))
     write_text(out / "left_out.csv", _table([["photo", "reason"], *([k, v] for k, v in done.left_out.items())]))
+    for table in TABLES:
+        if (people / table).is_file():
+            write_text(out / table, _renamed(people / table, targets))
     return done
+
+
+def _renamed(path: Path, targets: Mapping[str, str]) -> str:
+    """A table whose first column holds the names of crops in place of photos; rows of other photos go."""
+    header, *rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
+    return _table([header, *([targets[row[0]], *row[1:]] for row in rows if row and row[0] in targets)])
 
 
 def _stem(name: str) -> str:

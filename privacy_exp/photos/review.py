@@ -4,16 +4,16 @@ import base64
 import csv
 import html
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from privacy_exp.cache.files import write_text
 from privacy_exp.photos.files import read_photo
-from privacy_exp.photos.folder import STATE, Outcome
+from privacy_exp.photos.folder import Outcome
 
 SMALL = 48
 """Faces whose shorter side is below it are listed as small, in pixels."""
@@ -25,13 +25,19 @@ COLUMNS = (
 
 STYLE = """
 :root { color-scheme: light dark; font: 16px/1.45 system-ui, sans-serif; }
-body { max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
-ul.faces { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: 1rem; }
-ul.faces { padding: 0; list-style: none; }
-li { border: 1px solid #8886; border-radius: .5rem; padding: .5rem; overflow-wrap: anywhere; }
-li.bad { border: 2px solid #c33; }
-img { width: 100%; border-radius: .25rem; display: block; }
-strong { display: block; }
+body { max-width: 70rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
+h1, h2, summary { line-height: 1.2; }
+summary { font-size: 1.3rem; font-weight: bold; margin: 1.5rem 0; cursor: pointer; }
+.faces { display: grid; grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: 1rem; }
+.faces { padding: 0; list-style: none; }
+.pairs { grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr)); }
+.faces > li { border: 1px solid #8886; border-radius: .5rem; padding: .5rem; }
+.faces > li.bad { border: 2px solid #c33; padding: calc(.5rem - 1px); }
+.pictures { display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; gap: .5rem; margin-bottom: .5rem; }
+figure { margin: 0; font-size: .85rem; }
+img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: .25rem; display: block; background: #8882; }
+strong, .more { display: block; }
+.more { font-size: .85rem; opacity: .8; }
 """
 
 
@@ -65,30 +71,41 @@ def write_review(out: Path, outcome: Outcome, source: Path | None = None) -> Pat
         outcome: what became of the photos.
         source: the originals, whose crops stand beside; None leaves them out.
     """
-    listed = sorted(_listed(outcome), key=lambda item: (-item[0], item[2]["photo"]))
     pages: dict[str, np.ndarray] = {}
-    items = []
-    for badness, reasons, row, box in listed:
-        pictures = [_picture(out / row["photo"], box, pages, "result")]
+    odd, plain = list[str](), list[str]()
+    for one in sorted(_listed(outcome), key=lambda one: (-one.badness, one.photo)):
+        pictures = [_figure(out / one.photo, one.box, pages, "" if source is None else "after")]
         if source is not None:
-            pictures.insert(0, _picture(source / row["photo"], box, pages, "original"))
-        said = html.escape("; ".join(reasons) or "treated")
-        kind = ' class="bad"' if badness >= 8 else ""
-        items.append(f"<li{kind}>{''.join(pictures)}<strong>{said}</strong>{html.escape(row['photo'])}</li>")
-    left_out = [f"<li>{html.escape(reason)}</li>" for reason in outcome.failed.values()]
-    left_out += [f"<li>{html.escape(name)}: this format is not read</li>" for name in outcome.unread]
-    words = "".join(f"<p>{html.escape(line)}</p>" for line in closing(outcome))
-    gone = f"<h2>Not anonymised, and not in this folder</h2><ul>{''.join(left_out)}</ul>" if left_out else ""
+            pictures.insert(0, _figure(source / one.photo, one.box, pages, "before"))
+        kind = ' class="bad"' if one.badness >= 8 else ""
+        said = "".join(f"<strong>{html.escape(reason)}</strong>" for reason in one.reasons)
+        more = "".join(f'<span class="more">{html.escape(line)}</span>' for line in (one.photo, *one.more))
+        item = f'<li{kind}><div class="pictures">{"".join(pictures)}</div>{said}{more}</li>'
+        (odd if one.badness else plain).append(item)
+    left_out = [*outcome.failed.values()]
+    left_out += [f"{name}: this format is not read" for name in outcome.unread]
     faceless = [row["photo"] for row in outcome.rows if not row["faces"]]
-    without = "".join(f"<li>{html.escape(name)}</li>" for name in faceless)
-    bare = f"<h2>Photos in which no face was found</h2><ul>{without}</ul>" if faceless else ""
+    grid = "faces" if source is None else "faces pairs"
+    parts = [_section("Not anonymised, and not in this folder", left_out)]
+    if odd:
+        parts.append(f'<h2>{_count(len(odd), "face")} to look at, the worst first</h2><ul class="{grid}">')
+        parts.append(f"{''.join(odd)}</ul>")
+    parts.append(_section("Photos in which no face was found", faceless))
+    if plain:
+        title = f"{_count(len(plain), 'treated face')} with nothing to report"
+        parts.append(f'<details><summary>{title}</summary><ul class="{grid}">{"".join(plain)}</ul></details>')
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>What to look at</title><style>{STYLE}</style></head><body><h1>What to look at</h1>{words}{gone}"
-        f'<h2>Faces, the worst first</h2><ul class="faces">{"".join(items)}</ul>{bare}</body></html>\n'
+        f"<title>What to look at</title><style>{STYLE}</style></head><body><h1>What to look at</h1>"
+        f"{_section('', closing(outcome))}{''.join(parts)}</body></html>\n"
     )
     write_text(out / "review.html", page)
     return out / "review.html"
+
+
+def _section(title: str, lines: Sequence[str]) -> str:
+    items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+    return f"{f'<h2>{title}</h2>' if title else ''}<ul>{items}</ul>" if lines else ""
 
 
 def closing(outcome: Outcome) -> list[str]:
@@ -103,7 +120,7 @@ def closing(outcome: Outcome) -> list[str]:
         lines.append("Nothing is hidden: no face was treated.")
     kept = [face for face in faces if face["kept"]]
     if kept:
-        lines.append(f"{_count(len(kept), 'face')} left as they are, for people who are to be kept.")
+        lines.append(f"{_count(len(kept), 'face')} left alone, because keep_people knows them.")
     for who in sorted({name for face in faces for name in face["similarity"]}):
         known = [face for face in treated if who in face["recognised_by"]]
         lines.append(f"{who} still recognises {len(known)} of {len(treated)} treated faces.")
@@ -111,18 +128,29 @@ def closing(outcome: Outcome) -> list[str]:
         lines.append("Nobody looked whether treated faces are still recognised; choose a judge to know.")
     without = [row for row in outcome.rows if not row["faces"]]
     if without:
-        lines.append(f"No face was found in {_count(len(without), 'photo')}; look at them.")
+        lines.append(f"No face was found in {_count(len(without), 'photo')}: look whether there is none.")
     if outcome.failed or outcome.unread:
         total = len(outcome.failed) + len(outcome.unread)
         lines.append(f"{_count(total, 'file')} could not be read and were copied nowhere.")
     if outcome.unmarked:
-        lines.append(f"{_count(len(outcome.unmarked), 'changed photo')} are in a format without a place for the mark.")
+        lines.append(f"No place for the mark of a machine's change in {_count(len(outcome.unmarked), 'photo')}.")
     return lines
 
 
-def _listed(outcome: Outcome) -> list[tuple[int, list[str], Mapping[str, Any], Sequence[float]]]:
-    """Every face with how much it wants a look, and why; and faces that only the result shows."""
-    listed: list[tuple[int, list[str], Mapping[str, Any], Sequence[float]]] = []
+@dataclass(frozen=True)
+class _Listed:
+    """A face on the page: how much it wants a look, why, and what else is known of it."""
+
+    badness: int
+    reasons: list[str]
+    photo: str
+    box: Sequence[float]
+    more: list[str] = field(default_factory=list)
+
+
+def _listed(outcome: Outcome) -> list[_Listed]:
+    """Every face, and those that only the result shows."""
+    listed = []
     for row in outcome.rows:
         for face in row["faces"]:
             reasons, badness = [], 0
@@ -140,15 +168,18 @@ def _listed(outcome: Outcome) -> list[tuple[int, list[str], Mapping[str, Any], S
             if face["kept"]:
                 reasons.append(f"kept, {face['kept']}")
                 badness += 1
-            listed.append((badness, reasons, row, face["box"]))
-        listed += [(4, ["found in the result alone"], row, box) for box in row["appeared"]]
+            more = [f"{face['share']:.0%} hidden"] if face["treated"] else []
+            more += [f"{who}: similarity {value:.2f}" for who, value in face["similarity"].items()]
+            listed.append(_Listed(badness, reasons, row["photo"], face["box"], more))
+        listed += [_Listed(4, ["found in the result alone"], row["photo"], box) for box in row["appeared"]]
     return listed
 
 
-def _picture(path: Path, box: Sequence[float], pages: dict[str, np.ndarray], kind: str) -> str:
+def _figure(path: Path, box: Sequence[float], pages: dict[str, np.ndarray], caption: str) -> str:
     """A small crop around a face, inside the page."""
     if str(path) not in pages:
-        pages.clear()  # faces of one photo mostly follow one another; memory stays flat
+        while len(pages) > 1:  # of one photo both versions stay, since its faces mostly follow one another
+            pages.pop(next(iter(pages)))
         pages[str(path)] = read_photo(path).pixels
     pixels = pages[str(path)]
     reach = 0.6 * max(box[2] - box[0], box[3] - box[1])
@@ -159,7 +190,8 @@ def _picture(path: Path, box: Sequence[float], pages: dict[str, np.ndarray], kin
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=80)
     data = base64.b64encode(stream.getvalue()).decode()
-    return f'<img alt="{kind}" src="data:image/jpeg;base64,{data}">'
+    text = f"<figcaption>{caption}</figcaption>" if caption else ""
+    return f'<figure>{text}<img alt="face {caption}" src="data:image/jpeg;base64,{data}"></figure>'
 
 
 def _cell(text: str) -> str:
@@ -169,6 +201,3 @@ def _cell(text: str) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-__all__ = ["STATE", "closing", "write_review", "write_table"]

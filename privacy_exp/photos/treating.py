@@ -14,8 +14,8 @@ from privacy_exp.masking.nothing import Nothing
 from privacy_exp.masking.original_frame import OriginalMethod
 from privacy_exp.photos.crops import CELEBA_SIZE, Matrix, cut, frame_points, paste, placement, territories
 from privacy_exp.photos.finding import FaceFinder, Found, MTCNNFinder, overlap
-from privacy_exp.photos.keeping import KnownPeople, check_regions, masks_that_keep
-from privacy_exp.photos.looking import Watcher
+from privacy_exp.photos.keeping import KnownPeople, check_regions, check_room, masks_that_keep, open_regions
+from privacy_exp.photos.looking import Watcher, cosines
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.types import Faces, UserError
 
@@ -81,9 +81,11 @@ class _Job:
     name: str
     matrix: Matrix
     crop: Tensor
-    ratio: float
+    ratio: float = 0.0
+    room: float = 1.0  # share of the crop that may be hidden
     result: Tensor | None = None
     mask: Tensor | None = None
+    before: dict[str, np.ndarray] = field(default_factory=dict)  # embeddings of the original, by observer
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,9 @@ class PhotoAnonymizer:
         self.seed, self.size = seed, size
         if recognizer is not None:
             recognizer.meet_frames(*size, frame_points(size))
+        if isinstance(masker, Masker):
+            middle = Faces(["frame"], torch.zeros(1, 3, *size), None, frame_points(size)[None])
+            check_room(mask_ratio, self._rooms(masker, middle)[0], keep)
         if isinstance(masker, OriginalMethod):
             raise UserError(f"{type(masker).__name__} cuts frames of its own, which can't be pasted back into a photo.")
         if type(inpainter).fit is not Inpainter.fit:
@@ -186,14 +191,22 @@ class PhotoAnonymizer:
             for number, face in enumerate(own):
                 matrix = placement(face.found.landmarks, self.size)
                 crop = cut(pixels, matrix, self.size)
-                jobs.append(_Job(index, face, f"{name}#{number}", matrix, crop, self.mask_ratio))
+                jobs.append(_Job(index, face, f"{name}#{number}", matrix, crop))
         if self.people is not None and jobs:
             for job, (photo, alike) in zip(jobs, self.people.nearest(torch.stack([j.crop for j in jobs])), strict=True):
                 if alike >= self.people.watcher.strict:
                     job.face.kept = f"like {photo} ({self.people.watcher.name} {alike:.2f})"
         if isinstance(self.masker, Nothing):
             return []
-        return [job for job in jobs if job.face.kept is None]
+        jobs = [job for job in jobs if job.face.kept is None]
+        if isinstance(self.masker, Masker) and jobs:
+            for job, room in zip(jobs, self._rooms(self.masker, _faces(jobs)), strict=True):
+                job.room, job.ratio = room, min(self.mask_ratio, room)
+        return jobs
+
+    def _rooms(self, masker: Masker, faces: Faces) -> list[float]:
+        """Share of each crop that may be hidden."""
+        return [float(one.double().mean()) for one in open_regions(masker, faces, self.keep, self.recognizer)]
 
     def _paint(self, jobs: list[_Job], attempt: int) -> None:
         by_ratio: dict[float, list[_Job]] = {}
@@ -201,9 +214,7 @@ class PhotoAnonymizer:
             by_ratio.setdefault(job.ratio, []).append(job)
         for ratio, own in by_ratio.items():
             seed = self.seed + 1000 * attempt  # new noise at every try
-            images = torch.stack([job.crop for job in own])
-            points = torch.stack([_moved(job) for job in own])
-            faces = Faces([job.name for job in own], images, None, points)
+            faces = _faces(own)
             masks = self._masks(faces, ratio, seed)
             painted = self.inpainter(faces, masks, seed)
             for job, mask, result in zip(own, masks, painted, strict=True):
@@ -216,7 +227,7 @@ class PhotoAnonymizer:
             return self.masker.mask(faces, self.recognizer, seed=seed)
         if self.keep:
             scores = self.masker.rank(faces, self.recognizer, seed)
-            return masks_that_keep(self.masker, faces, scores, ratio, seed, self.keep)
+            return masks_that_keep(self.masker, faces, scores, ratio, seed, self.keep, self.recognizer)
         return self.masker.mask(faces, self.recognizer, mask_ratio=ratio, seed=seed)
 
     def _pasted(self, photo: Pixels, jobs: list[_Job]) -> tuple[Pixels, np.ndarray]:
@@ -231,12 +242,15 @@ class PhotoAnonymizer:
         """Observers compare each face as it was with the same place of the photo as it will be saved."""
         if not self.looking.watchers:
             return
-        before = torch.stack([job.crop for job in jobs])
         after = torch.stack([cut(results[job.photo], job.matrix, self.size) for job in jobs])
         for job in jobs:
             job.face.recognised_by = []
         for watcher in self.looking.watchers:
-            for job, alike in zip(jobs, watcher.similarity(before, after), strict=True):
+            if new := [job for job in jobs if watcher.name not in job.before]:
+                for job, vector in zip(new, watcher.embed(torch.stack([j.crop for j in new])), strict=True):
+                    job.before[watcher.name] = vector
+            before = np.stack([job.before[watcher.name] for job in jobs])
+            for job, alike in zip(jobs, cosines(before, watcher.embed(after)), strict=True):
                 job.face.similarity[watcher.name] = float(alike)
                 if alike >= watcher.threshold:
                     job.face.recognised_by.append(watcher.name)
@@ -246,12 +260,9 @@ class PhotoAnonymizer:
         if self.looking.until == "once" or isinstance(self.masker, OwnArea):
             return []
         again = [job for job in jobs if job.face.recognised_by]
-        limit = 1.0
         for job in again:
-            if self.keep:
-                limit = 0.95 * _room(job, self.keep, self.size)
             larger = [share for share in LADDER if share > job.ratio + 1e-9]
-            job.ratio = min(larger[0] if larger else 1.0, limit)
+            job.ratio = min(larger[0] if larger else 1.0, job.room)
         return again
 
     def _after(self, result: Pixels, faces: list[Face]) -> list[Found]:
@@ -268,7 +279,6 @@ def _moved(job: _Job) -> Tensor:
     return points @ job.matrix[:, :2].T + job.matrix[:, 2]
 
 
-def _room(job: _Job, keep: Sequence[str], size: tuple[int, int]) -> float:
-    from privacy_exp.photos.keeping import kept_region
-
-    return 1 - float(kept_region(keep, _moved(job), *size).float().mean())
+def _faces(jobs: Sequence[_Job]) -> Faces:
+    points = torch.stack([_moved(job) for job in jobs])
+    return Faces([job.name for job in jobs], torch.stack([job.crop for job in jobs]), None, points)

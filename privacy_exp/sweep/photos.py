@@ -9,6 +9,7 @@ from privacy_exp import UserError
 from privacy_exp.cache.keys import file_digest, scientific
 from privacy_exp.cache.sources import sources
 from privacy_exp.inpainting.domain import check_domain
+from privacy_exp.photos.files import check_metadata
 from privacy_exp.photos.folder import anonymize_folder
 from privacy_exp.photos.keeping import KnownPeople
 from privacy_exp.photos.looking import watcher
@@ -41,6 +42,8 @@ def anonymize_photos(config: DictConfig) -> bool:
     check_keys(config)
     plain = plain_config(config, except_for=("data",))
     source, out = Path(config.photos).expanduser(), Path(config.out).expanduser()
+    kept_tags = _names(config, "keep_metadata")
+    check_metadata(kept_tags)
     inpainter, masker, finder = (instantiate(config[part]) for part in ("inpainting", "masking", "detector"))
     check_domain(inpainter, "photos")
     checkpoint, recognizer = config.recognition.checkpoint, None
@@ -67,7 +70,7 @@ def anonymize_photos(config: DictConfig) -> bool:
         float(config.mask_ratio),
         finder=finder,
         looking=LookingAgain(tuple(watchers), config.until, config.tries),
-        keep=list(config.keep),
+        keep=_names(config, "keep"),
         people=people,
         recognizer=recognizer,
         seed=int(config.seed),
@@ -75,12 +78,23 @@ def anonymize_photos(config: DictConfig) -> bool:
     settings = scientific({name: plain[name] for name in DECIDING})
     settings["recognizer"] = None if checkpoint is None else file_digest(checkpoint_file(checkpoint))
     settings["code"] = sources(anonymize_folder.__module__)
-    outcome = anonymize_folder(source, out, treat, settings, int(config.batch_size), list(config.keep_metadata))
+    outcome = anonymize_folder(source, out, treat, settings, int(config.batch_size), kept_tags)
     write_table(out, outcome)
     review = write_review(out, outcome, source if config.review.originals else None)
     print("\n".join(closing(outcome)))
     print(f"look at  {review}")
     return outcome.safe
+
+
+def _names(config: DictConfig, key: str) -> list[str]:
+    """A key that takes a list of names.
+
+    Raises:
+        UserError: one name without brackets.
+    """
+    if isinstance(config[key], str):
+        raise UserError(f"`{key}` takes a list: {key}=[{config[key]}].")
+    return [str(name) for name in config[key]]
 
 
 def prepare_people(config: DictConfig) -> None:

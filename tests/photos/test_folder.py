@@ -177,12 +177,12 @@ def test_a_photo_that_changed_is_treated_again(holiday, tmp_path):
 
 def test_what_cannot_be_read_is_listed_and_copied_nowhere(holiday, tmp_path):
     (holiday / "broken.jpg").write_bytes(b"\xff\xd8 no photo")
-    (holiday / "phone.heic").write_bytes(b"ftypheic")
+    (holiday / "phone.dng").write_bytes(b"raw")
     frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue")]
     frames[0].save(holiday / "moving.gif", save_all=True, append_images=frames[1:])
     outcome = run(holiday, tmp_path / "out")
     assert set(outcome.failed) == {"broken.jpg", "moving.gif"}
-    assert outcome.unread == ["phone.heic"]
+    assert outcome.unread == ["phone.dng"]
     assert not outcome.safe
     assert sorted(p.name for p in (tmp_path / "out").iterdir() if p.is_file()) == ["empty.png", "party.png"]
     assert any("could not be read" in line for line in closing(outcome))
@@ -232,6 +232,32 @@ def test_recognised_faces_are_painted_again_with_a_larger_share(party):
     assert all(face.tries > 1 for face in treated.faces)
     allowed = {round(share * 218 * 178) / (218 * 178) for share in LADDER}
     assert all(any(abs(face.share - one) < 1e-6 for one in allowed) for face in treated.faces)
+
+
+def test_an_original_is_embedded_once_however_often_it_is_painted(party):
+    class Counting(Colours):
+        seen = 0
+
+        def features(self, crops):
+            self.seen += len(crops)
+            return super().features(crops)
+
+    watcher = Watcher("colours", Counting(), threshold=0.05, strict=0.05)
+    treat = anonymizer(mask_ratio=0.01, looking=LookingAgain((watcher,), "unrecognised", 6))
+    (treated,) = treat(["a"], [party.pixels], [treat.finder.find(party.pixels)])
+    paintings = sum(face.tries for face in treated.faces)
+    assert paintings > 2
+    assert watcher.embedder.seen == 2 + paintings
+
+
+def test_the_ladder_ends_where_the_methods_region_does(party):
+    watcher = Watcher("colours", Colours(), threshold=-1, strict=-1)  # never content
+    treat = anonymizer(
+        masker=FaceOval(1.3, region="face"), mask_ratio=0.1, looking=LookingAgain((watcher,), "unrecognised", 7)
+    )
+    (treated,) = treat(["a"], [party.pixels], [treat.finder.find(party.pixels)])
+    assert [face.tries for face in treated.faces] == [7, 7]
+    assert all(0.12 < face.share < 0.3 for face in treated.faces), [face.share for face in treated.faces]
 
 
 def test_what_stays_recognised_makes_the_folder_unsafe(holiday, tmp_path):
