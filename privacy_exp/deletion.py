@@ -37,8 +37,10 @@ def run(config: DictConfig) -> Path:
     from privacy_exp.masking.stored import stored_scores
     from privacy_exp.report.deletion import write_deletion
     from privacy_exp.study.stages import fit
+    from privacy_exp.sweep.aligning import align_first
     from privacy_exp.sweep.configuration import plain_config
 
+    config = align_first(config)
     plain = plain_config(config)
     shares, seeds = [float(share) for share in config.shares], [int(seed) for seed in config.mask_seeds]
     if len(shares) < 2 or shares != sorted(set(shares)) or not 0 <= shares[0] <= shares[-1] <= 1:

@@ -23,7 +23,9 @@ def run(config: DictConfig) -> Path:
     from omegaconf import OmegaConf
 
     from privacy_exp.inpainting.training.stages import InpainterTraining
+    from privacy_exp.sweep.aligning import align_first
 
+    config = align_first(config)
     data = instantiate(config.data)
     data.setup()
     plain = OmegaConf.to_container(config, resolve=True)

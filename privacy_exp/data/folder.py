@@ -41,6 +41,8 @@ class Folder(FaceData):
         image_size: (height, width) in pixels to scale to, by covering the frame and cutting to its centre, so that
             faces keep their shape; None keeps the files' own, which must then all be alike.
         labelled: False takes any folder of crops, flat or not; nobody is known by name and all photos are in "test".
+        align: the photos are unaligned. Commands then align them first; from Python it is
+            `privacy_exp.photos.prepare.prepare`, whose folder is taken without this key.
         **keys: see `FaceData`.
 
     Raises:
@@ -56,6 +58,7 @@ class Folder(FaceData):
         root: str | None = None,
         image_size: Sequence[int] | int | None = None,
         labelled: bool = True,
+        align: bool = False,
         **keys: Unpack[DataKeys],
     ) -> None:
         super().__init__(**keys)
@@ -65,7 +68,7 @@ class Folder(FaceData):
                 f"`image_size` must be [height, width] in pixels, but got {given}. Set for example "
                 "data.image_size=[218,178]."
             )
-        self.root = root
+        self.root, self.align = root, align
         self.labelled = labelled
         self._size = None if image_size is None else (int(image_size[0]), int(image_size[1]))
         self.names: dict[str, str] = {}
@@ -73,6 +76,11 @@ class Folder(FaceData):
     def index(self) -> list[Photo]:
         """All images below the folder, with what the tables beside them say."""
         root = self._root()
+        if self.align:
+            raise BadDataError(
+                "`align` is for commands, which align photos first. From Python, call "
+                "privacy_exp.photos.prepare.prepare and take its folder without `align`."
+            )
         found = find_images(root)
         names = found.names
         if not names:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from privacy_exp.evaluation.aligned import unaligned
 from privacy_exp.evaluation.by_attribute import ATTRIBUTE, rates_by_attribute
 from privacy_exp.evaluation.measure import Measure, Outcome, Scene, strongest_observer
 from privacy_exp.evaluation.minimal import minimal_metrics
@@ -64,6 +65,8 @@ def evaluate(scene: Scene, measures: Mapping[str, Measure], gate: float) -> Eval
     found.details["observers"] = {s.name: {"chance": s.chance, "excluded": s.excluded} for s in outcomes}
     found.table = found.table.assign(**observer_columns(outcomes, scene.table))
     strongest = next((s for s in outcomes if found.observers and s.name == found.observers[0]), None)
+    if named and scene.data is not None and found.metrics["fool_rate"].reason == "below_gate":
+        found.warnings += [note for note in [unaligned(scene.data)] if note]
     flags = {s.name: s.excluded for s in outcomes if s.excluded is not None}
     found.metrics |= rates_by_attribute(found.table, strongest, gate, flags)
     return found

@@ -17,6 +17,7 @@ from privacy_exp.runs.record import Record
 from privacy_exp.study.job import Job
 from privacy_exp.study.place import MEASURES, Place, Sharded
 from privacy_exp.study.study import Study
+from privacy_exp.sweep.aligning import align_first
 from privacy_exp.sweep.axes import refuse_inert_axis, swept_keys
 from privacy_exp.sweep.configuration import check_keys, plain_config
 
@@ -32,6 +33,7 @@ def job_of(config: DictConfig, slot: int | None = None) -> Job:
         UserError: a key outside its range, or parts that do not go together.
     """
     check_keys(config)
+    config = align_first(config)
     plain = plain_config(config)
     masker = instantiate(config.masking)
     inpainter = instantiate(config.inpainting)

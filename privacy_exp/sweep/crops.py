@@ -17,6 +17,7 @@ from privacy_exp.runs.batches import forget_batches
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.runs.running import read_cell, running, write_cell
 from privacy_exp.study.stages import anonymize
+from privacy_exp.sweep.aligning import align_first
 from privacy_exp.sweep.configuration import check_keys, plain_config
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ def anonymize_crops(config: DictConfig) -> None:
         UserError: input that cannot be used; the message names it and the way out.
     """
     check_keys(config)
+    config = align_first(config)
     plain = plain_config(config)
     masker, inpainter, data = (instantiate(config[part]) for part in ("masking", "inpainting", "data"))
     data.setup()
