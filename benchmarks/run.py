@@ -10,6 +10,7 @@ input       an epoch of the fit against the same steps on one cached batch
 memory      peak memory and time at 100 and at 1,000 images
 masking     what the masking methods cost
 judging     what judges and attackers cost
+photos      whole photos beside the painting: finding, files, memory
 report      a report of 500 cells
 scripts     demo.sh and test.sh
 
@@ -34,7 +35,19 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-SECTIONS = ("commands", "generation", "quality", "grid", "input", "memory", "masking", "judging", "report", "scripts")
+SECTIONS = (
+    "commands",
+    "generation",
+    "quality",
+    "grid",
+    "input",
+    "memory",
+    "masking",
+    "judging",
+    "photos",
+    "report",
+    "scripts",
+)
 COLUMNS = ("what", "median", "min", "max", "unit", "rounds", "promised", "")
 
 
