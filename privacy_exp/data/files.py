@@ -52,8 +52,20 @@ UNREAD = (
 """Pictures and films that are not read; they are counted, so that nobody misses photos unawares."""
 
 _TRUTH = {"1": True, "-1": False, "0": False, "true": True, "false": False}
-FAULTS = (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, Image.DecompressionBombError)
-"""All of this Pillow raises for broken files."""
+FAULTS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    EOFError,
+    KeyError,
+    IndexError,
+    OverflowError,
+    RuntimeError,  # the decoders of AVIF and HEIC
+    struct.error,
+    Image.DecompressionBombError,
+)
+"""All of this Pillow and its decoders raise for broken files."""
 
 NEEDED = {
     ".heic": "HEIC needs `pip install privacy-exp[heic]`",
@@ -148,7 +160,7 @@ def _orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; 1 where it is missing, of another type, or EXIF is broken."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
-    except (*FAULTS, KeyError):
+    except FAULTS:
         return 1
     return value if isinstance(value, int) and value in _TURNS else 1
 
