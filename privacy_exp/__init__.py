@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from privacy_exp.evaluation.attackers.parrot_open import ParrotOpen as ParrotOpen
     from privacy_exp.evaluation.attackers.purification import Purification as Purification
     from privacy_exp.evaluation.attackers.several_photos import SeveralPhotos as SeveralPhotos
+    from privacy_exp.evaluation.attackers.whole_frame import WholeFrame as WholeFrame
+    from privacy_exp.evaluation.attackers.whole_frame_net import WholeFrameNet as WholeFrameNet
     from privacy_exp.evaluation.judges.judge import Judge as Judge
     from privacy_exp.evaluation.judges.named import DlibJudge as DlibJudge
     from privacy_exp.evaluation.judges.named import FaceNetJudge as FaceNetJudge
@@ -96,6 +98,8 @@ _PUBLIC = {
     "evaluation.attackers.parrot_open": ("ParrotOpen",),
     "evaluation.attackers.purification": ("Purification",),
     "evaluation.attackers.several_photos": ("SeveralPhotos",),
+    "evaluation.attackers.whole_frame": ("WholeFrame",),
+    "evaluation.attackers.whole_frame_net": ("WholeFrameNet",),
     "evaluation.judges.judge": ("Judge",),
     "evaluation.judges.named": (
         "OnnxJudge",

@@ -11,6 +11,7 @@ so that every face is a probe once. Identities are the sample, sign-flip permuta
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,14 +97,20 @@ def rank_1_difference(a: pd.DataFrame, b: pd.DataFrame, judge: str) -> tuple[Dif
 
 
 def strongest(table: pd.DataFrame, judge: str, excluded: str | None) -> tuple[Metric, list[str]]:
-    """`strongest_observer` over the pooled folds: c and the judge, where they passed their gates."""
+    """`strongest_observer` over the pooled folds: c and the judge, where they passed their gates; attackers as c."""
     identity = table["identity"].to_numpy(str)
     people = len(np.unique(identity))
     asked, clean, seen = seen_by(table, judge)
     known = identity[asked]
     chance = 1 / len(np.unique(known))
     of_judge = Outcome(judge, known, clean[asked], seen[asked], chance, excluded, np.flatnonzero(asked))
-    return strongest_observer([outcome(table, people, FLOOR), of_judge])
+    target = outcome(table, people, FLOOR)
+    outcomes = [target, of_judge]
+    for name in (column.removeprefix("recognised/") for column in table if column.startswith("recognised/attacker/")):
+        hits = [table[f"{kind}/{name}"].to_numpy(np.float64) for kind in ("recognised_clean", "recognised")]
+        if np.isfinite(hits).all():  # it was asked about everybody
+            outcomes.append(replace(target, name=name, clean=hits[0], anonymized=hits[1]))
+    return strongest_observer(outcomes)
 
 
 def gate(paths: list[Path], judge: str) -> str | None:

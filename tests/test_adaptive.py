@@ -1,5 +1,6 @@
 """Attackers in a whole run, with a recogniser small enough to be fitted often."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -15,25 +16,28 @@ NET = [
     *(f"~recognition.net.{k}" for k in ("image_size", "dropout")),
 ]
 SMALL = [*NET, "~recognition.net.legacy_scaling", "recognition.module.lr=0.02", "inpainting=mean_fill", "batch_size=50"]
+SHORT = "attacker.whole_frame_net.max_epochs=2"
 
 
 @pytest.fixture(scope="module")
 def adaptive(cell, tmp_path_factory):
     out = tmp_path_factory.mktemp("adaptive")
-    cell(out, "experiment=adaptive", "masking=center", *SMALL)
+    cell(out, "experiment=adaptive", "masking=center", SHORT, *SMALL)
     return out
 
 
 def test_every_attacker_leaves_its_figures(adaptive):
     (record,) = read_cells(adaptive)
-    assert record["choices"]["attacker"] == ["gallery", "parrot", "mask_aware", "purification"]
-    for name in ("gallery/rank_1", "parrot/accuracy", "mask_aware/accuracy", "purification/accuracy"):
+    named = ["parrot", "mask_aware", "purification", "whole_frame", "whole_frame_net"]
+    assert record["choices"]["attacker"] == ["gallery", *named]
+    for name in ("gallery/rank_1", *[f"{name}/accuracy" for name in named]):
         metric = record["metrics"][f"attacker/{name}"]
         assert metric["n"] == record["n"]
         assert 0 <= metric["low"] <= metric["value"] <= metric["high"] <= 1
         assert record["metrics"][f"attacker/{name.split('/')[0]}/recovered_share"]["value"] is not None
     table = pd.read_parquet(adaptive / "images.parquet")
-    for name, figure in (("parrot", "accuracy"), ("mask_aware", "accuracy"), ("gallery", "rank_1")):
+    assert {"attacker/whole_frame", "attacker/whole_frame_net"} <= set(record["details"]["observers"])
+    for name, figure in (("parrot", "accuracy"), ("whole_frame", "accuracy"), ("gallery", "rank_1")):
         value = record["metrics"][f"attacker/{name}/{figure}"]["value"]
         assert table[f"recognised/attacker/{name}"].mean() == pytest.approx(value)
 
@@ -46,11 +50,13 @@ def test_the_cost_stands_before_the_run_and_the_store_pays_it_once(cell, adaptiv
         return {path for kind in ("recognizer", "anonymized") for path in (store / kind).iterdir()}
 
     before = kept()
-    cell(tmp_path, "experiment=adaptive", "masking=center", *SMALL)
+    cell(tmp_path, "experiment=adaptive", "masking=center", SHORT, *SMALL)
     printed = capsys.readouterr().out
     first, _, rest = printed.partition("\n")
-    assert first.startswith("attackers gallery, parrot, mask_aware, purification: 2 fits of about ")
-    assert " 40 further pictures " in first, "train and val, painted once for all three"
+    names = "gallery, parrot, mask_aware, purification, whole_frame, whole_frame_net"
+    assert re.match(
+        rf"attackers {names}: 2 fits of about \d+ s, 1 fit of about \d+ s and 40 further pictures ", first
+    ), "train and val, painted once for all five"
     assert "strongest_observer" in rest
     assert kept() == before
 

@@ -15,6 +15,7 @@ from privacy_exp.cache.store import Store
 from privacy_exp.data.base import FaceData
 from privacy_exp.evaluation.statistics.intervals import interval_of_maximum, resampled_sums
 from privacy_exp.recognition.base import Recognizer
+from privacy_exp.recognition.recipe import FitRecipe
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.types import Faces, Metric
 
@@ -41,8 +42,8 @@ class Scene:
         anonymize: masks and repaints all photos of "train" or "val" as the run did the test photos, with a seed of the
             caller's, and returns their folder (kept in the store); None for a folder made elsewhere.
         fit: a recogniser fitted as the target was, from the same initial weights with the same budget, to other
-            pictures (kept in the store); a second argument other than None replaces the net's `freeze`.
-            None for a folder made elsewhere.
+            pictures (kept in the store); a second argument other than None replaces the net's `freeze`, a third and a
+            fourth are another network and its recipe. None for a folder made elsewhere.
     """
 
     folder: RunFolder
@@ -57,7 +58,7 @@ class Scene:
     template: Float[torch.Tensor, "5 2"] | None = None
     frame: Callable[[Faces], Faces] | None = None
     anonymize: Callable[[str, int], RunFolder] | None = None
-    fit: Callable[[FaceData, str | None], Recognizer] | None = None
+    fit: Callable[..., Recognizer] | None = None
 
     @property
     def gate(self) -> float:
@@ -109,15 +110,32 @@ class Findings:
 
 
 @dataclass(frozen=True)
+class Fits:
+    """Trainings of one kind.
+
+    Attributes:
+        count: how many, each over all training photos; one over half of them counts one half.
+        freeze: what replaces the target's own; None leaves it.
+        net: another network than the target, without people; None takes the target.
+        recipe: how `net` is trained; None takes the target's.
+    """
+
+    count: float
+    freeze: str | None = None
+    net: Recognizer | None = None
+    recipe: FitRecipe | None = None
+
+
+@dataclass(frozen=True)
 class Cost:
     """What a measure asks of a run besides looking at it, where it is not in the store yet.
 
     Attributes:
-        fits: trainings, in fits of the target.
+        fits: trainings.
         pictures: (part, seed) of photos that are masked and repainted; measures that name the same share them.
     """
 
-    fits: float = 0.0
+    fits: tuple[Fits, ...] = ()
     pictures: frozenset[tuple[str, int]] = frozenset()
 
 

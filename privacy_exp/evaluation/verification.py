@@ -13,7 +13,10 @@ from privacy_exp.types import Metric, UserError
 Array = np.ndarray
 
 PAIRS_NEEDED = 30
-"""Impostor pairs that must lie above a threshold for it to be known: at least so many / FAR pairs in all."""
+"""Impostor pairs that must lie above a threshold for it to be known: at least so many / FAR pairs of photos in all.
+
+Fewer *pairs of people* than this leave a threshold uncertain; see `Threshold.few_people`.
+"""
 
 BLOCK = 512
 """Rows at a time: 20,000 photos never need their full matrix of similarities."""
@@ -28,12 +31,20 @@ class Threshold:
         value: the lowest similarity that is accepted, or None.
         pairs: impostor pairs it comes from.
         reason: why there is none.
+        pairs_of_people: as many pairs of people, equally often among the pairs of photos above it, would say as much
+            as those that are: (Σ n)² / Σ n², n photos' pairs each; None where there is no threshold.
     """
 
     far: float
     value: float | None
     pairs: int
     reason: str | None = None
+    pairs_of_people: float | None = None
+
+    @property
+    def few_people(self) -> bool:
+        """Whether so few pairs of people decide it that other people would put it elsewhere."""
+        return self.pairs_of_people is not None and self.pairs_of_people < PAIRS_NEEDED
 
 
 @dataclass(frozen=True)
@@ -76,15 +87,18 @@ def thresholds(
     pairs = impostor_pairs(identities)
     usable = [far for far in fars if pairs * far >= PAIRS_NEEDED * (1 - 1e-9)]
     keep = int(np.floor(max(usable) * pairs + 1e-9)) + 1 if usable else 0
-    top = np.empty(0)
-    for block in impostor_similarities(embeddings, identities) if usable else ():
-        block = block[block >= top[0]] if len(top) == keep else block
-        top = np.sort(np.concatenate([top, block]))[-keep:]
+    top, whose = np.empty(0), np.empty(0, dtype=np.int64)
+    for block, pair in impostor_similarities(embeddings, identities) if usable else ():
+        near = block >= top[0] if len(top) == keep else np.ones(len(block), dtype=bool)
+        top, whose = np.concatenate([top, block[near]]), np.concatenate([whose, pair[near]])
+        order = np.argsort(top, kind="stable")[-keep:]
+        top, whose = top[order], whose[order]
     found = []
     for far in fars:
         if far in usable:
             next_below = top[-(int(np.floor(far * pairs + 1e-9)) + 1)]
-            found.append(Threshold(far, float(np.nextafter(next_below, np.inf)), pairs))
+            value = float(np.nextafter(next_below, np.inf))
+            found.append(Threshold(far, value, pairs, pairs_of_people=_effective(whose[top >= value])))
         else:
             needed = int(np.ceil(PAIRS_NEEDED / far - 1e-9))
             found.append(Threshold(far, None, pairs, f"{pairs} impostor pairs, {needed} needed"))
@@ -98,16 +112,25 @@ def impostor_pairs(identities: Shaped[Array, " n"]) -> int:
     return (n * (n - 1) - int((counts * (counts - 1)).sum())) // 2
 
 
+def _effective(whose: Int[Array, " pairs"]) -> float:
+    """How many pairs of people stand behind pairs of photos, those that hold many of them counting as one each."""
+    counts = np.unique(whose, return_counts=True)[1]
+    return float(counts.sum() ** 2 / (counts**2).sum()) if len(counts) else 0.0
+
+
 def impostor_similarities(
     embeddings: Float[Array, "n d"], identities: Shaped[Array, " n"]
-) -> Iterator[Float[Array, " pairs"]]:
-    """Similarity of every pair of photos of two people, once each, block by block."""
-    _, labels = np.unique(identities, return_inverse=True)
+) -> Iterator[tuple[Float[Array, " pairs"], Int[Array, " pairs"]]]:
+    """Similarity of every pair of photos of two people, once each, and a number for the two people, block by block."""
+    names, labels = np.unique(identities, return_inverse=True)
     for start in range(0, len(embeddings), BLOCK):
         rows = np.arange(start, min(start + BLOCK, len(embeddings)))
         similarity = embeddings[rows] @ embeddings[start:].T
         later = np.arange(start, len(embeddings)) > rows[:, None]
-        yield rounded(similarity[later & (labels[rows, None] != labels[None, start:])])
+        one, other = labels[rows, None], labels[None, start:]
+        apart = later & (one != other)
+        people = np.minimum(one, other) * len(names) + np.maximum(one, other)
+        yield rounded(similarity[apart]), people[apart]
 
 
 def genuine_pairs(
@@ -202,7 +225,7 @@ def equal_error_rate(
     if not len(genuine) or not pairs:
         return None
     below = np.zeros(len(genuine) + 1, dtype=np.int64)
-    for block in impostor_similarities(embeddings, identities):
+    for block, _ in impostor_similarities(embeddings, identities):
         below += np.bincount(np.searchsorted(genuine, block, side="right"), minlength=len(below))
     false_accepts = np.cumsum(below[::-1])[::-1][1:] / pairs  # impostors at or above each genuine similarity
     false_rejects = np.arange(len(genuine)) / len(genuine)

@@ -57,14 +57,15 @@ class RecognitionModule(LightningModule):
             # BatchNorm needs two values: the last photo of an epoch is taken twice, shifted differently.
             faces = Faces([*faces.ids, f"{faces.ids[0]} again"], faces.images.repeat(2, 1, 1, 1))
             labels = labels.repeat(2)
-        logits = self._logits(faces, part).float()
+        logits = self.logits(faces, part).float()
         loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         accuracy(logits, labels)
         self.log(f"{part}/loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
         self.log(f"{part}/accuracy", accuracy, on_step=False, on_epoch=True, batch_size=len(labels), prog_bar=True)
         return loss
 
-    def _logits(self, faces: Faces, part: str) -> Logits:
+    def logits(self, faces: Faces, part: str) -> Logits:
+        """Logits of one batch as a fit computes them: in "train" mirrored and shifted where the recipe says so."""
         if part == "train" and self.recipe.augment:
             return self.recognizer(shift_and_mirror(faces, self.seed, self.current_epoch))
         return self.recognizer.head(self.features(faces))

@@ -2,11 +2,15 @@
 
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from privacy_exp.evaluation.measure import Cost
+from privacy_exp.evaluation.measure import Cost, Fits
+from privacy_exp.recognition.base import Recognizer
+from privacy_exp.recognition.module import RecognitionModule
+from privacy_exp.recognition.recipe import FitRecipe
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.study.job import Job
 from privacy_exp.study.stages import anonymize
@@ -20,7 +24,7 @@ _cells: list[tuple[int, float, float]] = []  # images, seconds and bytes of the 
 def estimate(job: Job) -> str:
     """One line for this cell and one for all cells so far: images, hours and disk, attackers included.
 
-    The fit is measured as one epoch's steps would be, by a forward and backward pass over one batch.
+    Fits are measured on one batch; see `fit_seconds`.
 
     Args:
         job: built, nothing run.
@@ -29,15 +33,17 @@ def estimate(job: Job) -> str:
     pace, size = _painting(job)
     further = _further_pictures(job, cost)
     first_fit = not _cells and job.study.checkpoint is None
-    a_fit = _fit_seconds(job) if first_fit or cost.fits else 0.0
-    fit_seconds = a_fit * (first_fit + cost.fits)
-    _cells.append((total, (total + further) * pace + fit_seconds, (total + further) * size))
+    fits = _fits(job, cost.fits)
+    if first_fit:
+        fits.append((1.0, fit_seconds(job, job.study.recognizer, job.study.recipe)))
+    in_fits = sum(count * seconds for count, seconds in fits)
+    _cells.append((total, (total + further) * pace + in_fits, (total + further) * size))
     images, seconds, space = (sum(column) for column in zip(*_cells, strict=True))
     return (
         f"cell {len(_cells)}: {total} images, {_cells[-1][1] / 3600:.3f} h, {_cells[-1][2] / 1e6:.1f} MB"
-        + (f" (with {_count(first_fit + cost.fits, 'fit')} of {a_fit / 3600:.3f} h" if fit_seconds else "")
-        + (f"{' and' if fit_seconds else ' (with'} {further} further pictures" if further else "")
-        + (", unless the store has them)" if fit_seconds or further else "")
+        + (f" (with {_count(sum(n for n, _ in fits), 'fit')}: {in_fits / 3600:.3f} h" if fits else "")
+        + (f"{' and' if fits else ' (with'} {further} further pictures" if further else "")
+        + (", unless the store has them)" if fits or further else "")
         + f"\ncells so far: {len(_cells)}, {images} images, {seconds / 3600:.3f} h, {space / 1e6:.1f} MB"
     )
 
@@ -59,11 +65,12 @@ def attack_cost(job: Job) -> str | None:
     if not further and not cost.fits:
         return None
     pace, size = _painting(job) if further else (0.0, 0.0)
-    a_fit = _fit_seconds(job) if cost.fits else 0.0
+    fits = _fits(job, cost.fits)
     names = ", ".join(name.rpartition("/")[2] for name in job.measures if name.startswith("attacker/"))
-    minutes = (cost.fits * a_fit + further * pace) / 60
+    minutes = (sum(count * seconds for count, seconds in fits) + further * pace) / 60
+    trained = ", ".join(f"{_count(count, 'fit')} of about {seconds:.0f} s" for count, seconds in fits)
     return (
-        f"attackers {names}: {_count(cost.fits, 'fit')} of about {a_fit:.0f} s and {further} further pictures at "
+        f"attackers {names}: {trained or 'no fit'} and {further} further pictures at "
         f"{pace:.2f} s: about {minutes:.1f} minutes and {further * size / 1e6:.1f} MB, less what the store has"
     )
 
@@ -108,17 +115,57 @@ def _painting(job: Job) -> tuple[float, float]:
     return pace, size
 
 
-def _fit_seconds(job: Job) -> float:
-    """A frozen trunk without augmentation runs once a photo, any other fit once a photo and epoch."""
-    recognizer = job.study.recognizer.for_people(len(job.data.identities), job.data.template()).to(job.study.device)
-    faces = job.data.faces(job.data.photos["train"][: job.data.batch_size])
-    pace = []
-    for _ in range(2):  # the first pass warms up
-        started = time.perf_counter()
-        loss = recognizer(faces.images.to(job.study.device)).logsumexp(1).sum()
-        loss.backward()
-        loss.item()  # waits for a GPU
-        pace.append((time.perf_counter() - started) / len(faces.ids))
-    recipe = job.study.recipe
-    passes = 1 if recognizer.freeze == "trunk" and not recipe.augment else recipe.max_epochs
-    return pace[-1] * len(job.data.photos["train"]) * float(passes)
+def _fits(job: Job, fits: Sequence[Fits]) -> list[tuple[float, float]]:
+    """How many fits there are of each kind, and the seconds that one takes on pictures that were saved."""
+    found: dict[tuple[str | None, int, int], tuple[float, float]] = {}
+    for one in fits:
+        net, recipe = one.net or job.study.recognizer, one.recipe or job.study.recipe
+        kind = one.freeze, id(net), id(recipe)
+        count, seconds = found.get(kind) or (0.0, fit_seconds(job, net, recipe, one.freeze, saved=True))
+        found[kind] = count + one.count, seconds
+    return list(found.values())
+
+
+def fit_seconds(job: Job, net: Recognizer, recipe: FitRecipe, freeze: str | None = None, saved: bool = False) -> float:
+    """Seconds that a fit of all its epochs takes, from a few passes over one batch; one that stops early takes less.
+
+    A frozen trunk without augmentation runs once a photo, any other once a photo and epoch; photos are read anew in
+    every epoch.
+
+    Args:
+        job: built, nothing run.
+        net: without people.
+        recipe: how it is trained.
+        freeze: what replaces the network's own; None leaves it.
+        saved: whether it is fitted to pictures that a run saved, as attackers are, not to the data's own.
+    """
+    data, device = job.data, job.study.device
+    if freeze is not None:
+        net = type(net)(**{**net.arguments, "freeze": freeze})
+    recognizer = net.for_people(len(data.identities), data.template()).to(device)
+    module = RecognitionModule(recognizer, recipe)
+    optimizer = torch.optim.AdamW([p for p in recognizer.parameters() if p.requires_grad], lr=1e-6)
+    photos = data.photos["train"][: data.batch_size]
+    faces = data.faces(photos)
+    with tempfile.TemporaryDirectory() as name:
+        folder = RunFolder(name, job.config["image_format"])
+        folder.save("original", faces.ids, faces.labels, faces.images)
+        paths = [path for path, _ in folder.list("original").values()]
+
+        def step(part: str) -> float:
+            started = time.perf_counter()
+            batch = faces._replace(images=folder.read(paths)) if saved else data.faces(photos)
+            recognizer.train(part == "train")
+            with torch.set_grad_enabled(part == "train"):
+                loss = module.logits(batch.to(device), part).logsumexp(1).sum()
+            if part == "train":
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+            loss.item()  # waits for a GPU
+            return (time.perf_counter() - started) / len(photos)
+
+        first, again, look = step("train"), min(step("train"), step("train")), step("val")
+    train, val = len(data.photos["train"]), len(data.photos[recipe.validate_on])
+    once = max(first - again, 0.0) * (train + val) if recognizer.freeze == "trunk" and not recipe.augment else 0.0
+    return once + recipe.max_epochs * (again * train + look * val)

@@ -142,7 +142,7 @@ class Job:
         frozen = self.study.recognizer.arguments.get("freeze") == "trunk"
         costs = [measure.cost(self.data, frozen, self.seed) for measure in self.measures.values()]
         pictures: frozenset[tuple[str, int]] = frozenset().union(*(cost.pictures for cost in costs))
-        return Cost(sum(cost.fits for cost in costs), pictures)
+        return Cost(tuple(fits for cost in costs for fits in cost.fits), pictures)
 
     def start_tracking(self, manifest: bool = True) -> None:
         """Opens the trackers and writes the manifest of the split."""

@@ -111,18 +111,29 @@ class Study:
             return fitted
         return self._fitted
 
-    def fit_again(self, data: FaceData, freeze: str | None = None) -> Recognizer:
+    def fit_again(
+        self,
+        data: FaceData,
+        freeze: str | None = None,
+        net: Recognizer | None = None,
+        recipe: FitRecipe | None = None,
+    ) -> Recognizer:
         """Another recogniser, fitted to other pictures as the target was: same initial weights, same budget.
 
         Args:
             data: the pictures, after `setup()`.
             freeze: replaces the recogniser's own; None leaves it.
+            net: another network, which starts from weights of its own; None takes the target.
+            recipe: how `net` is trained; None takes the target's.
         """
-        net = self.recognizer
+        own = self.recognition()
+        start = {**own, "checkpoint": None, "init_from": own["init_from"] if net is None else None}
+        net = net or self.recognizer
         if freeze is not None:
             net = type(net)(**{**net.arguments, "freeze": freeze})
-        config = {"recognition": {**self.recognition(), "checkpoint": None}, "trainer": self.trainer_keywords}
-        return fit(data, self._parts(net), config, self.seed, self.store).recognizer.to(self.device)
+        parts = self._parts(net) | {"module": recipe or self.recipe}
+        config = {"recognition": start, "trainer": self.trainer_keywords}
+        return fit(data, parts, config, self.seed, self.store).recognizer.to(self.device)
 
     def recognition(self) -> dict[str, Any]:
         """The recogniser and its fit, as a record describes them."""

@@ -84,6 +84,27 @@ def test_curves_test_against_random_and_say_why_not():
     assert "20 people" in row["p_reason"]
 
 
+def test_the_fool_rate_of_each_share_is_its_own_among_the_known():
+    labels, right = np.repeat(np.arange(20), 2), np.zeros((40, 3))
+    right[:, 0], right[:10, 1] = 1, 1
+    known = np.arange(40) < 20
+    one = Deletion(labels, known, np.full((40, 3), 0.5), right)
+    first, second = curves({"random": one, "same": one}, [0.1, 0.5, 0.9], "random")
+    assert first["fool_rate"] == [0, 0.5, 1]
+    assert second["p_reason"] is None, "twenty people are enough"
+
+
+def test_a_method_that_does_not_draw_is_asked_once():
+    asked = []
+
+    def scores(seed):
+        asked.append(seed)
+        return lambda batch: Center(granularity=2).rank(batch, None, seed)
+
+    delete([faces()], SeesTheMiddle(), Center(granularity=2), [0.5], [4, 5, 6], scores)
+    assert asked == [4]
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     store = tmp_path_factory.mktemp("store")

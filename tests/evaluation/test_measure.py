@@ -28,6 +28,12 @@ def test_who_fails_the_gate_takes_no_part():
     assert metric.value == pytest.approx(0.2 / 0.8)
 
 
+def test_who_is_at_chance_on_the_originals_takes_no_part():
+    metric, observers = strongest_observer([seen("c", 9, 3), seen("judge/a", 1, 10, chance=0.1)])
+    assert observers == ["c"]
+    assert metric.value == pytest.approx(0.2 / 0.8)
+
+
 def test_the_interval_is_of_the_maximum():
     alone, _ = strongest_observer([seen("c", 9, 5)])
     rng = np.random.default_rng(0)

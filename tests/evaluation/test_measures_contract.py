@@ -13,6 +13,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from privacy_exp.cache.configured import description
+from privacy_exp.evaluation.judges import independent
 from privacy_exp.evaluation.judges.named import IndependentJudge
 from privacy_exp.sweep.configuration import MEASURES
 from privacy_exp.sweep.entry import CONF
@@ -104,9 +105,13 @@ def test_several_measures_of_a_group_stand_beside_each_other(monkeypatch, tmp_pa
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_yaml_holds_the_constructors_defaults(name, scene, monkeypatch, request):
-    """Besides what it must name: a judge's embedder, `mask_aware`'s one key, and no detection for `independent`."""
+    """Besides what it must name: a judge's embedder, the one key of a variant, and no detection for `independent`."""
     made = build(name, scene, monkeypatch, request)
-    differ = {"attacker/mask_aware": {"grey_hidden": True}, "judge/independent": {"detect": False}}.get(name, {})
+    differ = {
+        "attacker/mask_aware": {"grey_hidden": True},
+        "attacker/whole_frame_plain": {"learns_from": "originals"},
+        "judge/independent": {"detect": False},
+    }.get(name, {})
     required = {"embedder": made.arguments["embedder"]} if "embedder" in made.arguments else {}
     plain = type(made)(**required, **differ)
     assert description(made) == description(plain)
@@ -126,3 +131,15 @@ def test_an_independent_judge_is_the_yamls(scene, monkeypatch, request):
     keys = description(made.trainer)
     assert keys == description(named.trainer) | {"enable_progress_bar": False}
     assert made.seed == named.seed
+
+
+def test_an_independent_judge_learns_from_none_of_its_impostors(scene, monkeypatch):
+    def fit(data, *_):
+        assert data.photos == {**scene.data.photos, "val": []}, "the validation photos set its thresholds"
+        raise RuntimeError("seen")
+
+    monkeypatch.setattr(independent, "fit_recognizer", fit)
+    assert scene.data.photos["val"]
+    assert independent.IndependentEmbedder.parts_seen == ("train",)
+    with pytest.raises(RuntimeError, match="seen"):
+        independent.IndependentEmbedder(seed=31).fit(scene)

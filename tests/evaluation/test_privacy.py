@@ -2,9 +2,11 @@
 
 import pandas as pd
 import pytest
+import torch
 
 from privacy_exp.evaluation.measure import strongest_observer
 from privacy_exp.evaluation.privacy import outcome, privacy_metrics
+from privacy_exp.evaluation.score import true_rank
 
 # ten photos of three people: label, c(x), c(a), c(v), rank of the true identity on a
 ROWS = [
@@ -47,6 +49,23 @@ def test_below_the_gate_every_privacy_figure_is_flagged_and_kept():
     metric, observers = strongest_observer([outcome(table(), 3, gate=0.9)])
     assert (metric.value, observers) == (None, [])
     assert "below_gate" in metric.reason
+
+
+def test_at_the_edges_by_hand():
+    """Fifth is among the first five; who was not recognised on the original has no part in the net rate."""
+    rows = [(0, 0, 1, 0, 5.0), (0, 0, 1, 0, 5.5), (0, 1, 1, 0, 2.0), (1, 1, 1, 1, 1.0)]
+    edges = pd.DataFrame(rows, columns=["label", "pred", "pred_anonymized", "pred_control", "rank"])
+    metrics = privacy_metrics(edges.assign(identity=edges["label"].astype(str)), gate=0.75)
+    assert (metrics["fool_rate_at_5"].value, metrics["fool_rate_at_5"].n) == (pytest.approx(1 / 3), 3)
+    assert (metrics["fool_rate_net"].value, metrics["fool_rate_net"].n) == (pytest.approx(2 / 3), 3)
+    assert metrics["accuracy"].value == 0.75, "at the gate, which is enough"
+    assert metrics["fool_rate"].reason is None
+    assert outcome(edges.assign(identity="p"), 2, gate=0.75).excluded is None
+
+
+def test_a_tied_identity_counts_one_half():
+    logits = torch.tensor([[1.0, 1, 0], [0, 1, 2], [1, 1, 1], [3, 1, 2]])
+    assert true_rank(logits, torch.tensor([0, 0, 2, 0])).tolist() == [1.5, 3, 2, 1]
 
 
 def test_nothing_recognised_is_null_with_its_reason():

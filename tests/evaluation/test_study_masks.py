@@ -72,6 +72,12 @@ def test_the_figures_of_a_cell_are_the_shares_of_its_people(tables: dict[tuple[s
     assert first(found["grad_cam"][5]) == 0.25
 
 
+def test_an_attacker_that_sees_more_is_the_strongest(tables: dict[tuple[str, float], pd.DataFrame]) -> None:
+    seen = {"recognised_clean/attacker/whole_frame": 1.0, "recognised/attacker/whole_frame": 1.0}
+    metric, who = study_masks.strongest(tables["saliency", 0.5].assign(**seen), JUDGE, None)
+    assert (metric.value, who[0]) == (1.0, "attacker/whole_frame")
+
+
 def test_methods_stand_against_the_reference(tables: dict[tuple[str, float], pd.DataFrame]) -> None:
     found = {(row[0], row[2]): row for row in rows(study_masks.comparisons(tables, [JUDGE]))}
     assert len(found) == 4  # two methods, two figures; the reference does not stand against itself

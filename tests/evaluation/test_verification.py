@@ -68,6 +68,24 @@ def test_exactly_enough_pairs_are_enough():
     assert found[1].value is None
 
 
+def test_pairs_of_people_decide_a_threshold_not_pairs_of_photos():
+    """Two people look alike in all their 10 photos each: their 100 pairs lie highest, and are one pair of people."""
+    who = np.repeat(np.arange(10), 10)
+    embeddings = np.eye(10)[who]
+    embeddings[who == 1] = 0.9 * np.eye(10)[0] + np.sqrt(1 - 0.81) * np.eye(10)[1]
+    embeddings[:5] = np.eye(10)[2]  # half of person 0's photos look like person 2's: 50 pairs more, and 50 fewer
+    loose, strict = thresholds(embeddings, who, [0.022, 0.01])  # of 4,500 pairs of photos 99 and 45
+    assert (loose.pairs, strict.pairs) == (4500, 4500)
+    assert loose.pairs_of_people == 1, "the 50 at 1; the next 50, at 0.9, would be one too many"
+    assert loose.few_people
+    spread = thresholds(np.eye(60), np.arange(60), [0.5])[0]
+    assert (spread.pairs_of_people, spread.few_people) == (0, True), "all tie: nobody lies above"
+    apart = np.random.default_rng(0).normal(size=(60, 8))
+    apart /= np.linalg.norm(apart, axis=1, keepdims=True)
+    assert thresholds(apart, np.arange(60), [0.02])[0].pairs_of_people == 35, "one photo each: 1,770 · 0.02"
+    assert not thresholds(apart, np.arange(60), [0.02])[0].few_people
+
+
 def test_similarities_that_tie_never_exceed_the_rate():
     who = np.arange(30)
     embeddings = np.tile([[1.0, 0.0]], (30, 1))
@@ -92,6 +110,27 @@ def test_pairs_of_one_photo_are_no_further_people():
     pairs = Genuine(np.ones(40), np.repeat(np.arange(4), 10))
     metric = accept_rate(pairs, Threshold(0.01, 0.5, 3000), np.array([0, 0, 1, 1]))
     assert (metric.low, metric.high) == wilson(1.0, 2)  # at 1 even the two photos of a person count once
+
+
+def test_pairs_are_no_further_trials():
+    """8 photos of 8 people with 10 pairs each, half of them accepted: as wide as Wilson's interval of 8 trials."""
+    pairs = Genuine(np.tile([0.0, 1.0], 40), np.repeat(np.arange(8), 10))
+    metric = accept_rate(pairs, Threshold(0.01, 0.5, 3000), np.arange(8))
+    low, high = wilson(0.5, 8)
+    assert metric.low <= low + 1e-9
+    assert high - 1e-9 <= metric.high
+
+
+def test_at_the_threshold_a_pair_is_accepted():
+    pairs = Genuine(np.array([0.5, 0.4]), np.arange(2))
+    at = Threshold(0.01, 0.5, 3000)
+    assert accept_rate(pairs, at, np.arange(2)).value == 0.5
+    assert accepted_share(pairs, at, 2).tolist() == [1, 0]
+
+
+def test_an_impostor_as_alike_as_a_genuine_pair_is_accepted_with_it():
+    """All similarities are 1: everybody is accepted; of the four equal genuine pairs the last is the closest step."""
+    assert equal_error_rate(np.tile([[1.0, 0.0]], (4, 1)), np.array([0, 0, 1, 1])) == (1 + 3 / 4) / 2
 
 
 def test_a_face_that_cannot_be_embedded_is_not_accepted():

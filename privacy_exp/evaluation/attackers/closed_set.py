@@ -1,6 +1,9 @@
 """What attackers that name the run's own people share: fits, counts of who is named, findings."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,13 +11,16 @@ import torch
 from jaxtyping import Bool, Float
 
 from privacy_exp.data.base import FaceData
-from privacy_exp.evaluation.measure import Findings, Outcome, Scene, recovered_share
-from privacy_exp.evaluation.statistics.intervals import clustered_rate
+from privacy_exp.evaluation.measure import Findings, Fits, Outcome, Scene, recovered_share
+from privacy_exp.evaluation.statistics.intervals import clustered_rate, design_effect
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.fit import clean_accuracy
 from privacy_exp.types import Metric, UserError
 
 Array = np.ndarray
+
+SHUFFLES = 5
+"""Fits on shuffled labels that are pooled."""
 
 LAST_STAGE_OPEN = "early"
 """What `freeze` becomes for an attacker who may train more of a frozen trunk."""
@@ -47,6 +53,17 @@ def attempts(scene: Scene, data: FaceData) -> list[Attempt]:
     frozen = scene.recognizer.freeze == "trunk" and len(data.photos["val"]) > 0
     found = [attempt(scene, data, freeze) for freeze in ([None, LAST_STAGE_OPEN] if frozen else [None])]
     return sorted(found, key=lambda a: -(a.val_accuracy or 0.0))  # stable: of equals, the target's own way comes first
+
+
+def fits_of_attempts(data: FaceData, recognizer_frozen: bool) -> tuple[Fits, ...]:
+    """What `attempts` trains.
+
+    Args:
+        data: the run's, after `setup()`.
+        recognizer_frozen: whether the target's trunk is frozen.
+    """
+    also = recognizer_frozen and len(data.photos["val"]) > 0
+    return (Fits(1), Fits(1, LAST_STAGE_OPEN)) if also else (Fits(1),)
 
 
 def attempt(scene: Scene, data: FaceData, freeze: str | None = None) -> Attempt:
@@ -105,3 +122,52 @@ def findings(scene: Scene, name: str, right: Bool[Array, " n"]) -> Findings:
         },
         outcomes=[seen],
     )
+
+
+def add_ceiling(scene: Scene, name: str, found: Findings, right: Bool[Array, " n"]) -> None:
+    """Adds the accuracy of the same attacker on originals, having learnt from originals.
+
+    Args:
+        scene: the run.
+        name: the attacker's.
+        found: its findings.
+        right: whether it named each original rightly.
+    """
+    found.metrics[f"{name}/ceiling"] = clustered_rate(right, scene.table["label"].to_numpy())
+
+
+def add_shuffled(scene: Scene, name: str, found: Findings, look: Callable[[int], Bool[Array, " n"]]) -> None:
+    """Adds the pooled accuracy of fits to shuffled labels, and a warning where it is not near chance.
+
+    Args:
+        scene: the run.
+        name: the attacker's.
+        found: its findings.
+        look: from the seed of the shuffle to whether each result was named rightly.
+    """
+    hits = np.concatenate([look(shuffle) for shuffle in range(SHUFFLES)])
+    labels = np.tile(scene.table["label"].to_numpy(), SHUFFLES)
+    metric, report = chance_metric(hits, labels, 1 / len(scene.identities))
+    found.metrics[f"{name}/shuffled_labels"] = flagged(metric, found.outcomes[0])
+    found.details["shuffled_labels"] = report
+    if not report["within"]:
+        found.warnings.append(
+            f"{name}: fits to shuffled labels name {metric.value:.3f} of the people right, more than 3 standard "
+            f"errors from chance ({report['chance']:.3f}): something leaks."
+        )
+
+
+def chance_metric(hits: np.ndarray, labels: np.ndarray, chance: float) -> tuple[Metric, dict[str, Any]]:
+    """The pooled accuracy of fits to shuffled labels, and whether it lies within 3 standard errors of chance.
+
+    The standard error is that of a guess, sqrt(deff · chance · (1 - chance) / n), deff being clustered by identity.
+
+    Args:
+        hits: of all shuffles together.
+        labels: the true ones, repeated for each shuffle.
+        chance: of one guess.
+    """
+    error = math.sqrt(design_effect(hits, labels) * chance * (1 - chance) / len(hits))
+    metric = clustered_rate(hits, labels)
+    within = abs(float(np.mean(hits)) - chance) <= 3 * error
+    return metric, {"chance": chance, "standard_error": error, "within": within, "shuffles": SHUFFLES}

@@ -37,7 +37,7 @@ class Gallery(Measure):
     def cost(self, data: FaceData, recognizer_frozen: bool, seed: int) -> Cost:
         """Anonymised training and validation photos; no fit."""
         del recognizer_frozen
-        return own_cost(data, seed + self.seed, fits=0)
+        return own_cost(data, seed + self.seed)
 
     def measure(self, scene: Scene, name: str) -> Findings:
         """Rank-1, 5 and 10 among anonymised photos, and the recovered share."""

@@ -1,21 +1,27 @@
 """A2 and A5: learns to name the run's people from anonymised pictures of them."""
 
-import math
 from typing import Any, final
 
 import numpy as np
+from jaxtyping import Bool
 
 from privacy_exp.data.base import FaceData
 from privacy_exp.evaluation.attackers.anonymized_faces import AnonymizedFaces
-from privacy_exp.evaluation.attackers.closed_set import attempt, attempts, findings, flagged, names_right
+from privacy_exp.evaluation.attackers.closed_set import (
+    SHUFFLES,
+    add_ceiling,
+    add_shuffled,
+    attempt,
+    attempts,
+    findings,
+    fits_of_attempts,
+    names_right,
+)
 from privacy_exp.evaluation.attackers.pictures import check_photos, check_seed, own_cost, own_pictures
-from privacy_exp.evaluation.measure import Cost, Findings, Measure, Scene
-from privacy_exp.evaluation.statistics.intervals import clustered_rate, design_effect
+from privacy_exp.evaluation.measure import Cost, Findings, Fits, Measure, Scene
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.types import Metric
 
-SHUFFLES = 5
-"""Fits on shuffled labels that are pooled."""
+Array = np.ndarray
 
 
 @final
@@ -49,8 +55,8 @@ class Parrot(Measure):
 
     def cost(self, data: FaceData, recognizer_frozen: bool, seed: int) -> Cost:
         """One fit, two with a frozen trunk; the same again for a ceiling, five for shuffled labels."""
-        own = 2 if recognizer_frozen and data.photos["val"] else 1
-        return own_cost(data, seed + self.seed, own * (1 + self.ceiling) + SHUFFLES * self.shuffled_labels)
+        own = fits_of_attempts(data, recognizer_frozen) * (1 + self.ceiling)
+        return own_cost(data, seed + self.seed, *own, *[Fits(SHUFFLES)] * self.shuffled_labels)
 
     def measure(self, scene: Scene, name: str) -> Findings:
         """Recovered accuracy and share; the ceiling's and the shuffled labels' accuracy where they were asked for."""
@@ -65,47 +71,15 @@ class Parrot(Measure):
                 "which may not be the budget that the target had."
             )
         if self.ceiling:
-            self._add_ceiling(scene, name, folders, found)
+            data = _ready(scene, folders, kind="original")
+            add_ceiling(scene, name, found, names_right(attempts(scene, data)[0].recognizer, data, scene.table))
         if self.shuffled_labels:
-            self._add_shuffled(scene, name, folders, found)
+            add_shuffled(scene, name, found, lambda shuffle: self._shuffled(scene, folders, shuffle))
         return found
 
-    def _add_ceiling(self, scene: Scene, name: str, folders: dict[str, RunFolder], found: Findings) -> None:
-        data = _ready(scene, folders, kind="original")
-        best = attempts(scene, data)[0]
-        right = names_right(best.recognizer, data, scene.table)
-        found.metrics[f"{name}/ceiling"] = clustered_rate(right, scene.table["label"].to_numpy())
-
-    def _add_shuffled(self, scene: Scene, name: str, folders: dict[str, RunFolder], found: Findings) -> None:
-        hits = []
-        for shuffle in range(SHUFFLES):
-            data = _ready(scene, folders, grey_hidden=self.grey_hidden, shuffle=shuffle)
-            hits.append(names_right(attempt(scene, data).recognizer, data, scene.table))
-        labels = np.tile(scene.table["label"].to_numpy(), SHUFFLES)
-        metric, report = chance_metric(np.concatenate(hits), labels, 1 / len(scene.identities))
-        found.metrics[f"{name}/shuffled_labels"] = flagged(metric, found.outcomes[0])
-        found.details["shuffled_labels"] = report
-        if not report["within"]:
-            found.warnings.append(
-                f"{name}: fits to shuffled labels name {metric.value:.3f} of the people right, more than 3 standard "
-                f"errors from chance ({report['chance']:.3f}): something leaks."
-            )
-
-
-def chance_metric(hits: np.ndarray, labels: np.ndarray, chance: float) -> tuple[Metric, dict[str, Any]]:
-    """The pooled accuracy of fits to shuffled labels, and whether it lies within 3 standard errors of chance.
-
-    The standard error is that of a guess, sqrt(deff · chance · (1 - chance) / n), deff being clustered by identity.
-
-    Args:
-        hits: of all shuffles together.
-        labels: the true ones, repeated for each shuffle.
-        chance: of one guess.
-    """
-    error = math.sqrt(design_effect(hits, labels) * chance * (1 - chance) / len(hits))
-    metric = clustered_rate(hits, labels)
-    within = abs(float(np.mean(hits)) - chance) <= 3 * error
-    return metric, {"chance": chance, "standard_error": error, "within": within, "shuffles": SHUFFLES}
+    def _shuffled(self, scene: Scene, folders: dict[str, RunFolder], shuffle: int) -> Bool[Array, " n"]:
+        data = _ready(scene, folders, grey_hidden=self.grey_hidden, shuffle=shuffle)
+        return names_right(attempt(scene, data).recognizer, data, scene.table)
 
 
 def _ready(scene: Scene, folders: dict[str, RunFolder], **keys: Any) -> AnonymizedFaces:

@@ -9,7 +9,7 @@ from privacy_exp.data.base import FaceData
 from privacy_exp.data.identity_split import PARTS, by_identity, groups_of, seeded_order
 from privacy_exp.data.photo import Photo
 from privacy_exp.evaluation.attackers.anonymized_faces import AnonymizedFaces
-from privacy_exp.evaluation.attackers.closed_set import attempts
+from privacy_exp.evaluation.attackers.closed_set import attempts, fits_of_attempts
 from privacy_exp.evaluation.attackers.embedding import embed_files, rank_findings, search
 from privacy_exp.evaluation.attackers.pictures import check_photos, check_seed, own_cost, own_pictures
 from privacy_exp.evaluation.identification import Identification
@@ -52,7 +52,7 @@ class ParrotOpen(Measure):
 
     def cost(self, data: FaceData, recognizer_frozen: bool, seed: int) -> Cost:
         """Two fits on half of the people each, and twice that with a frozen trunk."""
-        return own_cost(data, seed + self.seed, fits=2.0 if recognizer_frozen and data.photos["val"] else 1.0)
+        return own_cost(data, seed + self.seed, *fits_of_attempts(data, recognizer_frozen))  # two on half of the people
 
     def measure(self, scene: Scene, name: str) -> Findings:
         """Rank-1, 5 and 10 among unseen people, and the recovered share."""

@@ -1,13 +1,14 @@
 """What an attacker gathers: anonymised photos of its own making besides the run's test photos."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from privacy_exp.cache.keys import scientific
 from privacy_exp.cache.sources import sources
 from privacy_exp.data.base import FaceData
-from privacy_exp.evaluation.measure import Cost, Scene
+from privacy_exp.data.files import examine_image
+from privacy_exp.evaluation.measure import Cost, Fits, Scene
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.types import UserError
 
@@ -72,7 +73,35 @@ def own_pictures(scene: Scene, name: str, seed: int) -> dict[str, RunFolder]:
     data, anonymize = further_photos(scene, name)
     check_photos(data)
     made = {part: anonymize(part, scene.seed + seed) for part in LEARNT_FROM if data.photos[part]}
+    check_apart(made, scene.folder, name)
     return {**made, "test": scene.folder}
+
+
+def check_apart(learnt: Mapping[str, RunFolder], tested: RunFolder, name: str) -> None:
+    """Checks that no tested photo is, to the bit, one that is learnt from: else the picture is known, not the person.
+
+    The originals are compared: what an anonymiser makes of them may well be equal, as black frames are. Of a photo that
+    was saved anew the data's own check warns, since looking alike proves nothing.
+
+    Args:
+        learnt: part to folder.
+        tested: the run's.
+        name: the attacker's, for messages.
+
+    Raises:
+        UserError: names such a pair, and the way out.
+    """
+    known: dict[str, str] = {}
+    for folder in learnt.values():
+        known |= {examine_image(path).content: photo for photo, (path, _) in folder.list("original").items()}
+    asked = {photo: examine_image(path).content for photo, (path, _) in tested.list("original").items()}
+    copies = [(photo, known[content]) for photo, content in asked.items() if content in known]
+    if copies:
+        raise UserError(
+            f"{name} would learn from the pictures it is tried on: {len(copies)} of {len(asked)} test photos are also "
+            f"among those of {' and '.join(learnt)}, such as {copies[0][0]} (there {copies[0][1]}). It would know the "
+            "picture, not the person. Give copies one group in groups.csv and split anew, or remove them."
+        )
 
 
 def originals(scene: Scene, name: str, part: str) -> RunFolder:
@@ -84,7 +113,6 @@ def originals(scene: Scene, name: str, part: str) -> RunFolder:
         part: "train" or "val".
     """
     data, _ = further_photos(scene, name)
-    check_photos(data)
     image_format = str(scene.config["image_format"])
     frame = scene.frame or (lambda faces: faces)
 
@@ -96,15 +124,17 @@ def originals(scene: Scene, name: str, part: str) -> RunFolder:
     fields = {"data": data.digest(), "part": part, "image_format": image_format, "code": code}
     if scene.frame is not None:
         fields["masking"] = scientific(scene.config["masking"])
-    return RunFolder(scene.store.fetch("originals", fields, compute)[0])
+    folder = RunFolder(scene.store.fetch("originals", fields, compute)[0])
+    check_apart({part: folder}, scene.folder, name)
+    return folder
 
 
-def own_cost(data: FaceData, seed: int, fits: float) -> Cost:
-    """The cost of `own_pictures` and so many fits.
+def own_cost(data: FaceData, seed: int, *fits: Fits) -> Cost:
+    """The cost of `own_pictures` and of fits.
 
     Args:
         data: after `setup()`.
         seed: of the attacker's pictures: the run's and its own together.
-        fits: trainings, in fits of the target.
+        fits: trainings.
     """
     return Cost(fits, frozenset((part, seed) for part in LEARNT_FROM if data.photos[part]))

@@ -16,6 +16,7 @@ from privacy_exp.evaluation.measure import Findings, Measure, Outcome, Scene
 from privacy_exp.evaluation.statistics.intervals import bootstrap_mean, clustered_rate
 from privacy_exp.evaluation.utility.frechet import frechet_metric
 from privacy_exp.evaluation.verification import (
+    PAIRS_NEEDED,
     Threshold,
     accept_rate,
     accepted_share,
@@ -114,10 +115,16 @@ class Judge(Measure):
             flagged = {n: replace(m, reason=m.reason or gate) for n, m in findings.metrics.items() if _is_privacy(n)}
             findings.metrics |= flagged
             findings.warnings.append(f"{name} takes no part in strongest_observer: {self._gate_words(findings, name)}.")
+        for far, behind in {far_name(t.far): t.pairs_of_people for t in found if t.few_people}.items():
+            findings.warnings.append(
+                f"{name}: {behind:.1f} pairs of people decide its threshold at a false accept rate of {far} "
+                f"({PAIRS_NEEDED} needed): other people would put it elsewhere."
+            )
         findings.details |= {
             "gate": self.gate,
             "thresholds": {far_name(t.far): t.value for t in found},
             "impostor_pairs": found[0].pairs,
+            "impostor_pairs_of_people": {far_name(t.far): t.pairs_of_people for t in found},
             "impostor_photos": len(impostors[0]),
             "clean_equal_error_rate": equal_error_rate(clean.vectors, people, views.groups),
         }

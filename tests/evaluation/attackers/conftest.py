@@ -45,13 +45,13 @@ class World:
     fitted: dict[tuple[str, str], Any] = field(default_factory=dict)
     recognizer: Any = None
 
-    def fit(self, data, freeze=None):
+    def fit(self, data, freeze=None, net=None, recipe=None):
         """Fits each kind of pictures once: the store's part in a run."""
         self.fits.append((type(data).__name__, freeze))
-        key = data.digest(), freeze or self.freeze
+        key = data.digest(), freeze or self.freeze, type(net or Small).__name__
         if key not in self.fitted:
-            recipe = FitRecipe(max_epochs=10, lr=0.03)
-            self.fitted[key] = fit_recognizer(data, Small(freeze=key[1]), recipe, self.trainer, 0, self.root).recognizer
+            net, recipe = net or Small(freeze=key[1]), recipe or FitRecipe(max_epochs=10, lr=0.03)
+            self.fitted[key] = fit_recognizer(data, net, recipe, self.trainer, 0, self.root).recognizer
         return self.fitted[key]
 
     def scene(self, protection: str) -> Scene:

@@ -1,5 +1,6 @@
 """Attackers on protections whose strength is known: a negative hides nothing from who adapts, black hides all."""
 
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -7,17 +8,21 @@ import pytest
 import torch
 
 from privacy_exp.evaluation.attackers.anonymized_faces import AnonymizedFaces
-from privacy_exp.evaluation.attackers.closed_set import attempts
+from privacy_exp.evaluation.attackers.closed_set import attempts, chance_metric
 from privacy_exp.evaluation.attackers.embedding import search
+from privacy_exp.evaluation.attackers.frame_pixels import SHRINKAGES, SIDES, Pixels, fit_classifier, pixels_of
 from privacy_exp.evaluation.attackers.gallery import Gallery
-from privacy_exp.evaluation.attackers.parrot import Parrot, chance_metric
+from privacy_exp.evaluation.attackers.parrot import Parrot
 from privacy_exp.evaluation.attackers.parrot_open import ParrotOpen, enrol
 from privacy_exp.evaluation.attackers.purification import Purification, best_rate
 from privacy_exp.evaluation.attackers.several_photos import SeveralPhotos, mean_of_rows, together
+from privacy_exp.evaluation.attackers.whole_frame import WholeFrame
+from privacy_exp.evaluation.attackers.whole_frame_net import WholeFrameNet
 from privacy_exp.evaluation.judges.embedder import Embedder
 from privacy_exp.evaluation.judges.judge import Judge
-from privacy_exp.evaluation.measure import strongest_observer
+from privacy_exp.evaluation.measure import Cost, strongest_observer
 from privacy_exp.recognition.fit import clean_accuracy
+from privacy_exp.types import UserError
 from tests.recognition.small import Colours, same, state
 
 ALL = {
@@ -27,6 +32,9 @@ ALL = {
     "attacker/parrot_open": ParrotOpen(),
     "attacker/several_photos": SeveralPhotos((1, 2)),
     "attacker/purification": Purification(),
+    "attacker/whole_frame": WholeFrame(),
+    "attacker/whole_frame_plain": WholeFrame("originals"),
+    "attacker/whole_frame_net": WholeFrameNet(image_size=16, max_epochs=10),
 }
 
 
@@ -258,6 +266,8 @@ def test_photos_that_cannot_be_embedded_leave_the_gallery():
         (lambda: Purification(noise=0.0), "`noise` .* above 0"),
         (lambda: Purification(median=4), "`median` is an odd side"),
         (lambda: Purification(batch_size=0), "`batch_size` must be at least 1"),
+        (lambda: WholeFrame("results"), "`learns_from` must be one of anonymized, originals, but got 'results'"),
+        (lambda: WholeFrameNet(max_epochs=0), "`max_epochs` must be at least 1"),
     ],
 )
 def test_arguments_out_of_range_are_named(build, says):
@@ -265,7 +275,7 @@ def test_arguments_out_of_range_are_named(build, says):
         build()
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [name for name in ALL if name != "attacker/whole_frame_plain"])
 def test_people_with_one_photo_are_refused_before_anything_starts(name):
     alone = Colours(people=5, photos_each=1, split=[0, 0, 1], min_images_per_identity=1)
     alone.setup()
@@ -290,11 +300,85 @@ def test_a_folder_made_elsewhere_has_no_anonymiser_to_ask(negative, name):
 
 def test_costs_are_counted_in_fits_and_pictures(world):
     costs = {name: attacker.cost(world.data, recognizer_frozen=False, seed=3) for name, attacker in ALL.items()}
-    assert {name: cost.fits for name, cost in costs.items() if cost.fits} == {
-        "attacker/parrot": 1,
-        "attacker/mask_aware": 1,
-        "attacker/parrot_open": 1,
+    assert {name: [f.count for f in cost.fits] for name, cost in costs.items() if cost.fits} == {
+        "attacker/parrot": [1],
+        "attacker/mask_aware": [1],
+        "attacker/parrot_open": [1],
+        "attacker/whole_frame_net": [1],
     }
     assert costs["attacker/parrot"].pictures == costs["attacker/gallery"].pictures == {("train", 4), ("val", 4)}
     assert costs["attacker/several_photos"].pictures == costs["attacker/purification"].pictures == frozenset()
-    assert Parrot(ceiling=True, shuffled_labels=True).cost(world.data, recognizer_frozen=True, seed=0).fits == 2 + 2 + 5
+    assert costs["attacker/whole_frame"].pictures == {("train", 4), ("val", 4)}
+    assert costs["attacker/whole_frame_plain"] == Cost()
+    fits = Parrot(ceiling=True, shuffled_labels=True).cost(world.data, recognizer_frozen=True, seed=0).fits
+    assert [(f.count, f.freeze) for f in fits] == [(1, None), (1, "early"), (1, None), (1, "early"), (5, None)]
+
+
+def test_a_classifier_of_pixels_is_chosen_by_validation():
+    pixels = np.eye(4, dtype=np.float32).repeat(3, axis=0)
+    sized = dict.fromkeys(SIDES, pixels)
+    labels = np.arange(4).repeat(3)
+    part = Pixels([str(i) for i in range(12)], labels, sized, sized)
+    assert fit_classifier(part, None).names(part).tolist() == labels.tolist()
+    chosen = fit_classifier(part, part)
+    assert chosen.val_accuracy == 1
+    assert (chosen.side, chosen.shrinkage) == (SIDES[0], SHRINKAGES[0]), "of equals the first"
+    blank = Pixels(part.ids, labels, *[dict.fromkeys(SIDES, np.ones((12, 4), np.float32))] * 2)
+    assert fit_classifier(blank, blank).names(part).tolist() == [0] * 12, "one picture for all: it can only guess"
+
+
+def test_thumbnails_hold_the_whole_frame(world, negative):
+    data = AnonymizedFaces(world.data, {"test": negative.folder}, kind="original")
+    data.setup()
+    found = pixels_of(data, "test")
+    assert pixels_of(data, "train") is None
+    images = next(data.batches("test", 100)).images
+    assert found.sized[48].shape == (len(images), 3 * 20 * 18), "a small frame keeps its pixels"
+    assert found.sized[12].shape == (len(images), 3 * 12 * 11)
+    np.testing.assert_allclose(found.sized[12].mean(), images.mean(), atol=1e-3)
+    np.testing.assert_array_equal(found.mirrored[48][0], images[0].flip(2).flatten())
+
+
+def test_pixels_have_a_ceiling_and_a_floor(negative):
+    found = WholeFrame(ceiling=True, shuffled_labels=True).measure(negative, "attacker/a")
+    assert found.metrics["attacker/a/ceiling"].value == found.metrics["attacker/a/accuracy"].value == 1
+    assert found.metrics["attacker/a/shuffled_labels"].n == 5 * len(negative.table)
+    assert found.details["shuffled_labels"]["within"]
+
+
+def test_a_network_of_whole_frames_has_a_ceiling_and_a_floor(world, negative):
+    asked = []
+
+    def fit(data, freeze, net, recipe):
+        asked.append((data.kind, data.shuffle, freeze, type(net).__name__, recipe.max_epochs))
+        return world.recognizer  # knows the originals alone
+
+    attacker = WholeFrameNet(16, 3, ceiling=True, shuffled_labels=True)
+    found = attacker.measure(replace(negative, fit=fit), "attacker/a")
+    assert found.metrics["attacker/a/ceiling"].value == 1 > found.metrics["attacker/a/accuracy"].value
+    kinds = [("results", None), ("original", None), *[("results", shuffle) for shuffle in range(5)]]
+    assert asked == [(*kind, None, "FrameNet", 3) for kind in kinds]
+
+
+def test_a_plain_observer_without_training_photos_says_why(world):
+    bare = copy(world.data)
+    bare.photos = {**world.data.photos, "train": []}
+    found = WholeFrame("originals").measure(replace(world.scene("nothing"), data=bare), "attacker/whole_frame_plain")
+    assert not found.outcomes
+    metric = found.metrics["attacker/whole_frame_plain/accuracy"]
+    assert (metric.value, metric.reason) == (None, "0 people have training photos to learn from, 2 needed")
+
+
+LEARNING = [name for name in ALL if name != "attacker/purification"]
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_a_planted_leak_is_refused(world, name):
+    """The canary: one tested picture lies among those that are learnt from, under another id."""
+    scene = world.scene("nothing")
+    test, train = world.data.photos["test"], world.data.photos["train"]
+    leaking = copy(world.data)
+    leaking.read = lambda photo: world.data.read(test[0] if photo.id == train[3].id else photo)
+    canary = replace(world, root=world.root / f"leak-{name.rpartition('/')[2]}", data=leaking).scene("nothing")
+    with pytest.raises(UserError, match=f"{name} would learn .*: 1 of {len(test)} test photos .* {test[0].id} .there"):
+        ALL[name].measure(replace(canary, table=scene.table), name)

@@ -1,6 +1,7 @@
 """A judge whose every figure is known: it sees the mean colour of a picture."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,12 @@ from privacy_exp.cache.keys import file_digest
 from privacy_exp.cache.store import Store
 from privacy_exp.data.base import FaceData
 from privacy_exp.data.photo import Photo
-from privacy_exp.evaluation.judges.embedder import Embedder, embed_batches
-from privacy_exp.evaluation.judges.judge import Judge
+from privacy_exp.evaluation.judges import embedder
+from privacy_exp.evaluation.judges.embedder import Embedded, Embedder, embed_batches
+from privacy_exp.evaluation.judges.judge import Judge, Views, _intrusion
 from privacy_exp.evaluation.measure import Scene, strongest_observer
 from privacy_exp.evaluation.utility.frechet import frechet_distance
+from privacy_exp.evaluation.verification import Threshold
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.study.pairs import NoRecognizer
 
@@ -126,7 +129,7 @@ def test_a_judge_that_steered_the_masks_is_named(scene, tmp_path):
     embedder.fields = lambda: {"onnx": file_digest(tmp_path / "net.onnx")}
     assert "is no held-out judge" in Judge(embedder, fars=[0.01]).measure(place, "judge/colour").warnings[0]
     embedder.fields = lambda: {"onnx": "another", "facenet": None}
-    assert not Judge(embedder, fars=[0.01]).measure(place, "judge/colour").warnings
+    assert not any("held-out" in line for line in Judge(embedder, fars=[0.01]).measure(place, "judge/colour").warnings)
 
 
 def test_below_the_gate_figures_are_flagged_and_the_judge_takes_no_part(scene):
@@ -139,6 +142,52 @@ def test_below_the_gate_figures_are_flagged_and_the_judge_takes_no_part(scene):
     assert found.metrics["judge/colour/clean_tar_1e-2"].reason is None
     assert strongest_observer(found.outcomes)[0].value is None
     assert "below its gate of 0.9" in found.warnings[0]
+
+
+def test_at_the_gate_is_enough(scene):
+    found = Judge(Colour(), gate=1.0, fars=[0.01]).measure(scene(lambda x: x), "judge/colour")
+    assert values(found)["clean_tar_1e-2"] == 1
+    assert found.outcomes[0].excluded is None
+
+
+def test_an_intrusion_is_at_the_smallest_known_rate():
+    nobody = Embedded(np.eye(4), np.zeros(4, bool))
+    known = [Threshold(0.01, 0.9, 9), Threshold(0.05, 0.5, 9), Threshold(0.001, None, 9, "few")]
+    views = Views(nobody, nobody, np.arange(4), np.arange(4).astype(str), known)
+    clean, seen = np.array([0.95, 0.1, 0.1, 0.1]), np.array([0.95, 0.9, 0.6, np.nan])
+    assert _intrusion(clean, seen, views).value == 1 / 4, "0.9 is at the threshold; 0.6 passes the loose one alone"
+
+
+def test_the_anonymised_picture_is_the_probe(scene):
+    def blacken(levels):
+        levels[0] = 0
+        return levels
+
+    found = Judge(Colour(refuses_black=True), fars=[0.05]).measure(scene(blacken), "judge/colour")
+    shares = found.columns["judge/colour/tar_cross_5e-2"]
+    assert shares[0] == 0
+    assert shares[1:PHOTOS].min() > 0.9, "its original still serves as a reference"
+
+
+def test_a_found_face_is_aligned_by_its_own_points(monkeypatch):
+    found = torch.tensor([True, False])
+    points = torch.arange(20.0).reshape(2, 5, 2)
+    monkeypatch.setattr(embedder, "detect_faces", lambda images, device: SimpleNamespace(found=found, landmarks=points))
+    aligned = []
+
+    class Aligning(Colour):
+        aligns = True
+
+        def prepare(self, images, landmarks):
+            aligned.append(landmarks.clone())
+            return images
+
+    judge = Aligning()
+    judge.face_points = {(8, 8): torch.full((5, 2), 3.0)}
+    seen = embed_batches(judge, [torch.rand(2, 3, 8, 8)])
+    assert seen.detected.tolist() == found.tolist()
+    assert aligned[0][0].equal(points[0])
+    assert (aligned[0][1] == 3).all(), "where none was found, the template"
 
 
 def test_too_few_impostor_pairs_are_a_null_with_the_reason(scene):

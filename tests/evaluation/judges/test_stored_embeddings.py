@@ -115,6 +115,11 @@ def test_the_parts_are_told_apart(keys):
     assert len(set(found.values())) == 3
 
 
+def test_photos_that_the_judge_was_trained_on_are_no_impostors(keys, monkeypatch):
+    monkeypatch.setattr(Eye, "parts_seen", ("train",))
+    assert set(keys()) == {"test", "val"}
+
+
 def test_impostors_move_with_the_code_that_looks(keys, monkeypatch):
     before, known = keys(), code._code
     path = code._file("privacy_exp.evaluation.judges.embedder")

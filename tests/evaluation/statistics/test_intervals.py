@@ -162,6 +162,11 @@ def test_a_maximum_far_ahead_has_its_own_interval_below_and_the_largest_end_abov
     assert interval_of_maximum(np.concatenate([drawn[:1], drawn[:1] * np.nan])) == interval_of_maximum(drawn[:1])
 
 
+def test_photos_that_differ_more_than_by_chance_are_no_more_trials():
+    assert design_effect(np.array([1.0, 0, 1, 0]), np.array([0, 0, 1, 1])) == 1
+    assert design_effect(np.array([1.0, 1, 1, 1, 0, 0]), np.zeros(6)) == 6, "one person's photos are one vote"
+
+
 def test_at_0_and_1_a_person_counts_once():
     people = np.repeat(np.arange(40), 3)
     metric = clustered_rate(np.ones(120, dtype=bool), people)

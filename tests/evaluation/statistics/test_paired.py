@@ -7,7 +7,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from privacy_exp.evaluation.statistics.intervals import exact_mcnemar, holm, sign_flip_test
-from privacy_exp.evaluation.statistics.paired import paired_difference
+from privacy_exp.evaluation.statistics.paired import mcnemar_of, paired_difference
 from privacy_exp.evaluation.statistics.power import detectable_difference
 from privacy_exp.evaluation.statistics.resampling import exchange_test, ratio
 
@@ -54,6 +54,26 @@ def test_photos_of_one_person_are_not_taken_as_independent():
         photo_level += sign_flip_test(a, b, np.arange(photos), draws=400) < 0.05
     assert rejected <= 9, "5 % of 60 are 3"
     assert photo_level >= 30, "flipping photo by photo calls chance a difference"
+
+
+def test_a_p_value_is_never_0():
+    """30 people who all change alike: no exchange of 200 is as extreme, and the observed order counts as one."""
+    assert sign_flip_test(np.ones(30), np.zeros(30), np.arange(30), draws=200) == 1 / 201
+    assert sign_flip_test(np.ones(20), np.zeros(20), np.arange(20), draws=200) == 1 / 201, "twenty are enough"
+
+
+def test_draws_without_a_value_are_left_out():
+    """One person of two was named before: draws without that person have no rate, and are not a difference of 0."""
+    marked = np.array([1.0, 0.0])
+    found = paired_difference(np.stack([marked, marked]), np.stack([0 * marked, marked]), np.array(["p", "q"]))
+    assert (found.value, found.low, found.high) == (1, 1, 1)
+
+
+def test_mcnemar_is_of_those_who_count_in_both():
+    a, b = np.array([[1.0, 1, 1], [1, 1, 1]]), np.array([[0.0, 0, 0], [1, 0, 0]])
+    assert mcnemar_of(a, b) == 1.0, "one pair, not three"
+    assert mcnemar_of(b, a) == 1.0
+    assert mcnemar_of(a, np.array([[0.5, 0, 0], [1, 1, 1]])) is None
 
 
 def test_fewer_than_twenty_people_are_not_tested():
