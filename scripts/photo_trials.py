@@ -1,7 +1,7 @@
 """What is found in whole photos, and who still recognises whom afterwards: the tables of docs/results/photos.md.
 
 python scripts/photo_trials.py wild PHOTOS --faces faces.csv --out DIR     photos with known boxes; never commit DIR
-python scripts/photo_trials.py ladder CELEBA [--photos 40]                 until=unrecognised against one fixed share
+python scripts/photo_trials.py ladder CELEBA [--photos 40 --share 0.35]    until=unrecognised against one fixed share
 python scripts/photo_trials.py keep CELEBA [--photos 40]                  keep=[eyes] at equal area; keep_people
 
 CELEBA is a folder in CELEBA's layout; FACE_ONNX names the graph of the judge `onnx`.
@@ -170,14 +170,15 @@ def ladder(options: argparse.Namespace) -> None:
     print(f"{len(photos)} composites, {total} faces found; a face counts where onnx or dlib still recognises it")
     row("painter", "rule", "still recognised", "mean share hidden", "largest share", "paintings per face")
     for painter in ("mean_fill", "blur"):
+        steps = [options.share, *(share for share in LADDER if share > options.share)]
         again = faces_of(
-            treated(photos, painter, 0.35, LookingAgain(looking, "unrecognised", len(LADDER) - 1), finder=Blind())
+            treated(photos, painter, options.share, LookingAgain(looking, "unrecognised", len(steps)), finder=Blind())
         )
         ladder_row(painter, "until=unrecognised", again)
-        for number in range(1, len(LADDER) - 1):
+        for number in range(1, len(steps)):
             left = sum(face.tries > number or bool(face.recognised_by) for face in again)
             print(f"after {number} of its paintings: {left} still recognised", flush=True)
-        for share in LADDER[1:]:
+        for share in steps:
             ladder_row(
                 painter,
                 f"fixed {share:g}",
@@ -262,6 +263,7 @@ def main() -> None:
     parser.add_argument("--faces", type=Path, help="boxes that are known: photo, left, top, right, bottom")
     parser.add_argument("--out", type=Path, default=Path("outputs/photo_trials"))
     parser.add_argument("--photos", type=int, default=None, help="how many; 40 composites or crops")
+    parser.add_argument("--share", type=float, default=0.35, help="the ladder's first, of each crop")
     options = parser.parse_args()
     options.photos = options.photos or 40
     torch.set_num_threads(1)
