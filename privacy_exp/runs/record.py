@@ -11,7 +11,9 @@ import pandas as pd
 from privacy_exp.cache.content import file_digest
 from privacy_exp.cache.entry import installed_versions, origin
 from privacy_exp.cache.files import atomic_file, write_text
+from privacy_exp.runs.answer import answer
 from privacy_exp.runs.folder import KINDS
+from privacy_exp.runs.parts import parts_of
 from privacy_exp.runs.plan import command
 from privacy_exp.types import Metric, UserError
 
@@ -21,6 +23,7 @@ SCHEMA = 2
 """Version of the record's fields; it is part of every key."""
 
 RECORD = "record.json"
+IN_WORDS = "record.md"
 PICTURES = (*KINDS, "draws")
 LISTED = ("images.parquet", "manifest.csv", "recognizer.ckpt", "grid.png", *PICTURES)
 """Files and folders whose digests a record lists: with the record they are what a finished run consists of."""
@@ -83,6 +86,19 @@ class Record:
         names = ("timing", "versions", "threads", "device", "taken_from", "details", "warnings", "files")
         return {"schema": SCHEMA, **fields, "metrics": metrics, **{k: getattr(self, k) for k in names}}
 
+    def answer(self) -> str:
+        """What was found, in a few sentences."""
+        return answer(self.as_dict())
+
+    def in_words(self) -> str:
+        """The content of `record.md`: the answer, the warnings, and the licences of the parts."""
+        warnings = "".join(f"- {' '.join(text.split())}\n" for text in self.warnings)
+        text = f"# What this run found\n\n{self.answer()}\n" + (f"\n## Warnings\n\n{warnings}" if warnings else "")
+        rows = [" | ".join(str(value).replace("|", "\\|") for value in part) for part in parts_of(self.as_dict())]
+        head = "part | licence | source | commercial use | digest or revision"
+        table = "".join(f"| {row} |\n" for row in (head, " | ".join(["---"] * 5), *rows))
+        return f"{text}\n## Parts\n\n{table}" if rows else text
+
     @classmethod
     def read(cls, folder: Path) -> "Record":
         """The record of a finished run; see `read_record` for the errors."""
@@ -94,8 +110,13 @@ class Record:
         return cls(**kept | {"metrics": metrics, "observers": observers})
 
     def write(self, folder: Path) -> Path:
-        """Writes `record.json` whole or not at all, with the digests of the folder's files, and returns its path."""
+        """Writes `record.json` whole or not at all, with the digests of the folder's files, and returns its path.
+
+        `record.md` beside it says in words what was found.
+        """
         self.files = {str(path.relative_to(folder)): file_digest(path) for path in _listed(folder)}
+        self.details["parts"] = [part._asdict() for part in parts_of(self.as_dict())]
+        write_text(folder / IN_WORDS, self.in_words())
         path = folder / RECORD
         write_text(path, json.dumps(self.as_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         return path

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
+from privacy_exp.runs.answer import answer
 from privacy_exp.runs.record import read_record
 from privacy_exp.types import Metric, UserError
 
@@ -44,6 +45,10 @@ class Run:
     def __str__(self) -> str:
         names = [name for name in ("accuracy", *HEADLINES) if name in self.record["metrics"]]
         return "\n".join([self.title, *(f"{name}: {self[name]}" for name in names)])
+
+    def summary(self) -> str:
+        """What the run found, in a few sentences."""
+        return answer(self.record, int(self.table["label"].nunique()))
 
     def grid(self) -> Image.Image:
         """The first faces: original, mask and result beside each other."""

@@ -140,7 +140,7 @@ class Job:
     def cost(self) -> Cost:
         """What judges, attackers and utility measures train and want painted besides the test photos."""
         frozen = self.study.recognizer.arguments.get("freeze") == "trunk"
-        costs = [measure.cost(self.data, frozen, self.seed) for measure in self.measures.values()]
+        costs = [m.cost(self.data, frozen, self.seed) for m in self.measures.values()]
         pictures: frozenset[tuple[str, int]] = frozenset().union(*(cost.pictures for cost in costs))
         return Cost(tuple(fits for cost in costs for fits in cost.fits), pictures)
 
@@ -233,6 +233,7 @@ class Job:
                 "data": self.data.summary(),
                 "skipped": self.data.skipped,
                 "data_digest": self.data.digest(),
+                "people": int(table["label"].nunique()),
                 **found.details,
             },
             warnings=[*self.data.doubts, *self.warnings, *self.store.notes],

@@ -1,0 +1,64 @@
+"""What parts are called where people read: one table for terminal, page, figures and papers."""
+
+NAMES = {
+    "celeba": "CelebA",
+    "synthetic": "drawn faces",
+    "synthetic_training": "drawn faces",
+    "folder": "own photos",
+    "pairs": "pairs from another tool",
+    "facenet_scratch": "FaceNet",
+    "facenet_casia": "FaceNet (CASIA)",
+    "facenet_vggface2": "FaceNet (VGGFace2)",
+    "onnx": "ONNX recogniser",
+    "original": "FaceNet as first published",
+    "original_scratch": "FaceNet as first published",
+    "eigen_cam": "Eigen-CAM",
+    "face_oval": "Face oval",
+    "grad_cam": "Grad-CAM",
+    "grad_cam_plus_plus": "Grad-CAM++",
+    "gradient_x_input": "Gradient × input",
+    "hi_res_cam": "HiResCAM",
+    "layer_cam": "LayerCAM",
+    "minimal": "Smallest area",
+    "nothing": "Nothing hidden",
+    "original_grad_cam": "Grad-CAM as first published",
+    "original_random": "Random patches as first published",
+    "original_saliency": "Saliency as first published",
+    "rise": "RISE",
+    "score_cam": "Score-CAM",
+    "smooth_grad": "SmoothGrad",
+    "identity": "No repainting",
+    "k_same": "k-Same",
+    "opencv_telea": "OpenCV Telea",
+    "sd15": "Stable Diffusion 1.5",
+    "sd15_lcm": "Stable Diffusion 1.5, LCM",
+    "sd2": "Stable Diffusion 2",
+    "sdxl": "Stable Diffusion XL",
+    "tiny": "the tiny diffusion model",
+    "vae_round_trip": "Autoencoder alone",
+    "dlib": "dlib",
+    "target": "the target recogniser",
+}
+"""Stem of a yaml to its name; every other stem is its own words."""
+
+CONTROLS = ("random_patches", "random_pixels", "original_random", "nothing", "everything", "center")
+"""Methods that look at nothing: they stand last, and grey and dashed in figures."""
+
+
+def display_name(stem: object) -> str:
+    """The name of a part by the stem of its yaml, or of several parts.
+
+    Example:
+        >>> display_name("grad_cam"), display_name("random_patches"), display_name("my_own")
+        ('Grad-CAM', 'Random patches', 'My own')
+    """
+    if isinstance(stem, list | tuple):
+        return ", ".join(display_name(one) for one in stem)
+    text = str(stem)
+    words = text.replace("_", " ").strip()
+    return NAMES.get(text) or (words[:1].upper() + words[1:] if words == words.lower() else words)
+
+
+def name_order(stem: object) -> tuple[bool, str]:
+    """Sorts parts for tables, charts and legends alike: by name, those that look at nothing last."""
+    return str(stem) in CONTROLS, display_name(stem).lower()
