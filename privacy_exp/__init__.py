@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from privacy_exp.data.drawn.faces import DrawnFaces as DrawnFaces
     from privacy_exp.data.folder import Folder as Folder
     from privacy_exp.evaluation.attackers.gallery import Gallery as Gallery
+    from privacy_exp.evaluation.attackers.linkage import Linkage as Linkage
     from privacy_exp.evaluation.attackers.parrot import Parrot as Parrot
     from privacy_exp.evaluation.attackers.parrot_open import ParrotOpen as ParrotOpen
     from privacy_exp.evaluation.attackers.purification import Purification as Purification
@@ -94,6 +95,7 @@ _PUBLIC = {
     "data.drawn.faces": ("DrawnFaces",),
     "data.folder": ("Folder",),
     "evaluation.attackers.gallery": ("Gallery",),
+    "evaluation.attackers.linkage": ("Linkage",),
     "evaluation.attackers.parrot": ("Parrot",),
     "evaluation.attackers.parrot_open": ("ParrotOpen",),
     "evaluation.attackers.purification": ("Purification",),

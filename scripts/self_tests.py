@@ -32,7 +32,16 @@ WHOLE = ["masking=everything", "inpainting=blur"]
 
 JUDGE = "independent"
 
-ATTACKERS = "[gallery,parrot,mask_aware,parrot_open,several_photos,purification]"
+ATTACKERS = "[gallery,parrot,mask_aware,parrot_open,several_photos,purification,linkage]"
+
+UNDOERS = "[linkage]"
+"""Attackers that learn what was done to a picture; they are held against the plain judge in the same gallery."""
+
+MOSAICS = (2, 3, 4, 6, 8, 12, 16, 24, 32)
+"""Mosaics of the whole frame, weakest first: side of a block in pixels."""
+
+UNDONE = 0.5
+"""Share of what the plain judge lost that these must get back."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,7 @@ def main() -> int:
     parser.add_argument("overrides", nargs="*", help="of every run, such as data.identities=10")
     args = parser.parse_args()
     checks: list[Check] = []
-    for stage in (blur, nothing_left, nothing_done, ends_of_the_scale):
+    for stage in (blur, mosaic, nothing_left, nothing_done, ends_of_the_scale):
         for check in stage(args.out, args.overrides):
             print(f"{check.what}: {check.figure}, bar {check.bar}: {check.verdict}", flush=True)
             checks.append(check)
@@ -77,12 +86,45 @@ def blur(out: Path, overrides: list[str]) -> list[Check]:
     weakest = weakest_that_fools(out)
     if weakest is None:
         return [Check("a blur that fools c", steps, f"fool rate ≥ {FOOLED}", False)]
-    train(f"inpainting.sigma={weakest}", *WHOLE, "attacker=[parrot]", *overrides, f"hydra.run.dir={out / 'blur'}")
+    asked = [f"attacker=[parrot,{UNDOERS.strip('[]')}]", f"judge=[{JUDGE}]"]
+    train(f"inpainting.sigma={weakest}", *WHOLE, *asked, *overrides, f"hydra.run.dir={out / 'blur'}")
     share = record(out / "blur")["metrics"]["attacker/parrot/recovered_share"]
     return [
         Check(f"c fooled by blur {weakest:g} (ladder {steps})", f"{fooled[weakest]:.2f}", f"≥ {FOOLED}", True),
         Check("the parrot recovers from it", shown(share), f"≥ {RECOVERED}", share["value"] >= RECOVERED),
+        *undone(out / "blur"),
     ]
+
+
+def mosaic(out: Path, overrides: list[str]) -> list[Check]:
+    """The weakest mosaic of the ladder that fools c, and what linkage gets back from it."""
+    whole = ["masking=everything", "inpainting=pixelate"]
+    ladder = f"inpainting.block={','.join(map(str, MOSAICS))}"
+    train(ladder, *whole, *overrides, f"hydra.sweep.dir={out / 'mosaics'}", multirun=True)
+    fooled = {b: value(record(out / "mosaics" / str(i)), "fool_rate") for i, b in enumerate(MOSAICS)}
+    weakest = next((block for block, rate in fooled.items() if rate >= FOOLED), None)
+    steps = ", ".join(f"{block}: {rate:.2f}" for block, rate in fooled.items())
+    if weakest is None:
+        return [Check("a mosaic that fools c", steps, f"fool rate ≥ {FOOLED}", False)]
+    asked = [f"attacker={UNDOERS}", f"judge=[{JUDGE}]", *overrides, f"hydra.run.dir={out / 'mosaic'}"]
+    train(f"inpainting.block={weakest}", *whole, *asked)
+    rate = f"{fooled[weakest]:.2f}"
+    return [Check(f"c fooled by mosaic {weakest} (ladder {steps})", rate, f"≥ {FOOLED}", True), *undone(out / "mosaic")]
+
+
+def undone(folder: Path) -> list[Check]:
+    """What linkage gets back of what the plain judge lost, in the same gallery."""
+    found, checks = record(folder), []
+    for attacker in UNDOERS.strip("[]").split(","):
+        stem = f"attacker/{attacker}/{JUDGE}"
+        clean = found["details"][f"attacker/{attacker}"][JUDGE]["rank_1_clean"]
+        plain, learnt = value(found, f"{stem}/untrained"), value(found, f"{stem}/rank_1")
+        if clean - plain < 0.05:
+            checks.append(Check(f"{attacker}: the plain judge lost something", f"{plain:.3f}", f"< {clean:.3f}", False))
+            continue
+        share, figures = (learnt - plain) / (clean - plain), f"{plain:.3f} → {learnt:.3f} of {clean:.3f}"
+        checks.append(Check(f"{attacker} undoes it", f"{share:.2f} ({figures})", f"≥ {UNDONE}", share >= UNDONE))
+    return checks
 
 
 def ends_of_the_scale(out: Path, overrides: list[str]) -> list[Check]:
@@ -137,7 +179,7 @@ def nothing_left(out: Path, overrides: list[str]) -> list[Check]:
         if name != "accuracy_anonymized" and not (GROUPS.match(observer) and figure in ("accuracy", "rank_1")):
             continue
         if metric["value"] is None:
-            few = observer.startswith("attacker/several_photos")  # an identity may have fewer than it takes
+            few = "/n_" in observer  # an identity may have fewer than it takes
             checks.append(Check(f"black: {name}", shown(metric), "null only for too few photos", few))
             continue
         chance = chance_of(observer or "target", found)

@@ -12,6 +12,7 @@ from privacy_exp.evaluation.by_attribute import ATTRIBUTE, rates_by_attribute
 from privacy_exp.evaluation.measure import Measure, Outcome, Scene, strongest_observer
 from privacy_exp.evaluation.minimal import minimal_metrics
 from privacy_exp.evaluation.privacy import outcome, privacy_metrics
+from privacy_exp.masking.target import Embeds
 from privacy_exp.types import Metric
 
 RECOGNISED, RECOGNISED_CLEAN = "recognised/", "recognised_clean/"
@@ -46,7 +47,8 @@ def evaluate(scene: Scene, measures: Mapping[str, Measure], gate: float) -> Eval
         gate: clean accuracy of the target below which every privacy figure is flagged.
     """
     named = "pred" in scene.table
-    scene = replace(scene, table=with_attributes(scene))
+    judges = {n: m for n, m in measures.items() if n.startswith("judge/") and isinstance(m, Embeds)}
+    scene = replace(scene, table=with_attributes(scene), judges=judges)
     metrics: dict[str, Metric] = {}
     if named:
         metrics = privacy_metrics(scene.table, gate)

@@ -28,14 +28,15 @@ class Identification:
         known: whether the gallery holds another photo of the probe's identity; probes without take no part.
         best_other: highest similarity to a photo of another identity; NaN where embedding failed.
         ranks: k of each column.
-        num_identities: N, identities in the gallery; a guess is right at rank k with probability k / N.
+        num_identities: N, identities in the gallery; a guess is right at rank k with probability k / N. Where probes
+            have galleries of different sizes, the N of the mean chance.
     """
 
     hits: Float[Array, "n ranks"]
     known: Bool[Array, " n"]
     best_other: Float[Array, " n"]
     ranks: tuple[int, ...]
-    num_identities: int
+    num_identities: int | float
 
     @property
     def rank_1(self) -> Float[Array, " n"]:

@@ -1,7 +1,7 @@
 """What judges, attackers and utility measures share: a finished run to look at, and findings to hand back."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from privacy_exp.cache.configured import Configured
 from privacy_exp.cache.store import Store
 from privacy_exp.data.base import FaceData
 from privacy_exp.evaluation.statistics.intervals import interval_of_maximum, resampled_sums
+from privacy_exp.masking.target import Embeds
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.recipe import FitRecipe
 from privacy_exp.runs.folder import RunFolder
@@ -44,6 +45,7 @@ class Scene:
         fit: a recogniser fitted as the target was, from the same initial weights with the same budget, to other
             pictures (kept in the store); a second argument other than None replaces the net's `freeze`, a third and a
             fourth are another network and its recipe. None for a folder made elsewhere.
+        judges: the run's judges by their full names, through which attackers may look as well.
     """
 
     folder: RunFolder
@@ -59,6 +61,7 @@ class Scene:
     frame: Callable[[Faces], Faces] | None = None
     anonymize: Callable[[str, int], RunFolder] | None = None
     fit: Callable[..., Recognizer] | None = None
+    judges: Mapping[str, Embeds] = field(default_factory=dict)
 
     @property
     def gate(self) -> float:

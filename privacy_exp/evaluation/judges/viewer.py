@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,9 +39,19 @@ class Viewer:
 
     def originals(self, scene: Scene) -> Embedded:
         """The test photos, embedded once for all cells that saved the same files."""
-        paths = [path for path, _ in scene.folder.list("original").values()]
+        return self.files(scene, [path for path, _ in scene.folder.list("original").values()])
+
+    def files(self, scene: Scene, paths: Sequence[Path]) -> Embedded:
+        """Picture files in their order, embedded once for all who ask about the same pictures.
+
+        Args:
+            scene: the run.
+            paths: the files, all of one size.
+        """
         pictures = hashlib.sha256("".join(file_digest(path) for path in paths).encode()).hexdigest()
-        return self._stored(scene, {"pictures": pictures}, picture_batches(scene.folder, "original", self.batch_size))
+        starts = range(0, len(paths), self.batch_size)
+        batches = (scene.folder.read(paths[start : start + self.batch_size]) for start in starts)
+        return self._stored(scene, {"pictures": pictures}, batches)
 
     def see(self, scene: Scene, kind: str, folder: RunFolder | None = None) -> Embedded:
         """Pictures of a folder in the order of their ids, embedded now.

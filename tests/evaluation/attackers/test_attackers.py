@@ -12,6 +12,7 @@ from privacy_exp.evaluation.attackers.closed_set import attempts, chance_metric
 from privacy_exp.evaluation.attackers.embedding import search
 from privacy_exp.evaluation.attackers.frame_pixels import SHRINKAGES, SIDES, Pixels, fit_classifier, pixels_of
 from privacy_exp.evaluation.attackers.gallery import Gallery
+from privacy_exp.evaluation.attackers.linkage import Linkage
 from privacy_exp.evaluation.attackers.parrot import Parrot
 from privacy_exp.evaluation.attackers.parrot_open import ParrotOpen, enrol
 from privacy_exp.evaluation.attackers.purification import Purification, best_rate
@@ -35,6 +36,7 @@ ALL = {
     "attacker/whole_frame": WholeFrame(),
     "attacker/whole_frame_plain": WholeFrame("originals"),
     "attacker/whole_frame_net": WholeFrameNet(image_size=16, max_epochs=10),
+    "attacker/linkage": Linkage((1, 2)),
 }
 
 
