@@ -63,6 +63,7 @@ def run(config: DictConfig) -> dict[str, float | None]:
             identities=config.identities,
             image_size=None if config.image_size is None else list(config.image_size),
             device=config.device,
+            anonymized_name=config.anonymized_name,
         )
     needed = recorded and any(measure.needs_data for measure in measures.values())
     data = None

@@ -22,6 +22,7 @@ from privacy_exp.evaluation.measure import Measure, Scene
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.runs.record import Record
+from privacy_exp.study.pairing import Pictures, pair
 from privacy_exp.study.rescore import write_evaluation
 from privacy_exp.types import Images, UserError
 
@@ -58,12 +59,13 @@ def score_pairs(
     identities: str | Path | None = None,
     image_size: Sequence[int] | None = None,
     device: str = "cpu",
+    anonymized_name: str | None = None,
 ) -> dict[str, float | None]:
     """Scores pairs of pictures with the same names, and leaves them in `out` in the layout of a run.
 
     Args:
-        originals: one sub-folder a person, or any folder of pictures.
-        anonymized: the same relative names; suffixes may differ.
+        originals: one sub-folder a person, any folder of pictures, or a run folder.
+        anonymized: the same relative names; suffixes may differ. A run folder's own results are taken.
         out: takes `original`, `results`, `evaluation.json`, `evaluation.parquet`, a `record.json` and `grid.png`.
         measures: judges and the like, by group and name.
         store: keeps what they compute.
@@ -71,6 +73,7 @@ def score_pairs(
             says who it is; in a flat folder every photo counts as another person.
         image_size: (height, width) in pixels that all pictures are cut to; None keeps their own.
         device: "cpu" or "cuda".
+        anonymized_name: how the tool names a result, such as "{stem}_anonymized.*"; None: as the original.
 
     Returns:
         Metric names to values.
@@ -84,15 +87,20 @@ def score_pairs(
     target = Path(out)
     if target.exists() and any(target.iterdir()):
         raise FileExistsError(f"`out` must be a new or empty folder, but {target} holds files.")
-    before, after = (_pictures(root, image_size) for root in (originals, anonymized))
-    _check_pairs(before, after, Path(originals), Path(anonymized))
-    people = _people(before, Path(originals), identities)
+    one, other = Pictures(originals, "original", image_size), Pictures(anonymized, "results", image_size)
+    belongs, left_out = pair(one, other, anonymized_name)
+    before, after = one.data, other.data
+    _check_sizes(before, after)
+    log.info("%d of %d originals are paired", len(belongs), len(before.names))
+    keys = {image_id: key for key, image_id in one.keys().items()}
+    people = {keys[i]: person for i, person in _people(before, one.root, keys, identities).items()}
     names = sorted(set(people.values()))
     labels = {name: label for label, name in enumerate(names)}
     folder = RunFolder(target, "png")  # pixels as they were decoded
-    for kind, data in (("original", before), ("results", after)):
+    for kind, data, called in (("original", before, keys), ("results", after, belongs)):
         for faces in data.batches("test", BATCH):
-            folder.save(kind, faces.ids, torch.tensor([labels[people[i]] for i in faces.ids]), faces.images)
+            found_ids = [called[i] for i in faces.ids]
+            folder.save(kind, found_ids, torch.tensor([labels[people[i]] for i in found_ids]), faces.images)
     ids = sorted(people)
     table = pd.DataFrame({"image_id": ids, "identity": [people[i] for i in ids]})
     table["label"] = np.array([labels[people[i]] for i in ids], dtype=np.int64)
@@ -103,6 +111,7 @@ def score_pairs(
         for kind in ("original", "results"):
             shutil.rmtree(target / kind)
         raise
+    found.warnings += left_out
     if len(names) == len(ids):
         found.warnings.append(
             "identities are unknown and every photo counts as another person: rates that need two photos of one person "
@@ -131,27 +140,13 @@ def _record(
         metrics=found.metrics,
         observers=found.observers,
         timing={},
-        details={"data_digest": digest, **found.details},
+        details={"data_digest": digest, "people": int(found.table["label"].nunique()), **found.details},
         warnings=found.warnings,
         device=device,
     ).write(target)
 
 
-def _pictures(root: str | Path, image_size: Sequence[int] | None) -> Folder:
-    data = Folder(str(root), image_size=image_size, labelled=False, min_images_per_identity=1)
-    data.setup()
-    return data
-
-
-def _check_pairs(before: Folder, after: Folder, originals: Path, anonymized: Path) -> None:
-    left, right = ({photo.id for photo in data.photos["test"]} for data in (before, after))
-    odd = sorted(left ^ right)
-    if odd:
-        where = originals if odd[0] in left else anonymized
-        raise BadDataError(
-            f"`originals` and `anonymized` do not pair: {len(odd)} pictures stand in one folder only, such as {odd[0]} "
-            f"in {where}. Names must be the same up to the suffix."
-        )
+def _check_sizes(before: Folder, after: Folder) -> None:
     if before.image_size != after.image_size:
         raise BadDataError(
             f"`originals` are {before.image_size} (height, width) but `anonymized` {after.image_size}; cut both to one "
@@ -159,15 +154,15 @@ def _check_pairs(before: Folder, after: Folder, originals: Path, anonymized: Pat
         )
 
 
-def _people(data: Folder, root: Path, identities: str | Path | None) -> dict[str, str]:
-    """Image id to who is on it; the image itself where nobody says."""
+def _people(data: Folder, root: Path, keys: Mapping[str, str], identities: str | Path | None) -> dict[str, str]:
+    """Picture to who is on it; the image itself where nobody says."""
     ids = [photo.id for photo in data.photos["test"]]
     if identities is None:
-        inside = {i: i.split("%2F", 1)[0] for i in ids if "%2F" in i}
+        inside = {i: keys[i].split("%2F", 1)[0] for i in ids if "%2F" in keys[i]}
         if inside and len(inside) < len(ids):
             loose = next(i for i in ids if i not in inside)
             raise BadDataError(f"{loose} lies in {root} itself, the others in a sub-folder a person; move it to one.")
-        return inside or {i: i for i in ids}
+        return inside or {i: keys[i] for i in ids}
     named = _read_identities(Path(identities), data)
     missing = [i for i in ids if i not in named]
     if missing:

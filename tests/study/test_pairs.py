@@ -107,9 +107,12 @@ def large(root):
 @pytest.mark.parametrize(
     ("damage", "keys", "words"),
     [
-        (lambda p: (p / "after/person 3/18.bmp").unlink(), {}, r"do not pair: 1 pictures .* person%203%2F18"),
+        (
+            lambda p: [f.rename(f.with_stem(f"{f.stem}_x")) for f in (p / "after").rglob("*.bmp")],
+            {},
+            "do not pair: .*_x",
+        ),
         (large, {}, r"`originals` are \(8, 8\) .* `anonymized` \(9, 9\).*image_size"),
-        (lambda p: (p / "before/person 0/0.png").rename(p / "before/0.png"), {}, "do not pair"),
         (lambda p: (p / "after/person 0/0.bmp").write_bytes(b"junk"), {}, "cannot be read"),
         (lambda p: (p / "who.csv").write_text("image,identity\n1.png,a\n"), {"identities": "who.csv"}, "have no row"),
         (lambda p: named(p, "1.png,a", "2.png,"), {"identities": "who.csv"}, r"Line 3 .* leaves identity empty"),
@@ -140,3 +143,32 @@ def test_what_to_score_must_be_said(overrides):
 def test_pairs_need_a_measure(pairs):
     with pytest.raises(ValueError, match=r"choose what should look at the pairs: judge=\[onnx\]"):
         score_pairs(pairs / "before", pairs / "after", pairs / "out", {}, Store(pairs / "store"))
+
+
+def test_names_as_another_tool_writes_them(pairs):
+    for path in (pairs / "after").rglob("*.bmp"):
+        path.rename(path.with_stem(f"{path.stem}_anonymized"))
+    (pairs / "after/person 3/18_anonymized.bmp").unlink()
+    (pairs / "after/overview.bmp").write_bytes((pairs / "after/person 3/19_anonymized.bmp").read_bytes())
+    values = score(pairs, anonymized_name="{stem}_anonymized.*")
+    assert values["judge/colour/same_photo_1e-2"] == pytest.approx(0.5, abs=0.01)
+    record = json.loads((pairs / "out" / "record.json").read_text())
+    assert (record["n"], record["details"]["people"]) == (95, 16)
+    (note,) = [text for text in record["warnings"] if "paired" in text]
+    assert note.startswith("95 of 96 originals are paired; left out: person%203%2F18 without a result, overview.bmp")
+    with pytest.raises(ValueError, match=r"`anonymized_name` must say .* got anonymized"):
+        score_again(pairs, anonymized_name="anonymized")
+
+
+def test_a_run_folder_of_ours_is_scored_like_any_others_pictures(pairs):
+    assert score(pairs)["judge/colour/same_photo_1e-2"] == 0.5
+    values = score_again(pairs, originals="out", anonymized="out")
+    assert values["judge/colour/same_photo_1e-2"] == 0.5
+    assert json.loads((pairs / "again" / "record.json").read_text())["details"]["people"] == 16
+    assert score_again(pairs, "third", anonymized="out")["judge/colour/same_photo_1e-2"] == 0.5
+
+
+def score_again(root, out="again", originals="before", anonymized="after", **keys):
+    measures = {"judge/colour": Judge(Colour(refuses_black=True), fars=[0.01])}
+    store = Store(root / "store")
+    return score_pairs(root / originals, root / anonymized, root / out, measures, store, **keys)
