@@ -1,6 +1,7 @@
 """Shapes and types are checked in every call of the package while tests run (jaxtyping + beartype)."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -15,6 +16,16 @@ import torch  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--headless=new",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -39,6 +50,21 @@ def face_onnx() -> Path:
     if not path.is_file():
         pytest.skip("needs a face embedder: set FACE_ONNX to an .onnx file")
     return path
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Debian's Chromium, driven by Playwright."""
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="needs Playwright: pip install 'privacy-exp[browser]'"
+    )
+    path = os.environ.get("CHROMIUM", shutil.which("chromium") or "")
+    if not path:
+        pytest.skip("needs Chromium: bash scripts/setup_browser.sh, or set CHROMIUM to its path")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import pytest
 
 from privacy_exp.photos.folder import Outcome
 from privacy_exp.photos.review import write_review
-from tests.report.conftest import browser  # noqa: F401  a fixture
 
 
 def face(box, **known):
@@ -30,7 +29,7 @@ def page(tmp_path, party):
 
 
 @pytest.mark.parametrize("width", [1400, 390])
-def test_the_page_shows_the_worst_first_and_fits(browser, page, width):  # noqa: F811
+def test_the_page_shows_the_worst_first_and_fits(browser, page, width):
     context = browser.new_context(viewport={"width": width, "height": 900}, offline=True)
     shown, asked = context.new_page(), list[str]()
     shown.on("request", lambda request: asked.append(request.url))

@@ -9,17 +9,6 @@ import pytest
 from privacy_exp.report.build import Options, build
 from tests.report.sample import Sample, make_sweep
 
-FLAGS = [
-    "--no-sandbox",
-    "--headless=new",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
 
 @pytest.fixture(scope="session")
 def sweep(tmp_path_factory) -> Path:
@@ -46,21 +35,6 @@ def two_cells(tmp_path_factory) -> Path:
 def small(two_cells, tmp_path) -> Path:
     """A copy of the smallest sweep."""
     return Path(shutil.copytree(two_cells, tmp_path / "study"))
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Debian's Chromium, driven by Playwright."""
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="needs Playwright: pip install 'privacy-exp[browser]'"
-    )
-    path = os.environ.get("CHROMIUM", shutil.which("chromium") or "")
-    if not path:
-        pytest.skip("needs Chromium: bash scripts/setup_browser.sh, or set CHROMIUM to its path")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
