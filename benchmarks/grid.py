@@ -14,7 +14,7 @@ def lines(rounds: int = 1) -> list[Line]:
     del rounds
     with tempfile.TemporaryDirectory() as name:
         sweep = Path(name) / "sweep"
-        command = [*TRAIN, "-m", "experiment=ratio_method_guidance", f"store.root={name}/store"]
+        command = [*TRAIN, "-m", "experiment=ratio_method_guidance", f"cache.root={name}/store"]
         seconds, _ = measured([*command, "tracking=csv", f"hydra.sweep.dir={sweep}"], Path(name))
         records = [json.loads(path.read_text()) for path in sorted(sweep.glob("*/record.json"))]
     parts = parts_of(records)

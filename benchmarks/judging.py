@@ -53,7 +53,7 @@ def share_of_a_cell() -> float:
 
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        common = [sys.executable, "-m", "privacy_exp.train", f"store.root={root / 'store'}", "tracking=csv"]
+        common = [sys.executable, "-m", "privacy_exp.train", f"cache.root={root / 'store'}", "tracking=csv"]
         environment = {**os.environ, "WANDB_MODE": "offline"}
         judge = "judge=[independent]"
         # The first run fits both networks; the second, another cell, reuses them as the cells of a sweep do.

@@ -52,7 +52,7 @@ def run(config: DictConfig) -> Path:
     parts["trainer"] = instantiate(config.trainer)
     data = instantiate(config.data)
     data.setup()
-    store = Store(config.store.root)
+    store = Store(config.cache.root)
     recognizer = fit(data, parts, plain, int(config.seed), store).recognizer
     recognizer.choose_target_layer(config.recognition.target_layer)
     device = torch.device("cuda" if plain["trainer"]["accelerator"] in ("gpu", "cuda") else "cpu")

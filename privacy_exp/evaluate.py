@@ -52,7 +52,7 @@ def run(config: DictConfig) -> dict[str, float | None]:
         name = sorted(missing)[0]
         raise UserError(f"{name} must be given: add {name}=VALUE to the command line.")
     measures = {f"{group}/{name}": instantiate(config[group][name]) for group, name in chosen}
-    store = Store(config.store.root)
+    store = Store(config.cache.root)
     if pairs:
         return score_pairs(
             config.originals,

@@ -31,7 +31,7 @@ FEW = [
 
 def start(out: Path, *overrides: str) -> subprocess.Popen[str]:
     """A sweep in a process group of its own, with a store of its own, on one thread."""
-    places = [f"hydra.sweep.dir={out}/sweep", f"store.root={out}/store"]
+    places = [f"hydra.sweep.dir={out}/sweep", f"cache.root={out}/store"]
     out.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "privacy_exp.train", "-m", *FEW, *places, *overrides]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}

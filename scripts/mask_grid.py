@@ -39,7 +39,7 @@ def main() -> None:
     data.setup()
     parts = {name: instantiate(config.recognition[name]) for name in ("net", "module")}
     parts["trainer"] = instantiate(config.trainer)
-    recognizer = fit(data, parts, plain_config(config), config.seed, Store(config.store.root)).recognizer
+    recognizer = fit(data, parts, plain_config(config), config.seed, Store(config.cache.root)).recognizer
     recognizer.choose_target_layer(config.recognition.target_layer)
     people = {photo.identity: photo for photo in reversed(data.photos["test"])}
     faces = data.faces([people[name] for name in sorted(people)[:FACES]])

@@ -109,7 +109,7 @@ def composed(tmp_path_factory):
             few += ["data.identities=5", "data.photos_per_identity=10"]
         if not any(o.startswith("inpainting=") for o in overrides):
             few.append("inpainting.num_inference_steps=2")
-        paths = [f"store.root={store}", f"hydra.run.dir={out}", f"hydra.runtime.output_dir={out}"]
+        paths = [f"cache.root={store}", f"hydra.run.dir={out}", f"hydra.runtime.output_dir={out}"]
         with initialize_config_dir(str(CONF), version_base="1.3"):
             config = compose("train", overrides=[*few, *paths, *overrides], return_hydra_config=True)
         HydraConfig.instance().set_config(config)

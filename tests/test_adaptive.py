@@ -44,7 +44,7 @@ def test_every_attacker_leaves_its_figures(adaptive):
 
 def test_the_cost_stands_before_the_run_and_the_store_pays_it_once(cell, adaptive, tmp_path, capsys):
     (record,) = read_cells(adaptive)
-    store = Path(record["config"]["store"]["root"])
+    store = Path(record["config"]["cache"]["root"])
 
     def kept():
         return {path for kind in ("recognizer", "anonymized") for path in (store / kind).iterdir()}
@@ -64,7 +64,7 @@ def test_the_cost_stands_before_the_run_and_the_store_pays_it_once(cell, adaptiv
 def test_attackers_are_asked_again_of_a_finished_run(adaptive):
     (record,) = read_cells(adaptive)
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        overrides = [f"run={adaptive}", f"store.root={record['config']['store']['root']}"]
+        overrides = [f"run={adaptive}", f"cache.root={record['config']['cache']['root']}"]
         again = evaluate.run(compose("evaluate", overrides=[*overrides, "attacker=[purification]"]))
         with pytest.raises(ValueError, match="attacker/parrot"):
             evaluate.run(compose("evaluate", overrides=[*overrides, "attacker=[parrot]"]))

@@ -20,7 +20,7 @@ def test_a_run_scored_again_gives_the_same_numbers(cell, tmp_path):
     cell(tmp_path, "mask_ratio=0.5", "inpainting=opencv_telea")
     record = json.loads((tmp_path / "record.json").read_text())
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        again = evaluate.run(compose("evaluate", overrides=[f"run={tmp_path}", f"store.root={tmp_path / 'new'}"]))
+        again = evaluate.run(compose("evaluate", overrides=[f"run={tmp_path}", f"cache.root={tmp_path / 'new'}"]))
     assert again == {name: metric["value"] for name, metric in record["metrics"].items()}
     one, two = pd.read_parquet(tmp_path / "images.parquet"), pd.read_parquet(tmp_path / "evaluation.parquet")
     pd.testing.assert_frame_equal(one, two[one.columns])
@@ -31,7 +31,7 @@ def test_a_judge_gives_the_runs_own_figures_again(cell, tmp_path):
     cell(tmp_path / "run", "mask_ratio=0.5", "inpainting=opencv_telea", *keys)
     record = json.loads((tmp_path / "run" / "record.json").read_text())
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("evaluate", overrides=[f"run={tmp_path / 'run'}", f"store.root={tmp_path / 'new'}", *keys])
+        config = compose("evaluate", overrides=[f"run={tmp_path / 'run'}", f"cache.root={tmp_path / 'new'}", *keys])
     again = evaluate.run(config)
     assert again == {name: metric["value"] for name, metric in record["metrics"].items()}
     assert record["metrics"]["judge/independent/clean_tar_1e-2"]["n"] == record["n"]
@@ -67,7 +67,7 @@ def test_a_record_runs_nothing_of_its_own_choosing(cell, tmp_path, monkeypatch, 
         record["config"][group] = changes if whole else {**record["config"][group], **changes}
     (run / "record.json").write_text(json.dumps(record))
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("evaluate", overrides=[f"run={run}", f"store.root={tmp_path / 'new'}", *keys])
+        config = compose("evaluate", overrides=[f"run={run}", f"cache.root={tmp_path / 'new'}", *keys])
     with pytest.raises(UserError, match=words):
         evaluate.run(config)
     assert not (run / "PWNED").exists()

@@ -38,7 +38,7 @@ def test_the_original_studys_frame_is_what_is_saved_and_hidden_shares_are_record
 def test_other_budgets_read_the_scores_that_one_cell_computed(cell, tmp_path):
     store, seen = tmp_path / "store", []
     for name, ratio in (("a", 0.1), ("b", 0.3)):
-        cell(tmp_path / name, "masking=grad_cam", f"mask_ratio={ratio}", "inpainting=mean_fill", f"store.root={store}")
+        cell(tmp_path / name, "masking=grad_cam", f"mask_ratio={ratio}", "inpainting=mean_fill", f"cache.root={store}")
         seen.append({path: path.stat().st_mtime_ns for path in store.glob("scores/*/*/*.npz")})
     assert len(seen[0]) == 10
     assert seen[0] == seen[1]

@@ -48,7 +48,7 @@ def test_the_default_runs_from_an_empty_folder_without_network(site, tmp_path):
     assert (site / "privacy_exp" / "conf" / "train.yaml").is_file()
     assert (site / "privacy_exp" / "report" / "templates" / "page.css").is_file()
     few = ["data.identities=4", "data.photos_per_identity=6", "recognition.module.max_epochs=1"]
-    few += ["inpainting.num_inference_steps=2", "hydra.run.dir=out", f"store.root={tmp_path / 'store'}"]
+    few += ["inpainting.num_inference_steps=2", "hydra.run.dir=out", f"cache.root={tmp_path / 'store'}"]
     environment = {**os.environ, "PYTHONPATH": str(site), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     environment.pop("HF_HUB_OFFLINE", None)  # what a user's machine has not set must not be needed
     (tmp_path / "empty").mkdir()

@@ -1,4 +1,4 @@
-"""Lists what the store holds, by kind, and prunes it.
+"""Lists what has been computed, by kind, and prunes it.
 
 python -m privacy_exp.cache [prune.days=30] [prune.max_gb=20] [prune.kind=cell] [dry_run=true]
 """
@@ -14,18 +14,18 @@ def run(config: DictConfig) -> None:
     """Prints sizes and ages by kind, and removes what `prune` asks for.
 
     Args:
-        config: composed from conf/store.yaml.
+        config: composed from conf/cache.yaml.
 
     Raises:
         UserError: a number that makes no sense.
-        FileNotFoundError: there is no store.
+        FileNotFoundError: there is no such folder.
     """
     from privacy_exp.cache.pruning import items, remove, to_prune
     from privacy_exp.report.cache_table import store_table
 
-    root = Path(config.store.root).expanduser()
+    root = Path(config.cache.root).expanduser()
     if not root.is_dir():
-        raise FileNotFoundError(f"`store.root` {root} is no folder: nothing has been stored there yet.")
+        raise FileNotFoundError(f"`cache.root` {root} is no folder: nothing has been stored there yet.")
     found = items(root)
     print(store_table(root, found))
     asked = config.prune

@@ -50,9 +50,9 @@ def write_text(path: Path, content: str) -> None:
 def explained(error: OSError, path: Path) -> OSError:
     """The same error with the file's name and the way out, where the cause is a full or closed disk."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        advice = "no space left there; free some, or move the output with `hydra.run.dir=DIR` or `store.root=DIR`"
+        advice = "no space left there; free some, or move the output with `hydra.run.dir=DIR` or `cache.root=DIR`"
     elif error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-        advice = "not writable; choose another place with `hydra.run.dir=DIR` or `store.root=DIR`"
+        advice = "not writable; choose another place with `hydra.run.dir=DIR` or `cache.root=DIR`"
     else:
         return error
     return OSError(error.errno, f"could not write {path}: {advice}")

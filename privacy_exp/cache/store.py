@@ -157,8 +157,8 @@ class Store:
         if folder in self._unstored:
             return Path(self._unstored[folder].name), True
         log.warning(
-            "the store %s cannot be written to: what is missing there is computed and not kept; choose another place "
-            "with store.root=DIR",
+            "the cache %s cannot be written to: what is missing there is computed and not kept; choose another place "
+            "with cache.root=DIR",
             self.root,
         )
         place = tempfile.TemporaryDirectory(prefix="privacy_exp-")

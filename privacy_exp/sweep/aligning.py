@@ -48,7 +48,7 @@ def align_first(config: DictConfig) -> DictConfig:
     def fill(out: Path) -> None:
         prepare(root, out, finder)
 
-    store = Store(OmegaConf.select(config, "store.root") or default_root())
+    store = Store(OmegaConf.select(config, "cache.root") or default_root())
     folder, reused = store.fetch("aligned", fields, fill)
     log.info("aligned crops of %s %s in %s", root, "lie" if reused else "were made", folder)
     left_out = len((folder / "left_out.csv").read_text().splitlines()) - 1

@@ -59,7 +59,7 @@ def study_of(config: DictConfig, plain: dict[str, Any], out: Path) -> Study:
     """The study of a configuration: its data and recogniser.
 
     Args:
-        config: with `data`, `recognition`, `trainer`, `seed` and `store`.
+        config: with `data`, `recognition`, `trainer`, `seed` and `cache`.
         plain: the same as plain values.
         out: takes what the study leaves.
     """
@@ -75,7 +75,7 @@ def study_of(config: DictConfig, plain: dict[str, Any], out: Path) -> Study:
         seed=int(config.seed),
         recipe=recipe,
         trainer=keywords,
-        cache=config.store.root,
+        cache=config.cache.root,
         target_layer=recognition["target_layer"],
         init_from=recognition["init_from"],
         checkpoint=recognition["checkpoint"],

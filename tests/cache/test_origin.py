@@ -97,7 +97,7 @@ def test_every_command_asks_the_same_place(monkeypatch, tmp_path, command):
     monkeypatch.setenv("XDG_CACHE_HOME", "")
     monkeypatch.setenv("HOME", str(tmp_path))
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        assert compose(command).store.root == f"{tmp_path}/.cache/privacy_exp"
+        assert compose(command).cache.root == f"{tmp_path}/.cache/privacy_exp"
 
 
 def test_what_vanishes_while_it_is_listed_is_passed_over(tmp_path, monkeypatch):

@@ -78,7 +78,7 @@ def test_a_store_on_read_only_media_is_read_and_what_it_lacks_is_computed(medium
 
 def test_a_full_medium_is_an_error_with_the_way_out_and_leaves_nothing(medium):
     root = medium("1m")
-    with pytest.raises(OSError, match=r"could not write .*no space left there.*store\.root=DIR"):
+    with pytest.raises(OSError, match=r"could not write .*no space left there.*cache\.root=DIR"):
         Store(root).fetch("kind", {"a": 1}, lambda folder: (folder / "large").write_bytes(bytes(2_000_000)))
     assert [path.suffix for path in (root / "kind").iterdir()] == [".lock"]
     assert not Store(root).fetch("kind", {"a": 1}, make)[1]
@@ -212,7 +212,7 @@ def test_the_command_lists_and_prunes(tmp_path, capsys):
 
     def command(*overrides):
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            run(compose("cache", overrides=[f"store.root={tmp_path}", *overrides]))
+            run(compose("cache", overrides=[f"cache.root={tmp_path}", *overrides]))
         return capsys.readouterr().out
 
     folder = entry_of(tmp_path)

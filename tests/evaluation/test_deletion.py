@@ -112,7 +112,7 @@ def run(tmp_path_factory):
     def call(out, *overrides: str):
         out.mkdir(parents=True, exist_ok=True)
         few = ["data.identities=3", "data.photos_per_identity=6", "recognition.module.max_epochs=1", "shares=[0.2,0.8]"]
-        paths = [f"store.root={store}", f"hydra.run.dir={out}", f"hydra.runtime.output_dir={out}"]
+        paths = [f"cache.root={store}", f"hydra.run.dir={out}", f"hydra.runtime.output_dir={out}"]
         with initialize_config_dir(str(CONF), version_base="1.3"):
             config = compose("deletion", overrides=[*few, *paths, *overrides], return_hydra_config=True)
             HydraConfig.instance().set_config(config)

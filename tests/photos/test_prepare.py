@@ -53,7 +53,7 @@ def test_the_crops_are_a_data_set_with_landmarks_on_the_template(people, tmp_pat
 def test_data_align_makes_the_crops_once_and_hands_on_an_ordinary_folder(people, tmp_path):
     (people / "groups.csv").write_text("path,group\np3/0.png,a\np3/1.png,a\np3/nobody.png,b\n")
     given = {"root": str(people), "align": True, "image_size": None}
-    config = OmegaConf.create({"data": given, "store": {"root": str(tmp_path / "store")}})
+    config = OmegaConf.create({"data": given, "cache": {"root": str(tmp_path / "store")}})
     found = align_first(config)
     assert config.data.align, "the caller's configuration was changed"
     assert found.data.align is False

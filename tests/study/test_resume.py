@@ -31,7 +31,7 @@ def cheap(cell, tmp_path_factory):
     cell(fitted, *SMALL, "fit_only=true", "recognition.module.max_epochs=1")
 
     def run(out: Path, store: Path, *overrides: str):
-        return cell(out, *CHEAP, f"recognition.checkpoint={fitted}", f"store.root={store}", *overrides)
+        return cell(out, *CHEAP, f"recognition.checkpoint={fitted}", f"cache.root={store}", *overrides)
 
     return run
 
@@ -355,7 +355,7 @@ def test_two_fits_from_one_seed_in_empty_stores_give_equal_weights(cell, tmp_pat
     from privacy_exp.recognition.fit import load_checkpoint
 
     for name in ("one", "two"):
-        fit = ("fit_only=true", "recognition.module.max_epochs=1", f"store.root={tmp_path}/{name}-store")
+        fit = ("fit_only=true", "recognition.module.max_epochs=1", f"cache.root={tmp_path}/{name}-store")
         cell(tmp_path / name, *fit)
     one, two = (load_checkpoint(tmp_path / name).state_dict() for name in ("one", "two"))
     assert all(value.equal(two[name]) for name, value in one.items())

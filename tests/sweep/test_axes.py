@@ -62,7 +62,7 @@ def test_only_inert_guidance_is_refused(tmp_path: Path) -> None:
 def test_a_sweep_as_a_user_starts_it(tmp_path: Path) -> None:
     """The scale that is off, 1, is refused as well: its pictures are the others'."""
     axis = ["inpainting.prompt=''", "inpainting.guidance_scale=1.0,3.0"]
-    places = [f"hydra.sweep.dir={tmp_path / 'out'}", f"store.root={tmp_path / 'store'}", "tracking=csv"]
+    places = [f"hydra.sweep.dir={tmp_path / 'out'}", f"cache.root={tmp_path / 'store'}", "tracking=csv"]
     command = [sys.executable, "-m", "privacy_exp.train", "-m", *axis, *places]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}  # this checkout, installed or not
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)

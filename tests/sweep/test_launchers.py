@@ -35,7 +35,7 @@ def study(cell, tmp_path_factory):
     def run(launcher, *overrides):
         out = tmp_path_factory.mktemp(launcher)
         few = ["data.identities=5", "data.photos_per_identity=10", "inpainting=mean_fill", "tracking=csv"]
-        places = [f"hydra.sweep.dir={out}/sweep", f"store.root={out}/store", f"recognition.checkpoint={fitted}"]
+        places = [f"hydra.sweep.dir={out}/sweep", f"cache.root={out}/store", f"recognition.checkpoint={fitted}"]
         axes = ["masking=random_patches,saliency", "mask_ratio=0.2,0.4"]
         line = [sys.executable, "-m", "privacy_exp.train", "-m", *few, *places, *axes, *overrides]
         if launcher != "basic":

@@ -27,7 +27,7 @@ def test_a_search_with_two_objectives_repeats_itself_from_the_store(cell, tmp_pa
         few = ["data.identities=5", "data.photos_per_identity=10", "inpainting.num_inference_steps=2", "tracking=csv"]
         few += ["hydra.sweeper.n_trials=3", "utility=[]"]
         few += ["objective=[accuracy_anonymized,accuracy]", f"recognition.checkpoint={fitted}"]
-        places = [f"hydra.sweep.dir={tmp_path / name}", f"store.root={tmp_path}/store"]
+        places = [f"hydra.sweep.dir={tmp_path / name}", f"cache.root={tmp_path}/store"]
         line = [sys.executable, "-m", "privacy_exp.train", "experiment=pareto", *few, *places]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)

@@ -23,7 +23,7 @@ FEW = [
 
 
 def start(out: Path, *overrides: str) -> subprocess.Popen[str]:
-    places = [f"hydra.sweep.dir={out}", f"store.root={out.parent / 'store'}"]
+    places = [f"hydra.sweep.dir={out}", f"cache.root={out.parent / 'store'}"]
     command = [sys.executable, "-m", "privacy_exp.train", "-m", *FEW, *places, *overrides]
     return subprocess.Popen(command, cwd=out.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -115,7 +115,7 @@ def test_a_sweep_killed_three_times_finds_what_an_undisturbed_one_finds(tmp_path
 
 def test_two_sweeps_at_once_on_one_store_compute_each_cell_once(tmp_path):
     axes = ["mask_ratio=0.1,0.3", "inpainting=mean_fill", "tracking=csv"]
-    jobs = [start(tmp_path / name, *axes, f"store.root={tmp_path}/shared") for name in ("one", "two")]
+    jobs = [start(tmp_path / name, *axes, f"cache.root={tmp_path}/shared") for name in ("one", "two")]
     for job in jobs:
         _, errors = job.communicate()
         assert job.returncode == 0, errors[-2000:]

@@ -70,7 +70,7 @@ def test_no_place_no_checkout_and_no_name_leaves(checkout, tmp_path, monkeypatch
     data, store = tmp_path / "patients" / "photos", tmp_path / "secret-store" / "privacy_exp"
     config = {
         "data": {"root": str(data), "manifest": "./elsewhere/manifest.csv"},
-        "store": {"root": str(store)},
+        "cache": {"root": str(store)},
         "inpainting": {"checkpoint": "owner/name"},
     }
     folder = checkout / "outputs" / "cell-3"
