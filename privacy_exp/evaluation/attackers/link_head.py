@@ -1,7 +1,7 @@
 """A head that learns which anonymised and which original embeddings belong to one person."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -17,6 +17,9 @@ Array = np.ndarray
 
 WIDTHS, TEMPERATURES, DECAYS = (0, 256), (0.05, 0.2), (0.01, 1.0)
 """What is tried: hidden units (0: a linear head), temperatures of InfoNCE, weight decays."""
+
+RIDGES = (0.01, 0.1, 1.0)
+"""Penalties of the linear start, in units of the anonymised embeddings' mean variance."""
 
 HELD_BACK = 0.3
 """Share of the attacker's people by whom a head and its number of steps are chosen."""
@@ -54,12 +57,13 @@ class Vectors:
 
 @dataclass(frozen=True)
 class Choice:
-    """What training takes: see `WIDTHS`; no steps leave the embedding as it is."""
+    """What training takes: see `WIDTHS` and `linear_start`; without a ridge, no steps leave the embedding as it is."""
 
     width: int = 0
     temperature: float = 0.05
     decay: float = 0.01
     steps: int = 0
+    ridge: float | None = None
 
 
 class LinkHead(nn.Module):
@@ -114,8 +118,8 @@ def check_disjoint(learnt: Sequence[str], tested: Sequence[str]) -> None:
 def learn(probes: Vectors, originals: Vectors, seed: int, steps: int) -> tuple[LinkHead, Choice]:
     """The best head for these people, chosen by some of them and then fitted to all.
 
-    Width, temperature, weight decay and the number of steps are those that link the people held back best, the
-    embedding as it is among them. With fewer than four people nobody can be held back, and it stays as it is.
+    The start, width, temperature, weight decay and the number of steps are those that link the people held back best,
+    the embedding as it is among them. With fewer than four people nobody can be held back, and it stays as it is.
 
     Args:
         probes: anonymised.
@@ -133,12 +137,15 @@ def learn(probes: Vectors, originals: Vectors, seed: int, steps: int) -> tuple[L
     held = probes.of(back), originals.of(back)
     best, start = Choice(), linked(LinkHead(size), *held)
     best_score = start
-    for width, temperature, decay in product(WIDTHS, TEMPERATURES, DECAYS):
-        asked, own_best, waited = Choice(width, temperature, decay, steps), 0.0, 0
-        for step, head in training(probes.of(front), originals.of(front), asked, seed):
+    front_sides = probes.of(front), originals.of(front)
+    ridge = max(RIDGES, key=lambda one: linked(linear_start(*front_sides, one), *held))
+    starts = [(width, None) for width in WIDTHS] + [(0, ridge)]
+    for (width, start_from), temperature, decay in product(starts, TEMPERATURES, DECAYS):
+        asked, own_best, waited = Choice(width, temperature, decay, steps, start_from), 0.0, 0
+        for step, head in training(*front_sides, asked, seed):
             score = linked(head, *held)
             if score > best_score:  # of equals the one with fewer steps, and the embedding as it is before all
-                best, best_score = Choice(width, temperature, decay, step), score
+                best, best_score = replace(asked, steps=step), score
             own_best, waited = max(score, own_best), 0 if score > own_best else waited + 1
             if waited >= PATIENCE and own_best > start:  # before its first gain a head may have far to go
                 break
@@ -154,9 +161,35 @@ def fit(probes: Vectors, originals: Vectors, choice: Choice, seed: int) -> LinkH
         choice: see there.
         seed: of initial weights and of what a step sees.
     """
-    head = LinkHead(originals.rows.shape[1], choice.width, seed)
-    for _, head in training(probes.usable(), originals.usable(), choice, seed):  # noqa: B007  the last one counts
-        pass
+    *_, (_, head) = training(probes.usable(), originals.usable(), choice, seed)
+    return head
+
+
+def linear_start(probes: Vectors, originals: Vectors, ridge: float) -> LinkHead:
+    """A head whose linear map takes each anonymised embedding to the mean of its person's other originals.
+
+    Steps from the embedding as it is do not get across a turn or a change of sign; least squares does at once. Pairs
+    say where an embedding lies, not how far others must stay from it: that is what the steps after it add.
+
+    Args:
+        probes: anonymised.
+        originals: of the same people.
+        ridge: see `RIDGES`.
+    """
+    right, _ = _pairs(probes, originals)
+    paired = right.any(axis=1)
+    head, size = LinkHead(originals.rows.shape[1]), originals.rows.shape[1]
+    if not paired.any():
+        return head
+    seen = probes.rows[paired].astype(np.float64)
+    meant = (right[paired] @ originals.rows.astype(np.float64)) / right[paired].sum(axis=1, keepdims=True)
+    centred = seen - seen.mean(axis=0)
+    spread = centred.T @ centred
+    penalty = ridge * max(np.trace(spread) / size, 1e-12) * np.eye(size)
+    turn = np.linalg.solve(spread + penalty, centred.T @ (meant - meant.mean(axis=0)))
+    with torch.no_grad():
+        head.probe.weight.copy_(torch.from_numpy(turn.T - np.eye(size)))
+        head.probe.bias.copy_(torch.from_numpy(meant.mean(axis=0) - seen.mean(axis=0) @ turn))
     return head
 
 
@@ -166,27 +199,30 @@ def training(probes: Vectors, originals: Vectors, choice: Choice, seed: int) -> 
     Args:
         probes: anonymised.
         originals: of the same people.
-        choice: width, temperature, weight decay, steps.
+        choice: where to start, width, temperature, weight decay, steps.
         seed: of initial weights and of what a step sees.
 
     Yields:
-        How many steps were taken, and the head, every few steps and after the last.
+        How many steps were taken, and the head: before the first, every few, and after the last.
 
     Reference: Oord et al., Representation Learning with Contrastive Predictive Coding, 2018; several right answers as
         in Khosla et al., Supervised Contrastive Learning, 2020.
     """
     head = LinkHead(originals.rows.shape[1], choice.width, seed)
+    if choice.ridge is not None:
+        head = linear_start(probes, originals, choice.ridge)
+    yield 0, head
     optimizer = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=choice.decay)
     random = np.random.default_rng(seed)
+    seen: _Seen | None = None
     for step in range(1, choice.steps + 1):
-        a, o = (side[_some(len(side.people), random)] for side in (probes, originals))
-        right, apart = _pairs(a, o)
-        usable = right.any(1)
-        if usable.any():
-            rows = [moved(branch, torch.from_numpy(v.rows).float()) for branch, v in zip(head.children(), (a, o))]  # noqa: B905
-            logits = (rows[0] @ rows[1].T / choice.temperature).masked_fill(torch.from_numpy(~apart), -torch.inf)
-            of_right = logits.log_softmax(1).masked_fill(torch.from_numpy(~right), 0.0)
-            loss = -(of_right.sum(1) / torch.from_numpy(right.sum(1)).clamp(min=1))[torch.from_numpy(usable)].mean()
+        if seen is None or max(len(probes.people), len(originals.people)) > ROWS:
+            seen = _Seen.of(*(side[_some(len(side.people), random)] for side in (probes, originals)))
+        if seen.usable.any():
+            rows = [moved(branch, own) for branch, own in zip(head.children(), seen.rows, strict=True)]
+            logits = (rows[0] @ rows[1].T / choice.temperature).masked_fill(seen.never, -torch.inf)
+            of_right = logits.log_softmax(1).masked_fill(~seen.right, 0.0)
+            loss = -(of_right.sum(1) / seen.right.sum(1).clamp(min=1))[seen.usable].mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -211,6 +247,22 @@ def linked(head: LinkHead, probes: Vectors, originals: Vectors) -> float:
             below = np.searchsorted(others, row[own], "left") + np.searchsorted(others, row[own], "right")
             found.append(below.mean() / (2 * len(others)))
     return float(np.mean(found)) if found else 0.5
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What one step sees: embeddings, which pairs are right, which are never asked, and which probes have a right one."""
+
+    rows: tuple[Tensor, Tensor]
+    right: Tensor
+    never: Tensor
+    usable: Tensor
+
+    @classmethod
+    def of(cls, probes: Vectors, originals: Vectors) -> "_Seen":
+        right, apart = (torch.from_numpy(which) for which in _pairs(probes, originals))
+        rows = torch.from_numpy(probes.rows).float(), torch.from_numpy(originals.rows).float()
+        return cls(rows, right, ~apart, right.any(1))
 
 
 def _branch(size: int, width: int) -> nn.Module:
