@@ -284,3 +284,15 @@ def _check_input(model: onnx.ModelProto, image_size: int) -> None:
     if any(side not in (0, image_size) for side in shapes[0][2:]):
         height, width = shapes[0][2:]
         raise UserError(f"`image_size` must be the graph's own {height} x {width}, but got {image_size}.")
+    kind = inputs[0].type.tensor_type.elem_type
+    if kind != onnx.TensorProto.FLOAT:
+        raise UserError(
+            f"the graph takes {onnx.TensorProto.DataType.Name(kind).lower()}, but gradients need one that takes float. "
+            "Export it in single precision, or use it as a judge, which casts."
+        )
+    outputs = [value.name for value in model.graph.output]
+    if len(outputs) > 1:
+        raise UserError(
+            f"the graph gives {', '.join(outputs)}: which of them is the embedding? Export it with that output alone, "
+            "or use it as a judge, which has a key for it (judge.onnx.embedder.output)."
+        )

@@ -11,9 +11,9 @@ POINTS = torch.tensor([[69.5, 111.0], [108.0, 111.0], [88.5, 134.5], [72.5, 152.
 
 
 def graph(path, shape=("batch", 3, 16, 16), operator="Relu", flat=True, batch=None):
-    """Two convolutions, a mean over the map, a vector of 6: 16 px, 8×8, then 4×4."""
+    """Two convolutions, a mean over the map, a vector of 8: 16 px, 8×8, then 4×4."""
     random = np.random.default_rng(0)
-    weights = [random.normal(size=s).astype(np.float32) for s in ((4, shape[1] or 3, 3, 3), (6, 4, 3, 3))]
+    weights = [random.normal(size=s).astype(np.float32) for s in ((4, shape[1] or 3, 3, 3), (8, 4, 3, 3))]
     nodes = [
         helper.make_node("Conv", ["in", "w0"], ["a"], "first", strides=[2, 2], pads=[1, 1, 1, 1]),
         helper.make_node(operator, ["a"], ["b"], "act"),

@@ -61,6 +61,43 @@ class Embedder(Configured, ABC):
     def features(self, crops: Tensor) -> Float[Tensor, "n d"]:
         """The network's output for prepared crops, of any length."""
 
+    @property
+    def comes_trained(self) -> bool:
+        """Whether it can be asked before `fit`; by default where `fit` is this class's own."""
+        return type(self).fit is Embedder.fit
+
+    @torch.inference_mode()
+    def try_out(self) -> None:
+        """Asks once about two grey pictures, before anything expensive starts; nothing where it must be fitted first.
+
+        Raises:
+            UserError: it does not give one vector of finite numbers for each.
+        """
+        if not self.comes_trained:
+            return
+        images = grey_pictures(128)
+        found = self.features(self.prepare(images, celeba_template(128, 128).expand(2, 5, 2)))
+        if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != 2 or not found.float().isfinite().all():
+            shape = f"a tensor of {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+            raise UserError(
+                f"`{type(self).__name__}.features` must return one vector of finite numbers per picture, but returned "
+                f"{shape} for two grey ones."
+            )
+
+
+def grey_pictures(side: int) -> Images:
+    """Two square grey pictures that differ and are not flat, RGB in [0, 1].
+
+    Args:
+        side: in pixels.
+
+    Example:
+        >>> tuple(grey_pictures(8).shape)
+        (2, 3, 8, 8)
+    """
+    ramp = torch.linspace(0.3, 0.7, side).expand(side, side)
+    return torch.stack([ramp, ramp.T]).unsqueeze(1).expand(2, 3, side, side).clone()
+
 
 @dataclass(frozen=True)
 class Embedded:

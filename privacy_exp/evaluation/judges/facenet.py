@@ -31,6 +31,11 @@ class FaceNetEmbedder(Embedder):
         self.image_size = image_size
         self.net = FaceNet.from_pretrained(pretrained, image_size=image_size).for_people(2).eval()
 
+    @property
+    def comes_trained(self) -> bool:
+        """Yes."""
+        return True
+
     def fit(self, scene: Scene) -> None:
         """Moves the network to the run's device; it comes trained."""
         super().fit(scene)

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 
 from privacy_exp.cache.keys import scientific
+from privacy_exp.data.base import FaceData
 from privacy_exp.data.identity_split import groups_of
 from privacy_exp.evaluation.identification import identify, rank_metrics
 from privacy_exp.evaluation.judges.embedder import Embedded, Embedder, embed_batches
@@ -89,6 +90,11 @@ class Judge(Measure):
         self.viewer = Viewer(embedder, detect and embedder.aligns, batch_size)
         self.gate = gate
         self.fars = tuple(float(far) for far in fars)
+
+    def check(self, data: FaceData) -> None:
+        """Asks the embedder once about two grey pictures, where it comes trained."""
+        del data
+        self.viewer.embedder.try_out()
 
     def measure(self, scene: Scene, name: str) -> Findings:
         """Embeds originals (from the store where they are) and results, and compares them.

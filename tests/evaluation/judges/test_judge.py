@@ -12,6 +12,7 @@ from PIL import Image
 from privacy_exp.cache.keys import file_digest
 from privacy_exp.cache.store import Store
 from privacy_exp.data.base import FaceData
+from privacy_exp.data.drawn.faces import DrawnFaces
 from privacy_exp.data.photo import Photo
 from privacy_exp.evaluation.judges import embedder
 from privacy_exp.evaluation.judges.embedder import Embedded, Embedder, embed_batches
@@ -21,6 +22,7 @@ from privacy_exp.evaluation.utility.frechet import frechet_distance
 from privacy_exp.evaluation.verification import Threshold
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.study.pairs import NoRecognizer
+from privacy_exp.types import UserError
 
 PEOPLE, PHOTOS = 16, 6
 
@@ -312,3 +314,37 @@ def test_a_probes_whole_group_leaves_the_gallery_and_the_pairs(scene):
     apart = values(Judge(Colour(), fars=[0.01]).measure(known, "judge/colour"))
     assert apart["rank_1"] < 0.3
     assert apart["tar_cross_1e-2"] < 0.1 < found["tar_cross_1e-2"]
+
+
+class Maps(Colour):
+    """Forgets to flatten."""
+
+    def features(self, crops):
+        return crops
+
+
+class Norms(Colour):
+    """One number that is not finite."""
+
+    def features(self, crops):
+        return torch.full((len(crops), 1), torch.inf)
+
+
+class Learns(Maps):
+    """Knows nothing before its fit."""
+
+    def fit(self, scene):
+        super().fit(scene)
+
+
+def test_every_judge_is_asked_once_before_anything_is_painted():
+    data = DrawnFaces(identities=3, photos_per_identity=5)
+    for wrong, words in ((Maps(), r"`Maps.features` must .* a tensor of \(2, 3, 128, 128\)"), (Norms(), "finite")):
+        with pytest.raises(UserError, match=words):
+            Judge(wrong).check(data)
+    right = Colour()
+    Judge(right).check(data)
+    assert right.calls == 1
+    learns = Learns()
+    Judge(learns).check(data)
+    assert learns.calls == 0
