@@ -251,7 +251,7 @@ def linked(head: LinkHead, probes: Vectors, originals: Vectors) -> float:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What one step sees: embeddings, which pairs are right, which are never asked, and which probes have a right one."""
+    """What one step sees: embeddings, which pairs are right, which are never asked, and whose probes count."""
 
     rows: tuple[Tensor, Tensor]
     right: Tensor
