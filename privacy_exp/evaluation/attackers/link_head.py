@@ -187,9 +187,8 @@ def linear_start(probes: Vectors, originals: Vectors, ridge: float) -> LinkHead:
     spread = centred.T @ centred
     penalty = ridge * max(np.trace(spread) / size, 1e-12) * np.eye(size)
     turn = np.linalg.solve(spread + penalty, centred.T @ (meant - meant.mean(axis=0)))
-    with torch.no_grad():
-        head.probe.weight.copy_(torch.from_numpy(turn.T - np.eye(size)))
-        head.probe.bias.copy_(torch.from_numpy(meant.mean(axis=0) - seen.mean(axis=0) @ turn))
+    added = {"weight": turn.T - np.eye(size), "bias": meant.mean(axis=0) - seen.mean(axis=0) @ turn}
+    head.probe.load_state_dict({name: torch.from_numpy(values) for name, values in added.items()})
     return head
 
 
