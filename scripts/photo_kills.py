@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from privacy_exp.data.drawn.drawing import draw
+from privacy_exp.photos.folder import STATE
 
 SUFFIXES = (".png", ".jpg", ".webp", ".tif")
 
@@ -80,10 +81,10 @@ def files(out: Path) -> dict[str, bytes]:
 
 
 def halves(out: Path) -> list[str]:
-    """Pictures under their own names that do not open whole."""
+    """Pictures among the results that do not open whole, half-written ones under other names included."""
     bad = []
-    for path in out.rglob("[!.]*"):
-        if path.suffix in SUFFIXES:
+    for path in out.rglob("*"):
+        if path.suffix in SUFFIXES and STATE not in path.parts:
             try:
                 with Image.open(path) as image:
                     image.load()

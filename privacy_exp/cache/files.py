@@ -9,11 +9,13 @@ from pathlib import Path
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; it becomes `path` when the block ends well, and vanishes otherwise.
+def atomic_file(path: Path, work: Path | None = None) -> Iterator[Path]:
+    """A temporary path; it becomes `path` when the block ends well, and vanishes otherwise.
 
     Args:
         path: where the finished file belongs; its folder is made.
+        work: an existing folder of the same file system that takes the temporary file, which a kill leaves behind; None
+            takes the folder of `path`.
 
     Raises:
         OSError: no space left or not writable; the message names the file and the way out.
@@ -21,7 +23,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        handle, name = tempfile.mkstemp(dir=work or path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
         os.close(handle)
         temporary = Path(name)
         yield temporary
@@ -34,17 +36,17 @@ def atomic_file(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all, also where the power fails just after."""
-    with atomic_file(path) as temporary, temporary.open("wb") as file:
+def write_bytes(path: Path, content: bytes, work: Path | None = None) -> None:
+    """Writes a file whole or not at all, also where the power fails just after; see `atomic_file`."""
+    with atomic_file(path, work) as temporary, temporary.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())  # else the name may be on the disk before the content is: a file of zero bytes
 
 
-def write_text(path: Path, content: str) -> None:
-    """Writes a UTF-8 text file whole or not at all."""
-    write_bytes(path, content.encode())
+def write_text(path: Path, content: str, work: Path | None = None) -> None:
+    """Writes a UTF-8 text file whole or not at all; see `atomic_file`."""
+    write_bytes(path, content.encode(), work)
 
 
 def explained(error: OSError, path: Path) -> OSError:

@@ -111,7 +111,7 @@ def check_metadata(names: Sequence[str]) -> None:
             )
 
 
-def save_photo(photo: Photo, pixels: Pixels, path: Path, changed: bool) -> None:
+def save_photo(photo: Photo, pixels: Pixels, path: Path, changed: bool, work: Path | None = None) -> None:
     """Writes pixels as the photo was written, with nothing else of it but the kept tags, whole or not at all.
 
     Args:
@@ -119,8 +119,9 @@ def save_photo(photo: Photo, pixels: Pixels, path: Path, changed: bool) -> None:
         pixels: what it shows now.
         path: the new file.
         changed: whether the mark of a machine's change goes into it.
+        work: takes the file while it is written; None takes the folder of `path`.
     """
-    write_bytes(path, encode(photo, pixels, changed))
+    write_bytes(path, encode(photo, pixels, changed), work)
 
 
 def encode(photo: Photo, pixels: Pixels, changed: bool) -> bytes:

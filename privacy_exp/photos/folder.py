@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -46,12 +47,14 @@ class Outcome:
         failed: name to the reason, of photos that were not written.
         unread: names of pictures in formats that are not read.
         unmarked: names of changed photos whose format has no place for the mark.
+        stale: names of results of an earlier call whose photo is gone, or can't be read any more.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
     unmarked: list[str] = field(default_factory=list)
+    stale: list[str] = field(default_factory=list)
 
     @property
     def faces(self) -> list[dict[str, Any]]:
@@ -104,6 +107,7 @@ def anonymize_folder(
             _treat(group, source, out, anonymizer, outcome)
         outcome.rows.sort(key=lambda row: row["photo"])
         outcome.unmarked = [row["photo"] for row in outcome.rows if row["changed"] and not row["marked"]]
+        outcome.stale = _stale(out, {row["photo"] for row in outcome.rows})
     return outcome
 
 
@@ -128,11 +132,19 @@ def _held(out: Path) -> Iterator[None]:
     (out / STATE).mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / STATE / "lock", timeout=0):
+            shutil.rmtree(out / STATE / "work", ignore_errors=True)  # what a kill left half-written
             yield
     except Timeout as error:
         raise UserError(
             f"`out` {out} is being written by another process; wait for it, or name another folder."
         ) from error
+
+
+def work_folder(out: Path) -> Path:
+    """Takes files while they are written, so that a kill leaves nothing among the results."""
+    folder = out / STATE / "work"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _same_settings(out: Path, key: str) -> None:
@@ -163,6 +175,12 @@ def _finished(source: Path, out: Path, name: str) -> dict[str, Any] | None:
         return dict(note["row"]) if same else None
     except (OSError, json.JSONDecodeError, KeyError, TypeError):
         return None
+
+
+def _stale(out: Path, written: set[str]) -> list[str]:
+    """Results of an earlier call that this one did not write or find."""
+    known = [json.loads(note.read_text())["row"]["photo"] for note in (out / STATE / "photos").glob("*.json")]
+    return sorted(name for name in known if name not in written and (out / name).is_file())
 
 
 def _digest(path: Path) -> str:
@@ -207,7 +225,7 @@ def _treat(group: list[_Waiting], source: Path, out: Path, anonymizer: PhotoAnon
     for (name, photo, _), result in zip(group, treated, strict=True):
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         try:
-            save_photo(photo, result.pixels, out / name, result.changed)
+            save_photo(photo, result.pixels, out / name, result.changed, work_folder(out))
         except UnreadablePhotoError as error:
             outcome.failed[name] = f"{name}: {error}"
             log.warning("left out: %s: %s", name, error)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from privacy_exp.cache.files import write_text
 from privacy_exp.photos.files import read_photo
-from privacy_exp.photos.folder import Outcome
+from privacy_exp.photos.folder import Outcome, work_folder
 
 SMALL = 48
 """Faces whose shorter side is below it are listed as small, in pixels."""
@@ -59,7 +59,7 @@ def write_table(out: Path, outcome: Outcome) -> Path:
                 "landmarks": " ".join(str(v) for point in face["landmarks"] for v in point),
             }
             writer.writerow(cells)
-    write_text(out / "faces.csv", text.getvalue())
+    write_text(out / "faces.csv", text.getvalue(), work_folder(out))
     return out / "faces.csv"
 
 
@@ -99,7 +99,7 @@ def write_review(out: Path, outcome: Outcome, source: Path | None = None) -> Pat
         f"<title>What to look at</title><style>{STYLE}</style></head><body><h1>What to look at</h1>"
         f"{_section('', closing(outcome))}{''.join(parts)}</body></html>\n"
     )
-    write_text(out / "review.html", page)
+    write_text(out / "review.html", page, work_folder(out))
     return out / "review.html"
 
 
@@ -132,6 +132,9 @@ def closing(outcome: Outcome) -> list[str]:
     if outcome.failed or outcome.unread:
         total = len(outcome.failed) + len(outcome.unread)
         lines.append(f"{_count(total, 'file')} could not be read and were copied nowhere.")
+    if outcome.stale:
+        shown = ", ".join(outcome.stale[:3]) + (", ..." if len(outcome.stale) > 3 else "")
+        lines.append(f"{_count(len(outcome.stale), 'result')} of an earlier call without a photo any more: {shown}.")
     if outcome.unmarked:
         lines.append(f"No place for the mark of a machine's change in {_count(len(outcome.unmarked), 'photo')}.")
     return lines

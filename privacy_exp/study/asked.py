@@ -48,7 +48,7 @@ def asked_for(
         raise UserError(f"`masking` must be a masking method or the stem of its yaml, but got {masker!r}.")
     if not isinstance(inpainter, Inpainter):
         raise UserError(f"`inpainting` must be an inpainter or the stem of its yaml, but got {inpainter!r}.")
-    chosen = {group: _measures(group, measures[group]) for group in MEASURES}
+    chosen = {group: named(group, measures[group]) for group in MEASURES}
     config = {
         "data": description(study.data),
         "recognition": study.recognition(),
@@ -69,8 +69,16 @@ def asked_for(
     return Job(study, masker, inpainter, every, config, place)
 
 
-def _measures(group: str, asked: "Measures") -> dict[str, Measure]:
-    """The measures of a group by name; those of a dict keep the names it gives them."""
+def named(group: str, asked: "Measures") -> dict[str, Measure]:
+    """The measures of a group by name; those of a dict keep the names it gives them.
+
+    Args:
+        group: "judge", "attacker" or "utility".
+        asked: objects or stems, or a dict of them.
+
+    Raises:
+        UserError: what is no measure, a stem that is not known, or two measures of one name.
+    """
     if isinstance(asked, Mapping):
         pairs = [(name, _built(group, one)) for name, one in asked.items()]
     else:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from PIL import Image
 
+from privacy_exp.data.drawn.drawing import draw
 from privacy_exp.types import Faces
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +53,18 @@ def test_one_stage_at_a_time(capsys):
     example = next(block for block in blocks("docs/python.md", "python") if "MeanFill" in block)
     exec(compile(example, "python.md", "exec"), {})  # noqa: S102
     assert "tensor(0.2500) torch.Size([2, 3, 64, 64])" in capsys.readouterr().out
+
+
+def test_whole_photos(tmp_path, monkeypatch, capsys):
+    example = next(block for block in blocks("docs/python.md", "python") if "anonymize(Image" in block)
+    monkeypatch.chdir(tmp_path)
+    head = Image.fromarray(draw(0, 3, 0, 160).image)
+    photo = Image.new("RGB", (300, 240), (90, 120, 140))
+    photo.paste(head, (60, 40))
+    photo.save("party.jpg")
+    exec(compile(example.replace(', judges=["dlib"], until="unrecognised"', ""), "python.md", "exec"), {})  # noqa: S102
+    assert ") 0.35" in capsys.readouterr().out
+    assert (tmp_path / "party_anonymized.jpg").is_file()
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/extending.md"])

@@ -4,14 +4,13 @@ import csv
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from privacy_exp.evaluation.judges.embedder import Embedder
 from privacy_exp.inpainting.controls import Identity, MeanFill
 from privacy_exp.inpainting.k_same import KSame
 from privacy_exp.masking.everything import Everything
@@ -26,24 +25,7 @@ from privacy_exp.photos.looking import Watcher
 from privacy_exp.photos.review import closing, write_review, write_table
 from privacy_exp.photos.treating import LADDER, LookingAgain, PhotoAnonymizer
 from privacy_exp.types import UserError
-from tests.photos.conftest import Canvas
-
-
-class Colours(Embedder):
-    """Stands for an embedder: the mean colour of the middle of the face decides who it is."""
-
-    aligns = False
-
-    def fields(self):
-        return {"colours": 1}
-
-    def prepare(self, images, landmarks):
-        h, w = images.shape[-2:]
-        return images[..., h // 3 : 2 * h // 3, w // 3 : 2 * w // 3]
-
-    def features(self, crops):
-        small = torch.nn.functional.adaptive_avg_pool2d(crops, 8).flatten(1)
-        return small - small.mean(1, keepdim=True)
+from tests.photos.conftest import Canvas, Colours
 
 
 def anonymizer(**keys):
@@ -173,6 +155,14 @@ def test_a_photo_that_changed_is_treated_again(holiday, tmp_path):
     Canvas(400, 300).add(5, 60, 40, 180).save(holiday / "empty.png")
     outcome = run(holiday, tmp_path / "out")
     assert {row["photo"]: len(row["faces"]) for row in outcome.rows}["empty.png"] == 1
+
+
+def test_results_whose_photo_is_gone_are_named(holiday, tmp_path):
+    run(holiday, tmp_path / "out")
+    (holiday / "party.png").unlink()
+    again = run(holiday, tmp_path / "out")
+    assert again.stale == ["party.png"]
+    assert "1 result of an earlier call without a photo any more: party.png." in closing(again)
 
 
 def test_what_cannot_be_read_is_listed_and_copied_nowhere(holiday, tmp_path):
@@ -349,6 +339,10 @@ def test_notes_hold_nothing_but_plain_values(holiday, tmp_path):
         assert set(json.loads(note.read_text())) == {"source", "result", "row"}
 
 
+def _files(root):
+    return {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.suffix in (".png", ".jpg")}
+
+
 @pytest.mark.slow
 def test_a_killed_run_leaves_whole_files_and_ends_alike(holiday, tmp_path):
     script = (
@@ -358,23 +352,18 @@ def test_a_killed_run_leaves_whole_files_and_ends_alike(holiday, tmp_path):
         "from privacy_exp.masking.face_oval import FaceOval\n"
         "from privacy_exp.inpainting.controls import MeanFill\n"
         "treat = PhotoAnonymizer(FaceOval(aspect=1.3), MeanFill())\n"
-        "anonymize_folder(Path(sys.argv[1]), Path(sys.argv[2]), treat, {}, 1)\n"
+        "anonymize_folder(Path(sys.argv[1]), Path(sys.argv[2]), treat, {'keys': []}, 1)\n"
     )
-    root = str(Path(__file__).parents[2])
-
-    def command(out):
-        return [sys.executable, "-c", script, str(holiday), str(out), root]
-
-    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
-    for _ in range(3):
-        process = subprocess.Popen(command(tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = 200
-        while process.poll() is None and deadline and not list((tmp_path / "killed").rglob("*.p*g")):
-            __import__("time").sleep(0.05)
-            deadline -= 1
-        process.kill()
-        process.wait()
-    subprocess.run(command(tmp_path / "killed"), check=True, capture_output=True)
-    for path in (tmp_path / "whole").rglob("*"):
-        if path.is_file() and path.suffix in (".png", ".jpg"):
-            assert path.read_bytes() == (tmp_path / "killed" / path.relative_to(tmp_path / "whole")).read_bytes()
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    command = [sys.executable, "-c", script, str(holiday), str(killed), str(Path(__file__).parents[2])]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not list(killed.rglob("*.p*g")):
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    shown = [path for path in killed.rglob("*") if path.is_file() and ".privacy_exp" not in path.parts]
+    for path in shown:
+        Image.open(path).load()
+    run(holiday, killed)
+    run(holiday, whole)
+    assert _files(killed) == _files(whole)
