@@ -82,6 +82,7 @@ def run(config: DictConfig) -> dict[str, float | None]:
         data=data,
         config=recorded,
         store=store,
+        trust=list(config.trust),
     )
 
 

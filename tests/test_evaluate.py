@@ -1,6 +1,9 @@
 """Scoring folders after the fact: a run's own, and one made by hand."""
 
+import importlib
+import inspect
 import json
+import sys
 
 import numpy as np
 import pandas as pd
@@ -11,6 +14,7 @@ from PIL import Image
 
 from privacy_exp import UserError, evaluate
 from privacy_exp.recognition.base import Recognizer
+from privacy_exp.recognition.checkpoint import save_checkpoint
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.study.rescore import rescore
 from privacy_exp.sweep.entry import CONF
@@ -52,6 +56,7 @@ def test_a_judge_gives_the_runs_own_figures_again(cell, tmp_path):
         ({"data": {"_target_": "evil_data.Faces"}}, "not a part of privacy_exp"),
         ({"data": {"split": {"_target_": "builtins.open", "file": "{run}/PWNED", "mode": "w"}}}, "inside `split`"),
         ({"data": {"no_such_key": 1}}, "can't be made here"),
+        ({"data": {"split": 5}}, "can't be made here"),
         ({"trainer": {"callbacks": [{"_target_": "builtins.open", "file": "{run}/PWNED"}]}}, "no plain value"),
     ],
 )
@@ -88,13 +93,14 @@ class Brightness(Recognizer):
         return -(level[:, None] - torch.tensor([0.0, 0.5, 1.0])).abs() + 0 * self.parameter
 
 
+RECOGNIZER = "from privacy_exp.recognition.base import Recognizer"
 LEVELS = {0: 0, 1: 128, 2: 255}
 # id: (true class, level of the original, of the result)
 PHOTOS = {"a": (0, 0, 0), "b": (0, 0, 2), "c": (1, 1, 2), "d": (1, 1, 0), "e": (2, 2, 2), "f": (2, 1, 1)}
 
 
 @pytest.fixture
-def by_hand(tmp_path, monkeypatch):
+def pictures(tmp_path):
     """Five of six originals are recognised; of those b, c and d are fooled: fool rate 3/5."""
     for image_id, (label, before, after) in PHOTOS.items():
         for kind, word, level in (("original", "img", before), ("results", "generated", after), ("masks", "masks", 2)):
@@ -102,9 +108,15 @@ def by_hand(tmp_path, monkeypatch):
             path.parent.mkdir(exist_ok=True)
             Image.fromarray(np.full((8, 8, 3), LEVELS[level], np.uint8)).save(path)
     (tmp_path / "map.csv").write_text("class_id,identity\n10,black\n11,grey\n12,white\n")
-    monkeypatch.setattr("privacy_exp.study.rescore.load_checkpoint", lambda source: Brightness())
-    monkeypatch.setattr("privacy_exp.study.rescore.checkpoint_identities", lambda source: ["black", "grey", "white"])
     return tmp_path
+
+
+@pytest.fixture
+def by_hand(pictures, monkeypatch):
+    """The same, looked at by `Brightness`."""
+    monkeypatch.setattr("privacy_exp.study.rescore.load_checkpoint", lambda source, trust: Brightness())
+    monkeypatch.setattr("privacy_exp.study.rescore.checkpoint_identities", lambda source: ["black", "grey", "white"])
+    return pictures
 
 
 def test_counts_worked_out_by_hand(by_hand):
@@ -114,6 +126,22 @@ def test_counts_worked_out_by_hand(by_hand):
     assert values["fool_rate"] == pytest.approx(3 / 5)
     assert values["control_fool_rate"] == 0, "without control pictures the original stands in"
     assert (pd.read_parquet(by_hand / "evaluation.parquet")["share_hidden"] == 1).all()
+
+
+def test_a_recogniser_of_another_package_is_made_only_where_it_is_trusted(pictures, monkeypatch):
+    (pictures / "levels_of_grey.py").write_text(f"import torch\n\n{RECOGNIZER}\n\n{inspect.getsource(Brightness)}")
+    monkeypatch.syspath_prepend(pictures)
+    made = importlib.import_module("levels_of_grey").Brightness()
+    save_checkpoint(pictures / "recognizer.ckpt", made, ["black", "grey", "white"])
+    del sys.modules["levels_of_grey"]
+    keys = {"label_map": str(pictures / "map.csv")}
+    with pytest.raises(UserError, match=r"levels_of_grey.Brightness, which is not a part .*trust=\[levels_of_grey\]"):
+        rescore(pictures, **keys)
+    assert "levels_of_grey" not in sys.modules
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        asked = [f"run={pictures}", f"label_map={keys['label_map']}", "trust=[levels_of_grey]"]
+        assert evaluate.run(compose("evaluate", overrides=asked))["fool_rate"] == pytest.approx(3 / 5)
+    sys.modules.pop("levels_of_grey")
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def make_named(
         raise UserError(f"{source} describes an object inside `{nested[0]}`; only plain values are taken from a file.")
     try:
         return made(**{**arguments, **(changes or {})})
-    except TypeError as error:
+    except (TypeError, AttributeError, KeyError) as error:  # arguments of other kinds than it takes
         raise UserError(f"{source} describes a {made.__name__} that can't be made here: {error}.") from error
 
 

@@ -1,7 +1,7 @@
 """Scoring a run folder after the fact."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ def rescore(
     data: FaceData | None = None,
     config: Mapping[str, Any] | None = None,
     store: Store | None = None,
+    trust: Collection[str] = (),
 ) -> dict[str, float | None]:
     """Scores the pictures in `run`, prints the table, and writes `evaluation.json` and `evaluation.parquet` there.
 
@@ -53,6 +54,7 @@ def rescore(
             alone.
         config: the run's configuration, from its record.
         store: keeps what measures compute; None takes the user's own.
+        trust: packages besides this one whose recognisers a checkpoint may name.
 
     Returns:
         Metric names to values.
@@ -68,7 +70,7 @@ def rescore(
     if checkpoint is None and not Path(source).is_file():
         raise FileNotFoundError(f"{path} holds no {CHECKPOINT}; name one with recognition.checkpoint=RUN_OR_FILE.")
     identities = checkpoint_identities(source)
-    recognizer = load_checkpoint(source).to(torch.device(device))
+    recognizer = load_checkpoint(source, trust=trust).to(torch.device(device))
     classes = None if label_map is None else read_label_map(Path(label_map), identities)
     table = score_folder(RunFolder(path), recognizer, identities, batch_size, classes=classes)
     table = _with_the_runs_own(table, path / "images.parquet")
