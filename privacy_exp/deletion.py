@@ -4,19 +4,14 @@ python -m privacy_exp.deletion [region=face] [methods=[grad_cam,saliency]]      
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from privacy_exp import UserError
 from privacy_exp.sweep.entry import entry_point
-
-if TYPE_CHECKING:
-    from privacy_exp.masking.base import Masker
 
 
 def run(config: DictConfig) -> Path:
-    """Writes `deletion.json`, `deletion.csv`, `deletion.png` and `deletion.svg` into the run folder and prints a table.
+    """Deletes what each method ranks first, a share at a time; see `delete_by_every_method`.
 
     Args:
         config: composed from conf/deletion.yaml.
@@ -25,93 +20,11 @@ def run(config: DictConfig) -> Path:
         The path of `deletion.json`.
 
     Raises:
-        UserError: a method that does not exist or has no budget, or shares that do not rise within [0, 1].
+        UserError: input that cannot be used; the message names it and the way out.
     """
-    import torch
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.utils import instantiate
-    from tqdm import tqdm
+    from privacy_exp.sweep.deletion import delete_by_every_method
 
-    from privacy_exp.cache.store import Store
-    from privacy_exp.evaluation.deletion import curves, delete
-    from privacy_exp.masking.stored import stored_scores
-    from privacy_exp.report.deletion import write_deletion
-    from privacy_exp.study.stages import fit
-    from privacy_exp.sweep.aligning import align_first
-    from privacy_exp.sweep.configuration import plain_config
-
-    config = align_first(config)
-    plain = plain_config(config)
-    shares, seeds = [float(share) for share in config.shares], [int(seed) for seed in config.mask_seeds]
-    if len(shares) < 2 or shares != sorted(set(shares)) or not 0 <= shares[0] <= shares[-1] <= 1:
-        raise UserError(f"`shares` must be at least two rising numbers in [0, 1], but got {shares}.")
-    if not seeds:
-        raise UserError("`mask_seeds` must name at least one seed, but got none.")
-    maskers = build_methods(config)
-    parts = {name: instantiate(config.recognition[name]) for name in ("net", "module")}
-    parts["trainer"] = instantiate(config.trainer)
-    data = instantiate(config.data)
-    data.setup()
-    store = Store(config.cache.root)
-    recognizer = fit(data, parts, plain, int(config.seed), store).recognizer
-    recognizer.choose_target_layer(config.recognition.target_layer)
-    device = torch.device("cuda" if plain["trainer"]["accelerator"] in ("gpu", "cuda") else "cpu")
-    recognizer.to(device)
-    found = {}
-    bar = tqdm(maskers.items(), unit="method")
-    for name, masker in bar:
-        bar.set_description(name)
-
-        def scores(seed: int, masker: "Masker" = masker) -> Any:
-            return stored_scores(store, masker, recognizer, seed) or (lambda f: masker.rank(f, recognizer, seed))
-
-        batches = (faces.to(device) for faces in data.batches("test", config.batch_size))
-        found[name] = delete(batches, recognizer, masker, shares, seeds, scores)
-    choices = HydraConfig.get().runtime.choices
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    return write_deletion(
-        folder,
-        {
-            "schema": 1,
-            "data": choices["data"],
-            "recognizer": choices["recognition"],
-            "region": config.region,
-            "against": config.against,
-            "n": len(data.photos["test"]),
-            "people": len(data.identities),
-            "clean_accuracy": float(found[config.against].known.mean()),
-            "curves": curves(found, shares, config.against),
-        },
-    )
-
-
-def build_methods(config: DictConfig) -> dict[str, "Masker"]:
-    """The methods by name, the one that the others are tested against first.
-
-    Args:
-        config: see `run`.
-    """
-    from hydra import compose
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.utils import instantiate
-
-    from privacy_exp.masking.base import Masker
-
-    known = sorted(GlobalHydra.instance().config_loader().get_group_options("masking"))
-    asked = known if config.methods is None else list(config.methods)
-    wrong = [name for name in (*asked, config.against) if name not in known]
-    if wrong:
-        raise UserError(f"`methods` and `against` must be among {', '.join(known)}, but got {wrong[0]}.")
-    maskers = {}
-    for name in dict.fromkeys([config.against, *asked]):
-        part = compose(f"masking/{name}").masking
-        keys = {key: config[key] for key in ("granularity", "region") if key in part}
-        masker = instantiate(part, **keys)
-        if isinstance(masker, Masker):
-            maskers[name] = masker
-        elif config.methods is not None or name == config.against:
-            raise UserError(f"`methods` and `against` must rank pixels, but {name} decides its own area.")
-    return maskers
+    return delete_by_every_method(config)
 
 
 main = entry_point("deletion", run)

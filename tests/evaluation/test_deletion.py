@@ -17,6 +17,7 @@ from privacy_exp.evaluation.deletion import Deletion, area, curves, delete
 from privacy_exp.masking.center import Center
 from privacy_exp.masking.random_patches import RandomPatches
 from privacy_exp.recognition.base import Recognizer
+from privacy_exp.sweep.deletion import methods
 from privacy_exp.sweep.entry import CONF
 from privacy_exp.types import Faces
 
@@ -140,7 +141,7 @@ def test_the_command_writes_what_it_prints(run, tmp_path, capsys):
 
 def test_all_methods_with_a_budget_take_part(run):
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        names = set(deletion.build_methods(compose("deletion")))
+        names = set(methods(compose("deletion")))
     stems = {path.stem for path in (CONF / "masking").glob("*.yaml")}
     assert stems - names == {"everything", "nothing", "minimal"} | {s for s in stems if s.startswith("original_")}
 

@@ -83,7 +83,7 @@ class DenoiserTraining(StepTraining):
         text = [w for w in self.networks["text_encoder"].parameters() if w.requires_grad] if self.train_text else []
         known = {id(weight) for weight in text}
         rest = [weight for weight in self.trained() if id(weight) not in known]
-        return [{"params": rest}, *([{"params": text, "lr": self.lr * self.text_lr}] if text else [])]
+        return [{"params": rest}, *([{"params": text, "lr": self.schedule.lr * self.text_lr}] if text else [])]
 
     def compile_networks(self) -> None:
         """Compiles the UNet."""
@@ -107,7 +107,7 @@ class DenoiserTraining(StepTraining):
         self.faces = self.faces.of_people_held_out()
         self._moments = self._moments_of(self.faces)
         total = torch.zeros((), device=self.device)
-        for rows in torch.arange(len(self.faces.pixels)).split(self.batch_size):
+        for rows in torch.arange(len(self.faces.pixels)).split(self.schedule.batch_size):
             draws = seeded(self.seed, self.stage, "held_out", str(int(rows[0])))
             total += self.loss(rows, draws)["error"] * len(rows)
         error = float(total) / len(self.faces.pixels)

@@ -247,13 +247,13 @@ class InpainterTraining:
             file.parent, "last", every_n_train_steps=every, save_top_k=1, enable_version_counter=False
         )
         trainer = self.trainer(
-            max_steps=module.steps,
+            max_steps=module.schedule.steps,
             max_epochs=-1,
             logger=False,
             enable_checkpointing=True,
             enable_progress_bar=False,
             gradient_clip_val=1.0,
-            callbacks=[keeper, Progress(self.config["log_every"], module.steps)],
+            callbacks=[keeper, Progress(self.config["log_every"], module.schedule.steps)],
         )
         trainer.fit(module, ckpt_path=file if file.is_file() else None, weights_only=True)
         if trainer.interrupted:

@@ -1,7 +1,6 @@
 """What the stages of an inpainter's training share: steps that can be repeated, and averaged weights."""
 
 import logging
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from privacy_exp.data.seeds import generator
 from privacy_exp.inpainting.training.best import BestAverage
 from privacy_exp.inpainting.training.faces import TrainingFaces
+from privacy_exp.inpainting.training.schedule import Schedule
 from privacy_exp.types import UserError
 
 log = logging.getLogger(__name__)
@@ -40,16 +40,8 @@ class StepTraining(pl.LightningModule, ABC):
         faces: the photos.
         stage: name of the stage.
         seed: decides the batches, masks, noise and captions.
-        steps: optimiser steps in all.
-        batch_size: photos a step, in each process.
-        lr: highest learning rate, reached after `warmup`; it falls to a hundredth along a cosine.
-        warmup: steps.
-        weight_decay: of AdamW.
-        ema: decay of the moving average, in [0, 1); early steps use less.
         compile: compile the networks with torch.compile; minutes at first, then faster.
-        validate_every: steps between looks at the people held out, where the average of the weights is kept if it is
-            the best so far. None never looks, and the last average counts.
-        patience: looks without a better one before the stage ends. None never ends it.
+        schedule: keywords of `Schedule`.
     """
 
     def __init__(
@@ -58,40 +50,23 @@ class StepTraining(pl.LightningModule, ABC):
         faces: TrainingFaces,
         stage: str,
         seed: int,
-        steps: int,
-        batch_size: int,
-        lr: float,
-        warmup: int,
-        weight_decay: float,
-        ema: float,
         compile: bool,
-        validate_every: int | None = None,
-        patience: int | None = None,
+        **schedule: Any,
     ) -> None:
         super().__init__()
-        if validate_every is not None and not (validate_every >= 1 and len(faces.held_out)):
+        self.schedule = Schedule(**schedule)
+        looks = self.schedule.validate_every
+        if looks is not None and not (looks >= 1 and len(faces.held_out)):
             raise UserError(
-                f"`{stage}.validate_every` must be at least 1 and needs people held out, but got {validate_every} and "
+                f"`{stage}.validate_every` must be at least 1 and needs people held out, but got {looks} and "
                 f"{len(faces.held_out)} photos of such people. Set `held_out_people`, to 0.1 say."
             )
-        if patience is not None and (validate_every is None or patience < 1):
-            raise UserError(
-                f"`{stage}.patience` must be at least 1 and needs `validate_every`, but got {patience} and "
-                f"{validate_every}."
-            )
-        for name, value in (("steps", steps), ("batch_size", batch_size)):
-            if value < 1:
-                raise UserError(f"`{name}` must be at least 1, but got {value}.")
-        if not 0 <= ema < 1:
-            raise UserError(f"`ema` must lie in [0, 1), but got {ema}.")
         self.networks = nn.ModuleDict(networks)
         self.average = nn.ParameterList([p.detach().clone() for p in self.trained()]).requires_grad_(False)
-        self.validate_every, self.patience = validate_every, patience
-        self.best = BestAverage(self.average) if validate_every is not None else None
+        self.best = BestAverage(self.average) if looks is not None else None
         self.strict_loading = False  # what is frozen comes from `init_from`, not from the checkpoint
         self.faces = faces
-        self.stage, self.seed, self.steps, self.batch_size = stage, seed, steps, batch_size
-        self.lr, self.warmup, self.weight_decay, self.ema = lr, warmup, weight_decay, ema
+        self.stage, self.seed = stage, seed
         if compile:
             self.compile_networks()
 
@@ -126,13 +101,14 @@ class StepTraining(pl.LightningModule, ABC):
             batch_idx: ignored; the optimiser's step counts.
         """
         del batch, batch_idx
-        if self.validate_every is not None and self.global_step and self.global_step % self.validate_every == 0:
+        if self.schedule.looks(self.global_step):
             self.log_dict({f"held_out/{name}": value for name, value in self.look().items()}, batch_size=1)
         others = [] if self.trainer.world_size == 1 else [str(self.trainer.global_rank)]
         draws = generator(self.seed, self.stage, str(self.global_step), *others)
-        rows = torch.randint(len(self.faces.pixels), (self.batch_size,), generator=draws)
+        rows = torch.randint(len(self.faces.pixels), (self.schedule.batch_size,), generator=draws)
         values = self.loss(rows, draws)
-        self.log_dict({f"train/{name}": value.detach() for name, value in values.items()}, batch_size=self.batch_size)
+        logged = {f"train/{name}": value.detach() for name, value in values.items()}
+        self.log_dict(logged, batch_size=self.schedule.batch_size)
         return values["loss"]
 
     def optimizer_step(self, *args: Any, **keys: Any) -> None:
@@ -143,8 +119,7 @@ class StepTraining(pl.LightningModule, ABC):
             keys: Lightning's.
         """
         super().optimizer_step(*args, **keys)
-        steps = self.global_step + 1  # this one is counted later
-        decay = min(self.ema, (1 + steps) / (10 + steps))
+        decay = self.schedule.decay(self.global_step + 1)  # this step is counted later
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average), self.trained(), 1 - decay)
 
@@ -171,7 +146,7 @@ class StepTraining(pl.LightningModule, ABC):
         score, found = self.held_out()
         self._put(own)
         waited = self.best.offer(score, self.global_step, self.average)
-        if self.patience is not None and waited >= self.patience:
+        if self.schedule.patience is not None and waited >= self.schedule.patience:
             log.info("%s: ends early; it was best at step %d", self.stage, int(self.best.step))
             self.best.stopped.fill_(True)
             self.trainer.should_stop = True
@@ -197,16 +172,11 @@ class StepTraining(pl.LightningModule, ABC):
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and a cosine, by step."""
-        optimizer = torch.optim.AdamW(self.groups(), lr=self.lr, betas=(0.9, 0.99), weight_decay=self.weight_decay)
+        lr, decay = self.schedule.lr, self.schedule.weight_decay
+        optimizer = torch.optim.AdamW(self.groups(), lr=lr, betas=(0.9, 0.99), weight_decay=decay)
         # a plain function, which checkpoints leave out; of a bound method they would keep the attributes
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._share_of_lr(step))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.schedule.share_of_lr(step))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def _share_of_lr(self, step: int) -> float:
-        if step < self.warmup:
-            return (step + 1) / self.warmup
-        done = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
     def train_dataloader(self) -> DataLoader[int]:
         """Step numbers without end; `max_steps` of the trainer stops."""
