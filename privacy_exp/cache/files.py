@@ -27,13 +27,20 @@ def atomic_file(path: Path, work: Path | None = None) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         yield temporary
-        temporary.chmod(0o644)  # mkstemp makes files that their owner alone can read
+        temporary.chmod(0o666 & ~_umask())  # mkstemp makes files that their owner alone can read
         temporary.replace(path)
     except OSError as error:
         raise explained(error, path) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """What the user takes from the rights of new files; the system tells it only by setting another."""
+    found = os.umask(0o077)
+    os.umask(found)
+    return found
 
 
 def write_bytes(path: Path, content: bytes, work: Path | None = None) -> None:

@@ -31,8 +31,8 @@ class Store:
     """Folders of finished things, by kind and content key.
 
     An entry is written under a temporary name and renamed when it is complete. Its checksums are compared before it is
-    used; a damaged one is set aside and computed again. On read-only media entries are read as anywhere, and what is
-    missing is computed without being stored, with a warning.
+    used; a damaged one is set aside and computed again. On read-only or full media entries are read as anywhere, and
+    what is missing is computed without being stored, with a warning.
 
     Args:
         root: where they lie; made when first needed. Shared by runs, and by machines on one file system with locks.
@@ -104,7 +104,7 @@ class Store:
             The folder, and whether it had been there before.
 
         Raises:
-            OSError: no space left; the message names the place and the way out.
+            OSError: no space left for temporary files either.
         """
         found = self.find(kind, fields)
         if found is not None:
@@ -115,7 +115,12 @@ class Store:
             found = self.find(kind, fields)  # another job may have made it while this one waited
             if found is not None:
                 return found, True
-            return held.put(compute, resumable), False
+            try:
+                return held.put(compute, resumable), False
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+            return self._without_storing(self.folder(kind, fields), compute)  # a full store fails nothing
 
     @contextmanager
     def locked(self, kind: str, fields: Mapping[str, Any]) -> Iterator["Held | None"]:
@@ -124,9 +129,6 @@ class Store:
         Yields:
             The place to put it; None where the store cannot be written to: there is no lock then, and nothing to
             protect.
-
-        Raises:
-            OSError: no space left for the lock.
         """
         folder = self.folder(kind, fields)
         lock = FileLock(folder.with_suffix(".lock"))
@@ -137,8 +139,10 @@ class Store:
             lock.release()
 
     def _acquire(self, lock: FileLock, folder: Path) -> bool:
-        """Takes the lock, waiting for it; False where the medium is closed to writing."""
+        """Takes the lock, waiting for it; False where the medium is full or closed to writing."""
         try:
+            if self.root == default_root() and not self.root.exists():
+                self.root.mkdir(mode=0o700, parents=True)  # one's own: it holds pictures of faces
             folder.parent.mkdir(parents=True, exist_ok=True)
             if not os.access(folder.parent, os.W_OK):
                 return False
@@ -148,17 +152,17 @@ class Store:
                 log.info("waiting for another job that computes the same %s", folder.parent.name)
                 lock.acquire()
         except OSError as error:
-            if error.errno in CLOSED:
+            if error.errno in CLOSED + FULL:
                 return False
-            raise explained(error, folder) from error
+            raise
         return True
 
     def _without_storing(self, folder: Path, compute: Callable[[Path], None]) -> tuple[Path, bool]:
         if folder in self._unstored:
             return Path(self._unstored[folder].name), True
         log.warning(
-            "the cache %s cannot be written to: what is missing there is computed and not kept; choose another place "
-            "with cache.root=DIR",
+            "the cache %s is full or cannot be written to: what is missing there is computed and not kept; choose "
+            "another place with cache.root=DIR",
             self.root,
         )
         place = tempfile.TemporaryDirectory(prefix="privacy_exp-")

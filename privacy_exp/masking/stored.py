@@ -1,6 +1,5 @@
 """Scores of guided methods, kept per image: computed once, then read for every other budget, region and inpainter."""
 
-import errno
 import hashlib
 import warnings
 import zipfile
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 
 from privacy_exp.cache.files import atomic_file
-from privacy_exp.cache.store import Store
+from privacy_exp.cache.store import CLOSED, FULL, Store
 from privacy_exp.masking.base import BaseMasker
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.types import Faces, Scores
@@ -76,7 +75,7 @@ class StoredScores:
             with atomic_file(path) as temporary:
                 np.savez(temporary, scores=row.numpy())
         except OSError as error:
-            if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            if error.errno not in CLOSED + FULL:
                 raise
             self._writable = False
             warnings.warn(f"scores are computed without being kept: {error.strerror}", stacklevel=3)

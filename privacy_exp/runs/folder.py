@@ -11,7 +11,6 @@ An image id holds no hyphen (see `Faces.ids`), so it ends at the first one; the 
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from privacy_exp.cache.files import atomic_file
+from privacy_exp.runs.formats import FORMATS
 from privacy_exp.types import Images, Labels, Masks, UserError
 
 KINDS = {"original": "img", "masks": "masks", "results": "generated", "control": "control"}
@@ -27,9 +27,6 @@ KINDS = {"original": "img", "masks": "masks", "results": "generated", "control":
 
 UNKNOWN = "unknown"
 """Class id of a face whose identity is not known."""
-
-FORMATS: dict[str, dict[str, Any]] = {"jpg": {"quality": 95, "subsampling": 0}, "png": {"compress_level": 4}}
-"""Image formats and how they are saved: JPEG at quality 95 with full colour resolution, or exact pixels."""
 
 FAULTS = (OSError, ValueError, SyntaxError, EOFError, OverflowError, MemoryError, Image.DecompressionBombError)
 """What Pillow raises over files that are no pictures, broken ones, and small ones that claim to be enormous."""

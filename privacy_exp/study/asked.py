@@ -9,7 +9,7 @@ from privacy_exp.cache.keys import content_key, scientific
 from privacy_exp.evaluation.measure import Measure
 from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.masking.base import Masker, OwnArea
-from privacy_exp.runs.folder import FORMATS
+from privacy_exp.runs.formats import FORMATS
 from privacy_exp.study.job import Job
 from privacy_exp.study.place import MEASURES, Place
 from privacy_exp.study.stems import part

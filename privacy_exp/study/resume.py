@@ -10,7 +10,7 @@ from typing import Any
 from privacy_exp.cache.copies import copy_files
 from privacy_exp.cache.entry import differences
 from privacy_exp.cache.files import write_text
-from privacy_exp.cache.store import Held, Store
+from privacy_exp.cache.store import CLOSED, FULL, Held, Store
 from privacy_exp.runs.batches import NOTES, finished_batches, forget_batches
 from privacy_exp.runs.record import LISTED, PICTURES, RECORD, DamagedRecordError, Record, damage
 from privacy_exp.runs.running import read_cell, running, write_cell
@@ -50,7 +50,8 @@ class Claim:
                 self._adopt()
         write_cell(folder, key, images)
         if held is not None and self.record is None:
-            write_text(self._pointer, str(folder.resolve()) + "\n")
+            with suppress(OSError):  # a full cache costs this help alone
+                write_text(self._pointer, str(folder.resolve()) + "\n")
 
     def _take_what_is_here(self) -> None:
         """The finished cell in this folder; a damaged one is cleared away."""
@@ -118,7 +119,13 @@ class Claim:
         if wrong is not None:
             log.warning("%s is not kept in the store: %s", self.folder, wrong)
             return
-        self.held.put(lambda entry: copy_files(self.folder, entry, only=[RECORD, *LISTED], linked=[CHECKPOINT]))
+        try:
+            self.held.put(lambda entry: copy_files(self.folder, entry, only=[RECORD, *LISTED], linked=[CHECKPOINT]))
+        except OSError as error:
+            if error.errno not in CLOSED + FULL:
+                raise
+            log.warning("%s is finished and not kept in the cache: %s", self.folder, error.strerror)
+            return
         self._pointer.unlink(missing_ok=True)
 
     @property

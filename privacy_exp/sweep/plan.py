@@ -14,17 +14,37 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from privacy_exp.cache.files import write_text
-from privacy_exp.runs.plan import PLAN
+from privacy_exp.cache.keys import has_effect
+from privacy_exp.runs.plan import PLAN, numbered, read_overrides
 
 ASKED = "multirun.yaml"
+
+ASIDE = (
+    "hydra",
+    "hydra/launcher",
+    "cache",
+    "tracking",
+    "trainer",
+    "slots",
+    "rerun",
+    "dry_run",
+    "force_inert",
+    "objective",
+)
+"""Keys that may change from one call of a sweep to the next."""
 
 
 class WritePlan(Callback):
     """Hydra callback that writes `plan.json` into the sweep's folder.
 
     `cells` lists each cell's overrides in the order of their numbers. Where a search decides them on the way (Optuna)
-    it is null, and only `count` is known.
+    it is null, and only `count` is known. Nothing is written into a folder that holds finished cells of another sweep.
     """
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Called by Hydra before it writes into the folder of a single run."""
+        del kwargs
+        refuse_others(Path(config.hydra.run.dir), [], list(config.hydra.overrides.task))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra with the composed configuration, `hydra` included, before any cell runs."""
@@ -33,6 +53,7 @@ class WritePlan(Callback):
         count = len(cells) if cells is not None else int(config.hydra.sweeper.get("n_trials", 0))
         plan = {"command": shlex.join(["python", "-m", "privacy_exp.train", *sys.argv[1:]]), "count": count}
         folder = Path(config.hydra.sweep.dir)
+        refuse_others(folder, cells or [])
         write_text(folder / PLAN, json.dumps(plan | {"cells": cells}, indent=1, ensure_ascii=False) + "\n")
         write_text(folder / ASKED, OmegaConf.to_yaml(config))  # Hydra's basic sweeper writes it too, others do not
 
@@ -46,6 +67,36 @@ def planned(config: DictConfig) -> list[list[str]] | None:
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     overrides = parser.parse_overrides([*axes, *config.hydra.overrides.task])
     return [list(cell) for batch in BasicSweeper.split_arguments(overrides, None) for cell in batch]
+
+
+def refuse_others(folder: Path, cells: Sequence[Sequence[str]], alone: Sequence[str] | None = None) -> None:
+    """Ends the command where a finished cell would be written over by another one; Hydra only warns of exceptions here.
+
+    Args:
+        folder: of a sweep, or of a single run.
+        cells: overrides by the number of the cell.
+        alone: overrides of the single run.
+
+    Raises:
+        SystemExit: with the message; nothing has been written.
+    """
+    found = {0: folder} if alone is not None else numbered(folder)
+    asked = [alone] if alone is not None else cells
+    for number, place in found.items():
+        before = read_overrides(place) if (place / "record.json").is_file() and number < len(asked) else None
+        if before is None or _deciding(before) == _deciding(asked[number]) or "rerun=true" in asked[number]:
+            continue
+        raise SystemExit(
+            f"error: {place} holds another cell, which was started with {' '.join(before) or 'no keys'}, and not with "
+            f"{' '.join(asked[number]) or 'no keys'}. Choose another folder with hydra.run.dir=DIR or "
+            "hydra.sweep.dir=DIR, remove this one, or compute the cell in its place with rerun=true."
+        )
+
+
+def _deciding(overrides: Sequence[str]) -> set[str]:
+    """Those that may decide figures; the cell's key decides later, by values instead of texts."""
+    pairs = [(override.partition("=")[0].lstrip("+~"), override) for override in overrides]
+    return {text for key, text in pairs if key.partition(".")[0] not in ASIDE and has_effect(key.rpartition(".")[2])}
 
 
 def axes_only(cells: Sequence[Sequence[str]]) -> list[str]:

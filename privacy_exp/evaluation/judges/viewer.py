@@ -17,7 +17,8 @@ from privacy_exp.cache.keys import file_digest
 from privacy_exp.cache.sources import sources
 from privacy_exp.evaluation.judges.embedder import Embedded, Embedder, embed_batches, frame_templates, picture_batches
 from privacy_exp.evaluation.measure import Scene
-from privacy_exp.runs.folder import FORMATS, RunFolder, to_pillow
+from privacy_exp.runs.folder import RunFolder, to_pillow
+from privacy_exp.runs.formats import FORMATS
 from privacy_exp.types import Faces, Images
 
 Array = np.ndarray
