@@ -24,7 +24,8 @@ def door(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
 
-    def call(run, *arguments: str, config: str = "train") -> tuple[int, str]:
+    def call(run, *arguments: str, config: str = "compare") -> tuple[int, str]:
+        arguments = (*arguments, *(["a=one", "b=two"] if config == "compare" else []))
         flags, keys = [a for a in arguments if a == "-m"], [a for a in arguments if a != "-m"]
         monkeypatch.setattr(sys, "argv", ["privacy-exp", *flags, "hydra.run.dir=out", *keys])
         code = 0
@@ -81,10 +82,10 @@ def test_a_wrong_value_in_a_sweep_is_said_once(door):
     calls = []
 
     def run(config: DictConfig) -> None:
-        calls.append(config.mask_ratio)
+        calls.append(config.flips)
         raise UserError("`thing` must be small, but got large.")
 
-    code, printed = door(run, "-m", "hydra.sweep.dir=s", f"seed={','.join(map(str, range(19)))}")
+    code, printed = door(run, "-m", "hydra.sweep.dir=s", f"flips={','.join(map(str, range(19)))}")
     assert code == 1
     assert len(calls) == 19
     assert printed.count("must be small") == 1
@@ -132,7 +133,7 @@ def finished(folder, *overrides: str):
 @pytest.mark.parametrize("places", [["hydra.run.dir=s/0"], ["-m", "hydra.sweep.dir=s"]], ids=["run", "sweep"])
 def test_another_sweep_is_refused_before_anything_is_written(door, tmp_path, places):
     before = finished(tmp_path / "s" / "0", "masking=random_patches", "mask_ratio=0.1")
-    code, printed = door(lambda config: None, *places, "masking=center", "mask_ratio=0.1")
+    code, printed = door(lambda config: None, *places, "masking=center", "mask_ratio=0.1", config="train")
     assert code == 1, printed
     assert {path: path.read_bytes() for path in (tmp_path / "s").rglob("*") if path.is_file()} == before
 
@@ -147,7 +148,7 @@ def test_the_same_sweep_may_go_on_with_other_settings_of_the_machine(tmp_path, m
 
 def test_a_refused_call_marks_no_finished_cell_as_failed(door, tmp_path):
     finished(tmp_path / "out")
-    assert door(refuse, "rerun=true")[0] == 1
+    assert door(refuse, "hydra.output_subdir=.hydra")[0] == 1
     assert not (tmp_path / "out" / "error.txt").exists()
 
 
