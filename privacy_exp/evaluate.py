@@ -4,6 +4,7 @@ python -m privacy_exp.evaluate run=DIR [judge=[onnx]] [recognition.checkpoint=RU
 python -m privacy_exp.evaluate originals=DIR anonymized=DIR out=DIR judge=[onnx]
 """
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from omegaconf import DictConfig
 
 from privacy_exp import UserError
 from privacy_exp.sweep.entry import entry_point
+
+log = logging.getLogger(__name__)
 
 
 def run(config: DictConfig) -> dict[str, float | None]:
@@ -32,6 +35,7 @@ def run(config: DictConfig) -> dict[str, float | None]:
     from privacy_exp.cache.store import Store
     from privacy_exp.data.base import FaceData
     from privacy_exp.runs.record import read_record
+    from privacy_exp.study.again import asks_for_more, job_again
     from privacy_exp.study.pairs import mode, score_pairs
     from privacy_exp.study.rescore import rescore
     from privacy_exp.sweep.configuration import MEASURES, trainer_of
@@ -71,6 +75,13 @@ def run(config: DictConfig) -> dict[str, float | None]:
         source = Path(config.run) / "record.json"
         data = make_named(recorded["data"], FaceData, source, list(config.trust), dict(config.data))  # type: ignore[type-abstract]
         data.setup()
+    job = None
+    own = config.recognition.checkpoint is None  # another recogniser would have steered other masks
+    if data is not None and own and any(asks_for_more(measure, data) for measure in measures.values()):
+        try:
+            job = job_again(Path(config.run), recorded, data, store, config.device, list(config.trust))
+        except (UserError, FileNotFoundError) as error:
+            log.warning("no attacker can have further photos anonymised: %s", error)
     return rescore(
         config.run,
         checkpoint=config.recognition.checkpoint,
@@ -83,6 +94,7 @@ def run(config: DictConfig) -> dict[str, float | None]:
         config=recorded,
         store=store,
         trust=list(config.trust),
+        job=job,
     )
 
 

@@ -1,6 +1,8 @@
 """Attackers in a whole run, with a recogniser small enough to be fitted often."""
 
+import json
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +11,7 @@ from hydra import compose, initialize_config_dir
 from reader import read_cells
 
 from privacy_exp import evaluate
+from privacy_exp.study.job import Job
 from privacy_exp.sweep.entry import CONF
 
 NET = [
@@ -61,16 +64,36 @@ def test_the_cost_stands_before_the_run_and_the_store_pays_it_once(cell, adaptiv
     assert kept() == before
 
 
-def test_attackers_are_asked_again_of_a_finished_run(adaptive):
+def test_attackers_are_asked_again_of_a_finished_run(adaptive, tmp_path, monkeypatch):
+    """With the same figures: what they learn from is painted and fitted as the run did, or taken from its store."""
     (record,) = read_cells(adaptive)
+    names = record["choices"]["attacker"]
+    asked = [f"run={adaptive}", f"attacker=[{','.join(names)},whole_frame_plain]", SHORT, "trust=[tests]"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        overrides = [f"run={adaptive}", f"cache.root={record['config']['cache']['root']}"]
-        again = evaluate.run(compose("evaluate", overrides=[*overrides, "attacker=[purification]"]))
-        with pytest.raises(ValueError, match="attacker/parrot"):
-            evaluate.run(compose("evaluate", overrides=[*overrides, "attacker=[parrot]"]))
-    found = {name: metric["value"] for name, metric in record["metrics"].items() if "attacker/purification" in name}
-    assert found
-    assert {name: again[name] for name in found} == found
+        again = compose("evaluate", overrides=[*asked, f"cache.root={record['config']['cache']['root']}"])
+        elsewhere = compose("evaluate", overrides=[*asked, f"cache.root={tmp_path / 'new'}"])
+    painted = []
+    monkeypatch.setattr(Job, "_paint", lambda self, *args, **keys: painted.append(1))
+    found = evaluate.run(again)
+    assert not painted, "the store had them"
+    monkeypatch.undo()
+    known = {n: metric["value"] for n, metric in record["metrics"].items() if n.startswith("attacker/")}
+    assert {name: found[name] for name in known} == known
+    assert 0 <= found["attacker/whole_frame_plain/accuracy"] <= 1
+    assert evaluate.run(elsewhere) == found
+
+
+def test_a_folder_made_elsewhere_gives_observers_of_the_whole_frame_nothing(adaptive, tmp_path):
+    shutil.copytree(adaptive, tmp_path / "run")
+    (tmp_path / "run" / "record.json").unlink()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        asked = [f"run={tmp_path / 'run'}", "attacker=[whole_frame,whole_frame_plain,whole_frame_net]"]
+        keys = ["evaluation.gate=0.1", "trainer={_target_: pytorch_lightning.Trainer}"]
+        found = evaluate.run(compose("evaluate", overrides=[*asked, *keys]))
+    written = json.loads((tmp_path / "run" / "evaluation.json").read_text())["metrics"]
+    for name in ("whole_frame", "whole_frame_plain", "whole_frame_net"):
+        assert found[f"attacker/{name}/accuracy"] is None
+        assert "a folder of finished pictures has no other photos" in written[f"attacker/{name}/accuracy"]["reason"]
 
 
 def test_a_dry_run_counts_attackers(cell, tmp_path, capsys):

@@ -9,6 +9,9 @@ from privacy_exp import UserError
 
 Kind = TypeVar("Kind")
 
+MAKER = ".from_pretrained"
+"""The one method that a file may name in place of a class's constructor."""
+
 
 def class_named(name: Any, kind: type[Kind], source: object, trust: Collection[str] = ()) -> type[Kind]:
     """A class by its dotted name.
@@ -59,12 +62,14 @@ def make_named(
     Raises:
         UserError: as `class_named`; or arguments that describe further objects, or that the class does not take.
     """
-    made = class_named(described.get("_target_"), kind, source, trust)
+    target = str(described.get("_target_"))
+    made = class_named(target.removesuffix(MAKER), kind, source, trust)
+    make = getattr(made, MAKER[1:], made) if target.endswith(MAKER) else made
     arguments = {name: value for name, value in described.items() if not name.startswith("_")}
     if nested := [name for name, value in arguments.items() if _describes(value)]:
         raise UserError(f"{source} describes an object inside `{nested[0]}`; only plain values are taken from a file.")
     try:
-        return made(**{**arguments, **(changes or {})})
+        return make(**{**arguments, **(changes or {})})
     except (TypeError, AttributeError, KeyError) as error:  # arguments of other kinds than it takes
         raise UserError(f"{source} describes a {made.__name__} that can't be made here: {error}.") from error
 

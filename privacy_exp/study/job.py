@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -256,9 +257,7 @@ class Job:
             table: see `score_folder`.
             fitted: the recogniser.
         """
-        masker = self.masker if isinstance(self.masker, OriginalMethod) else None
-        template = None if masker is None else masker.template(self.data.image_size, self.data.template())
-        return Scene(
+        scene = Scene(
             folder=RunFolder(self.folder),
             table=table,
             identities=self.data.identities,
@@ -268,7 +267,20 @@ class Job:
             device=self.study.device,
             data=self.data,
             config=self.config,
-            template=template,
+        )
+        return self.lend(scene, fitted)
+
+    def lend(self, scene: Scene, fitted: Fitted) -> Scene:
+        """The scene with the means of this run: to anonymise further photos, to fit, and to frame photos as it does.
+
+        Args:
+            scene: of this run.
+            fitted: the recogniser.
+        """
+        masker = self.masker if isinstance(self.masker, OriginalMethod) else None
+        return replace(
+            scene,
+            template=None if masker is None else masker.template(self.data.image_size, self.data.template()),
             frame=None if masker is None else masker.frame,
             anonymize=lambda part, seed: self.anonymize_part(fitted, part, seed),
             fit=self.study.fit_again,

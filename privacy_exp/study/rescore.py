@@ -23,6 +23,8 @@ from privacy_exp.report.table import metric_table
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.runs.grid import write_grid
 from privacy_exp.runs.record import read_record
+from privacy_exp.study.job import Job
+from privacy_exp.study.stages import Fitted
 from privacy_exp.types import UserError
 
 
@@ -38,6 +40,7 @@ def rescore(
     config: Mapping[str, Any] | None = None,
     store: Store | None = None,
     trust: Collection[str] = (),
+    job: Job | None = None,
 ) -> dict[str, float | None]:
     """Scores the pictures in `run`, prints the table, and writes `evaluation.json` and `evaluation.parquet` there.
 
@@ -55,6 +58,8 @@ def rescore(
         config: the run's configuration, from its record.
         store: keeps what measures compute; None takes the user's own.
         trust: packages besides this one whose recognisers a checkpoint may name.
+        job: the run again, see `job_again`; it anonymises further photos for attackers. None: they find nothing, or say
+            what they lack.
 
     Returns:
         Metric names to values.
@@ -89,6 +94,9 @@ def rescore(
         data=data,
         config=recorded,
     )
+    if job is not None:
+        recognizer.choose_target_layer(job.study.target_layer)
+        scene = job.lend(scene, Fitted(recognizer, Path(source), 0.0, reused=True))
     found = evaluate(scene, measures or {}, gate)
     write_evaluation(path, found, {"checkpoint": str(source)})
     return {name: metric.value for name, metric in found.metrics.items()}

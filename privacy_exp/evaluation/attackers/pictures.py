@@ -7,10 +7,10 @@ from pathlib import Path
 from privacy_exp.cache.keys import scientific
 from privacy_exp.cache.sources import sources
 from privacy_exp.data.base import FaceData
-from privacy_exp.data.files import examine_image
-from privacy_exp.evaluation.measure import Cost, Fits, Scene
+from privacy_exp.data.files import examine_image, upright_size
+from privacy_exp.evaluation.measure import Cost, Findings, Fits, Scene
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.types import UserError
+from privacy_exp.types import Metric, UserError
 
 LEARNT_FROM = ("train", "val")
 """Parts whose photos an attacker has anonymised for itself."""
@@ -104,6 +104,29 @@ def check_apart(learnt: Mapping[str, RunFolder], tested: RunFolder, name: str) -
         )
 
 
+def lacks(scene: Scene, painted: bool) -> str | None:
+    """Why a scene has no further photos to learn from; None where it has.
+
+    Args:
+        scene: the run, or a folder made elsewhere.
+        painted: whether they are to be anonymised.
+    """
+    if scene.data is None:
+        return "a folder of finished pictures has no other photos to learn from"
+    if painted and scene.anonymize is None:
+        return "a folder of finished pictures cannot anonymise other photos to learn from"
+    first, _ = next(iter(scene.folder.list("original").values()))
+    if scene.frame is None and upright_size(first) != scene.data.image_size:
+        return "the run's masking method cut frames of its own, and only the run knows how"
+    return None
+
+
+def nothing_found(scene: Scene, name: str, reason: str) -> Findings:
+    """The figures of an attacker that names people, all null, with the reason."""
+    none = Metric(None, None, None, len(scene.table), reason)
+    return Findings({f"{name}/accuracy": none, f"{name}/recovered_share": none})
+
+
 def originals(scene: Scene, name: str, part: str) -> RunFolder:
     """A part's originals as the run's masking method frames them, saved in the run's own format, kept in the store.
 
@@ -111,8 +134,15 @@ def originals(scene: Scene, name: str, part: str) -> RunFolder:
         scene: the run.
         name: the attacker's, for messages.
         part: "train" or "val".
+
+    Raises:
+        UserError: the scene has no such photos; see `lacks`.
     """
-    data, _ = further_photos(scene, name)
+    data, reason = scene.data, lacks(scene, painted=False)
+    if data is None or reason:
+        raise UserError(
+            f"{name} learns from further photos, but {reason}. Attack in the run itself: privacy-exp train."
+        )
     image_format = str(scene.config["image_format"])
     frame = scene.frame or (lambda faces: faces)
 

@@ -13,13 +13,15 @@ from privacy_exp.evaluation.attackers.pictures import (
     LEARNT_FROM,
     check_photos,
     check_seed,
+    lacks,
+    nothing_found,
     originals,
     own_cost,
     own_pictures,
 )
 from privacy_exp.evaluation.measure import Cost, Findings, Measure, Scene
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.types import Metric, UserError
+from privacy_exp.types import UserError
 
 Array = np.ndarray
 
@@ -76,12 +78,13 @@ class WholeFrame(Measure):
 
     def measure(self, scene: Scene, name: str) -> Findings:
         """Recovered accuracy and share; the ceiling's and the shuffled labels' accuracy where they were asked for."""
-        if self.learns_from == "originals" and scene.data is not None:
+        reason = lacks(scene, painted=self.learns_from == "anonymized")
+        if reason is None and self.learns_from == "originals" and scene.data is not None:
             people = {photo.identity for photo in scene.data.photos["train"]}
             if len(people) < 2:
                 reason = f"{len(people)} people have training photos to learn from, 2 needed"
-                none = Metric(None, None, None, len(scene.table), reason)
-                return Findings({f"{name}/accuracy": none, f"{name}/recovered_share": none})
+        if reason is not None:
+            return nothing_found(scene, name, reason)
         folders, kind = self._folders(scene, name)
         right, learnt = _look(scene, folders, kind, "results")
         found = findings(scene, name, right)

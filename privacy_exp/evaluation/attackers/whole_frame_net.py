@@ -8,7 +8,14 @@ from jaxtyping import Bool
 from privacy_exp.data.base import FaceData
 from privacy_exp.evaluation.attackers.anonymized_faces import AnonymizedFaces
 from privacy_exp.evaluation.attackers.closed_set import SHUFFLES, add_ceiling, add_shuffled, findings, names_right
-from privacy_exp.evaluation.attackers.pictures import check_photos, check_seed, own_cost, own_pictures
+from privacy_exp.evaluation.attackers.pictures import (
+    check_photos,
+    check_seed,
+    lacks,
+    nothing_found,
+    own_cost,
+    own_pictures,
+)
 from privacy_exp.evaluation.measure import Cost, Findings, Fits, Measure, Scene
 from privacy_exp.recognition.frame_net import FrameNet
 from privacy_exp.recognition.recipe import FitRecipe
@@ -67,6 +74,8 @@ class WholeFrameNet(Measure):
 
     def measure(self, scene: Scene, name: str) -> Findings:
         """Recovered accuracy and share; the ceiling's and the shuffled labels' accuracy where they were asked for."""
+        if reason := lacks(scene, painted=True):
+            return nothing_found(scene, name, reason)
         folders = own_pictures(scene, name, self.seed)
         found = findings(scene, name, self._look(scene, folders))
         if self.ceiling:
