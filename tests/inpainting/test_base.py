@@ -79,6 +79,23 @@ def test_half_precision_and_edges_of_the_range_are_fine() -> None:
     assert result[0, :, 3, 2].tolist() == [0, 0, 0]
     assert result[1, :, 3, 2].tolist() == [1, 1, 1]
     assert result[:, :, 0, 0].unique().tolist() == [0.25]
+    whole = Mine(edges)
+    whole.keep_pixels = False
+    assert torch.equal(whole(FACES, MASKS), edges.float()), "in the faces' own precision"
+
+
+def test_an_inpainter_sees_the_faces_and_the_mask() -> None:
+    seen = []
+
+    class Looks(Mine):
+        def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
+            seen.append((faces, masks, len(generators)))
+            return faces.images
+
+    Looks()(FACES, MASKS)
+    ((faces, masks, count),) = seen
+    assert (faces, count) == (FACES, 2)
+    assert masks is MASKS
 
 
 def test_a_quarter_of_a_grey_level_is_rounding() -> None:

@@ -76,6 +76,10 @@ def test_the_smallest_size_takes_the_mean_of_what_is_known():
     known[0, 0, 0, 1:] = False
     assert torch.allclose(membrane(values, known)[:, :, 1:], torch.tensor(0.1))
     assert membrane(values, ~known & known).abs().max() == 0
+    pair = torch.stack([torch.zeros(3, 4, 4), torch.ones(3, 4, 4)])
+    corner = torch.zeros((2, 1, 4, 4), dtype=torch.bool)
+    corner[0, 0, 0, 0] = corner[1, 0, :2] = True
+    assert torch.equal(membrane(pair, corner), pair), "each image has a mean of its own"
     # One pixel more on each side is relaxed: near the known ones it is nearer to them than the mean is.
     larger, there = torch.zeros((1, 3, 5, 5)), torch.zeros((1, 1, 5, 5), dtype=torch.bool)
     larger[..., -1] = 1.0

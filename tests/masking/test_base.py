@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from privacy_exp.data.seeds import generator
 from privacy_exp.masking.base import Masker, OwnArea
+from privacy_exp.masking.budget import hide
 from privacy_exp.masking.ensemble import Ensemble
 from privacy_exp.masking.face_oval import FaceOval
 from privacy_exp.masking.landmarks import LandmarkRegions
@@ -67,6 +69,7 @@ def given(scores, **keys) -> Given:
     ("scores", "words"),
     [
         (None, "gave NoneType"),
+        ([0.0], "gave list"),
         (torch.zeros(2, 64, 64), r"gave torch.float32 of shape \(2, 64, 64\)"),
         (torch.zeros(2, 1, 32, 64), r"shape \(2, 1, 64, 64\).* gave .*\(2, 1, 32, 64\)"),
         (torch.zeros(1, 1, 64, 64), r"\(1, 1, 64, 64\)"),
@@ -115,6 +118,51 @@ def test_each_image_draws_for_itself_by_its_id_and_the_seed():
     renamed = faces(3)._replace(ids=["f1", "f0", "f2"])
     assert draw.mask(renamed, mask_ratio=0.25).equal(a[[1, 0, 2]])
     assert not draw.mask(faces(3), mask_ratio=0.25, seed=1).equal(a)
+
+
+def test_draws_and_ties_are_streams_of_their_own():
+    """Each a function of (seed, id, purpose): a published mask is found again, and scores do not decide their ties."""
+    drawn = []
+
+    class Draws(Given):
+        def score(self, faces, recognizer, generators):
+            drawn.append([torch.rand((), generator=one) for one in generators])
+            return torch.zeros(2, 1, 64, 64)
+
+    masks = Draws().mask(faces(), mask_ratio=0.3, seed=4)
+    assert drawn == [[torch.rand((), generator=generator(4, i, "score")) for i in ("f0", "f1")]]
+    for mask, i in zip(masks, ("f0", "f1"), strict=True):
+        assert mask[0].equal(hide(torch.zeros(64, 64), 0.3, 8, None, generator(4, i, "ties")))
+
+
+@pytest.mark.parametrize("kind", [Given, GivenArea])
+def test_the_network_reaches_the_method_and_known_scores_are_taken(kind):
+    asked = []
+
+    class Asks(kind):
+        blind = False
+
+        def score(self, faces, recognizer, generators):
+            asked.append(recognizer)
+            return torch.ones(2, 1, 64, 64)
+
+    net, ratio = Two(), {"mask_ratio": 1} if kind is Given else {}
+    method = Asks()
+    assert method.mask(faces(), net, **ratio).all()
+    assert asked == [net]
+    known = torch.zeros(2, 1, 64, 64)
+    known[:, :, :32] = 1
+    half = method.mask(faces(), None, scores=known, **({"mask_ratio": 0.5} if ratio else {}))
+    assert half.equal(known == 1)
+    assert asked == [net], "nothing is asked where the scores are known"
+    with pytest.raises(UserError, match=r"`score` of Asks .* gave NaN"):
+        method.mask(faces(), None, scores=known / 0, **ratio)
+
+
+@pytest.mark.parametrize("ratio", [True, False, -0.01, 1.01, float("nan")])
+def test_a_share_is_a_number_from_0_to_1(ratio):
+    with pytest.raises(UserError, match=rf"`mask_ratio` must be a number in \[0, 1\], but got {ratio}"):
+        given(torch.zeros(2, 1, 64, 64)).mask(faces(), mask_ratio=ratio)
 
 
 def test_ties_follow_the_seed_and_the_id():
@@ -209,6 +257,9 @@ def test_scores_are_filed_by_class_code_and_members(monkeypatch):
     assert Given().scoring_keys() != GivenArea().scoring_keys() | {"source": Given().scoring_keys()["source"]}
     both = [Ensemble({"a": Saliency(target), "b": FaceOval()}).scoring_keys() for target in ("loss", "logit")]
     assert both[0] != both[1]
+    assert set(Given(granularity=2, region="face").scoring_keys()) == {"class", "source"}, "these come after scoring"
+    fine = Ensemble({"a": Saliency("loss", granularity=1, region="face"), "b": FaceOval()})
+    assert fine.scoring_keys() == both[0]
     before = Saliency().scoring_keys()
     monkeypatch.setattr("privacy_exp.masking.base.sources", lambda kind: "edited")
     assert Saliency().scoring_keys() != before

@@ -80,6 +80,14 @@ def test_a_part_starts_at_the_top_or_at_the_bottom_with_the_same_chance():
     assert abs(float(top.float().mean()) - 0.5) < 0.08  # 3.2 standard deviations
 
 
+def test_nothing_but_the_given_generator_draws():
+    found = []
+    for other in range(8):
+        torch.manual_seed(other)
+        found.append(hide(torch.zeros(16, 16), 0.3, 8, None, generator(0, "a")))
+    assert all(mask.equal(found[0]) for mask in found)
+
+
 @pytest.mark.parametrize("name", ["a", "b", "c", "d", "e"])
 @pytest.mark.parametrize("budget", [1, 2, 3, 4, 5, 6])
 def test_a_part_lies_inside_the_region(budget, name):
