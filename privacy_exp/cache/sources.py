@@ -91,7 +91,7 @@ def _closure(module: str) -> set[str]:
         if name.partition(".")[0] not in (OURS, module.partition(".")[0]) and str(path).startswith(LIBRARIES):
             continue
         found.add(name)
-        waiting += _imports(path, name)
+        waiting += [*_imports(path, name), name.rpartition(".")[0]]  # `import a.b` runs a/__init__.py and binds `a`
     return found
 
 

@@ -1,6 +1,7 @@
 """The code behind a figure: what moves its digest and what does not."""
 
 import importlib
+import re
 import sys
 import textwrap
 
@@ -51,7 +52,7 @@ def mine(tmp_path, monkeypatch):
 
     def digest(**edits: str) -> str:
         for name, text in edits.items():
-            path = tmp_path / f"{name.replace('__', '/')}.py"
+            path = tmp_path / f"{name}.py"
             path.write_text(text)
         for known in (module._digest, module._code, module._tree, module._imports, module._file):
             known.cache_clear()
@@ -68,10 +69,11 @@ def mine(tmp_path, monkeypatch):
     [
         {"mine": MINE.replace("steps.sign()", "-steps.sign()")},
         {"mine_late": "LATE = 2\n"},
-        {"mine_parts__steps": FILES["mine_parts/steps.py"].replace("deep.ONE", "-deep.ONE")},
-        {"mine_parts__deep": "ONE = 2\n"},
+        {"mine_parts/steps": FILES["mine_parts/steps.py"].replace("deep.ONE", "-deep.ONE")},
+        {"mine_parts/deep": "ONE = 2\n"},
+        {"mine_parts/__init__": "HALF = 0.5\n"},
     ],
-    ids=["its own module", "imported in a function", "imported", "imported by what it imports"],
+    ids=["its own module", "imported in a function", "imported", "imported by what it imports", "its package"],
 )
 def test_edited_code_is_other_code(mine, edit):
     before = mine()
@@ -94,6 +96,39 @@ def test_what_runs_no_otherwise_is_the_same_code(mine, edit):
     assert mine(**edit) == before
 
 
+def test_every_way_to_import_counts(mine):
+    """Absolute and relative, one after the other, of a folder without `__init__.py` too; of a name alone nothing."""
+    way = {
+        "mine_parts/steps": "import os, mine_late\nfrom .deep import ONE\nfrom .. import no\nimport mine_bare.part\n",
+        "mine_bare/part": "PART = 1\n",
+        "mine_bare/other": "OTHER = 1\n",
+    }
+    (module.Path(sys.path[0]) / "mine_bare").mkdir()
+    mine(**way)
+    names = {"mine", "mine_late", "mine_bare.part", "mine_parts.steps", "mine_parts.deep", "mine_parts"}
+    assert {name for name in _closure("mine") if not name.startswith("typing")} == names
+    alone = MINE.replace("        from mine_late import LATE\n", "        LATE = 1\n")
+    before = mine(mine=alone)
+    assert mine(mine_late="LATE = 3\n") != before
+    before = mine()
+    assert mine(**{"mine_bare/other": "OTHER = 2\n"}) == before
+    assert mine(**{"mine_bare/part": "PART = 2\n"}) != before
+
+
+def test_this_package_counts_where_it_is_installed_among_the_libraries(monkeypatch):
+    apart = _closure("privacy_exp.masking.saliency")
+    root = str(module.Path(module.__file__).parents[2])
+    monkeypatch.setattr(module, "LIBRARIES", (*module.LIBRARIES, root))
+    assert _closure("privacy_exp.masking.saliency") == apart
+    assert "privacy_exp.masking.base" in apart
+
+
+def test_a_part_of_what_keys_is_known_by_itself_alone():
+    assert _closure("privacy_exp.cache.files") == {"privacy_exp.cache.files"}
+    assert "privacy_exp.cache.files" not in _closure("privacy_exp.runs.folder")
+    assert len(sources("privacy_exp.cache.files")) == 20
+
+
 def test_a_method_stands_on_its_base_and_helpers_and_not_on_the_cache_or_the_report():
     known = _closure("privacy_exp.masking.saliency")
     assert {"privacy_exp.masking.base", "privacy_exp.masking.target", "privacy_exp.recognition.alignment"} <= known
@@ -113,10 +148,10 @@ def test_a_public_name_leads_to_its_module(monkeypatch):
 
 def test_a_class_typed_into_a_notebook_is_known_by_what_it_does():
     def typed(text: str) -> str:
-        space = {"__name__": "notebook"}
+        space = {"__name__": "my.notebook"}
         exec(compile(textwrap.dedent(text), "<cell>", "exec"), space)  # noqa: S102  what a notebook does
-        sys.modules["notebook"] = type(sys)("notebook")
-        sys.modules["notebook"].Mine = space["Mine"]
+        sys.modules["my.notebook"] = type(sys)("my.notebook")
+        vars(sys.modules["my.notebook"]).update(space)
         return sources(space["Mine"])
 
     try:
@@ -124,8 +159,14 @@ def test_a_class_typed_into_a_notebook_is_known_by_what_it_does():
         assert typed("class Mine:\n    def score(self, x):\n        return x + 1") == plus
         assert typed("class Mine:\n    def score(self, x):\n        return x - 1") != plus
         assert typed("class Mine:\n    def score(self, x):\n        return x + 2") != plus
+        assert typed("class Mine:\n    def score(self, x):\n        return abs(x + 1)") != plus
+        assert re.fullmatch("Mine [0-9a-f]{20}", plus)
+        derived = "class Base:\n    step = {}\n    def of(self):\n        return {}\nclass Mine(Base):\n    pass"
+        found = [typed(derived.format(*pair)) for pair in ((1, 2), (2, 2), (1, 3), (1, 2))]
+        assert len(set(found)) == 3, "what a base does is part of it"
+        assert found[0] == found[3]
     finally:
-        del sys.modules["notebook"]
+        del sys.modules["my.notebook"]
 
 
 def test_a_target_that_is_not_there_is_named():
@@ -138,5 +179,5 @@ def test_keys_hold_the_code_of_every_part(mine):
     before = scientific(part)
     assert before["_source_"] == sources("mine.Mine")
     assert before["inner"][0]["_source_"] == sources("privacy_exp.masking.rise")
-    mine(mine_parts__deep="ONE = 2\n")
+    mine(**{"mine_parts/deep": "ONE = 2\n"})
     assert scientific(part) != before
