@@ -14,6 +14,7 @@ if [[ " $* " == *" --all "* ]]; then
   extras+=(optuna)
   extras+=(dlib) # the judge
   extras+=(docs) # the site and the notebook
+  extras+=(exports) # validators of report.export
   extras+=(fidelity) # Inception of kid and fid
   bash scripts/setup_browser.sh
 fi

@@ -11,6 +11,7 @@ from privacy_exp.cache.files import atomic_file
 from privacy_exp.report.charts import charts
 from privacy_exp.report.collect import Collection, collect
 from privacy_exp.report.curves import find_deletion
+from privacy_exp.report.exports import check_formats, write_exports
 from privacy_exp.report.faces import write_faces
 from privacy_exp.report.page import Chapter, write_page
 from privacy_exp.report.pictures import Album, make_gallery
@@ -38,6 +39,7 @@ class Options:
         max_pictures: faces a cell at all; None takes all.
         utility: metric that stands for utility; None takes the first ones there are.
         deletion: a `deletion.json`; None takes those that lie in the sweeps' folders.
+        export: formats of other people's tools: "eee", "croissant".
     """
 
     title: str | None = None
@@ -46,8 +48,10 @@ class Options:
     max_pictures: int | None = 200
     utility: str | None = None
     deletion: str | None = None
+    export: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        check_formats(self.export)
         if self.pictures not in (None, True, False):
             raise UserError(f"`report.pictures` must be true, false or null, but got {self.pictures!r}.")
         for name in ("inline_pictures", "max_pictures"):
@@ -92,8 +96,11 @@ def build(sweeps: Sequence[Path], out: Path | None, options: Options, tracking: 
         for_spreadsheets(_all_comparisons(views)).to_csv(temporary, index=False)
     title = options.title or "Privacy report: " + ", ".join(sweep.resolve().name for sweep in sweeps)
     page = write_page(out, title, study, views)
+    exported = write_exports(out, study.cells, options.export)
     frames = {v.section.title: headline_frame(v.section, v.columns, v.best) for v in views}
     _tell(out, page, views, study, frames)
+    if exported:
+        print(f"exports  {len(exported)} files: {', '.join(options.export)}")
     if tracking is not None:
         _track(tracking, out, title, frames)
     return page
