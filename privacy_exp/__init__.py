@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from privacy_exp.evaluation.utility.sanity import Sanity as Sanity
     from privacy_exp.inpainting.autoencoder import VaeRoundTrip as VaeRoundTrip
     from privacy_exp.inpainting.base import Inpainter as Inpainter
+    from privacy_exp.inpainting.command import Command as Command
     from privacy_exp.inpainting.controls import Blackout as Blackout
     from privacy_exp.inpainting.controls import Blur as Blur
     from privacy_exp.inpainting.controls import Identity as Identity
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from privacy_exp.inpainting.controls import OpencvTelea as OpencvTelea
     from privacy_exp.inpainting.controls import Pixelate as Pixelate
     from privacy_exp.inpainting.diffusion import DiffusionInpainter as DiffusionInpainter
+    from privacy_exp.inpainting.function import Function as Function
     from privacy_exp.inpainting.k_same import KSame as KSame
     from privacy_exp.inpainting.settings import Sampling as Sampling
     from privacy_exp.masking.base import Masker as Masker
@@ -120,6 +122,7 @@ _PUBLIC = {
     "evaluation.utility.sanity": ("Sanity",),
     "inpainting.autoencoder": ("VaeRoundTrip",),
     "inpainting.base": ("Inpainter",),
+    "inpainting.command": ("Command",),
     "inpainting.controls": (
         "Identity",
         "Blackout",
@@ -129,6 +132,7 @@ _PUBLIC = {
         "OpencvTelea",
     ),
     "inpainting.diffusion": ("DiffusionInpainter",),
+    "inpainting.function": ("Function",),
     "inpainting.k_same": ("KSame",),
     "inpainting.settings": ("Sampling",),
     "masking.base": (

@@ -26,6 +26,8 @@ class Inpainter(Configured, ABC):
     Attributes:
         reads_hidden: whether the result depends on the hidden pixels, as that of a blur does. Where it is False, images
             that differ in hidden pixels alone have one result.
+        takes_masks: whether it paints what a mask hides. One that decides itself what it changes goes with
+            masking=everything only, and what it did change is measured.
         domain: what it learnt to paint from: "drawn" faces, "photos", or None where it learnt nothing or does not say.
         force: whether it paints what its domain is not; see `domain.check_domain`.
         expects_detail: whether a flat result means that something broke. False where flat is the point (blackout).
@@ -41,6 +43,7 @@ class Inpainter(Configured, ABC):
     num_draws: int = 1
     keep_pixels: bool = True
     reads_hidden: bool = False
+    takes_masks: bool = True
     domain: str | None = None
     force: bool = False
 
@@ -55,6 +58,10 @@ class Inpainter(Configured, ABC):
         Args:
             train: the training photos in batches, iterated once.
         """
+
+    def keys(self) -> dict[str, Any]:
+        """What decides its results besides its arguments and code, as plain values for keys: the version of a tool."""
+        return {}
 
     @abstractmethod
     def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
@@ -107,6 +114,11 @@ class Inpainter(Configured, ABC):
         if masks.shape != (count, 1, height, width):
             raise UserError(
                 f"`masks` must have the shape {(count, 1, height, width)} of the faces, but got {tuple(masks.shape)}."
+            )
+        if not self.takes_masks and not masks.all():
+            raise UserError(
+                f"`masking` must be everything with {type(self).__name__}, which takes no mask and decides itself what "
+                "it changes."
             )
         generators = [generator(seed, image_id, "inpaint", str(draw)) for image_id in faces.ids]
         repainted = self._checked(self.repaint(faces, masks, generators), faces.images)

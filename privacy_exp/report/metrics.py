@@ -14,6 +14,7 @@ LABELS = {
     "control_fool_rate": ("control fool rate", "lost to the autoencoder alone, same mask"),
     "fool_rate_net": ("net fool rate", "fooled among those that the autoencoder alone leaves"),
     "share_hidden": ("share hidden", "hidden pixels / all pixels of the frame"),
+    "share_changed": ("share changed", "pixels that differ / all pixels of the frame"),
 }
 """Name in the record to short label and plain words, in the order of the tables."""
 
@@ -38,6 +39,7 @@ HIGHER_IS_BETTER = ("fool_rate", "ssim", "psnr", "agreement", "detection", "dete
 
 NEITHER = (
     "share_hidden",
+    "share_changed",
     "control_fool_rate",
     "clean_",
     "ceiling",

@@ -10,6 +10,7 @@ from privacy_exp.evaluation.measure import Measure
 from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.masking.base import Masker, OwnArea
 from privacy_exp.runs.formats import FORMATS
+from privacy_exp.study.implied import IMPLIED, implied
 from privacy_exp.study.job import Job
 from privacy_exp.study.place import MEASURES, Place
 from privacy_exp.study.stems import part
@@ -48,6 +49,7 @@ def asked_for(
         raise UserError(f"`masking` must be a masking method or the stem of its yaml, but got {masker!r}.")
     if not isinstance(inpainter, Inpainter):
         raise UserError(f"`inpainting` must be an inpainter or the stem of its yaml, but got {inpainter!r}.")
+    asked, masker = masker, implied(masker, inpainter)
     chosen = {group: named(group, measures[group]) for group in MEASURES}
     config = {
         "data": description(study.data),
@@ -60,13 +62,19 @@ def asked_for(
         "evaluation": {"gate": 0.8, "batch_size": 32},
     }
     choices: dict[str, Any] = {"data": stem_of(study.data), "recognition": stem_of(study.recognizer)}
-    choices |= {"masking": stem_of(masker, masking), "inpainting": stem_of(inpainter, inpainting)}
+    choices |= {
+        "masking": stem_of(masker, masking if masker is asked else None),
+        "inpainting": stem_of(inpainter, inpainting),
+    }
     choices |= {group: list(own) for group, own in chosen.items()}
     ratio = "" if isinstance(masker, OwnArea) else f"-{mask_ratio:g}"
     name = f"{choices['masking']}-{choices['inpainting']}{ratio}-s{study.seed}-{content_key(scientific(config))[:8]}"
     place = Place(study.out / name, name, study.out.name, choices, rerun=rerun)
     every = {f"{group}/{name}": one for group, own in chosen.items() for name, one in own.items()}
-    return Job(study, masker, inpainter, every, config, place)
+    job = Job(study, masker, inpainter, every, config, place)
+    if masker is not asked:
+        job.warn(IMPLIED)
+    return job
 
 
 def named(group: str, asked: "Measures") -> dict[str, Measure]:

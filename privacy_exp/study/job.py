@@ -27,6 +27,7 @@ from privacy_exp.recognition.fit import fit_key
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.runs.grid import write_grid
 from privacy_exp.runs.record import SCHEMA, Record, write_images
+from privacy_exp.study.implied import share_changed
 from privacy_exp.study.place import MEASURES, Place, Sharded
 from privacy_exp.study.resume import Claim, claimed
 from privacy_exp.study.stages import Anonymized, Fitted, anonymize, keep_checkpoint
@@ -118,6 +119,7 @@ class Job:
             "checkpoint": None if study.checkpoint is None else file_digest(checkpoint_file(study.checkpoint)),
         }
         parts = {name: scientific(self.config[name]) for name in names}
+        parts["inpainting"] |= self.inpainter.keys()
         if parts["inpainting"].get("dtype") == "auto":
             device = device_named(self.config["inpainting"].get("device", "auto"))
             parts["inpainting"]["dtype"] = str(dtype_named("auto", device))
@@ -216,7 +218,7 @@ class Job:
             mask_ratio=self.mask_ratio,
             seed=self.seed,
             n=len(table),
-            metrics=found.metrics,
+            metrics=found.metrics | share_changed(table, self.inpainter),
             observers=found.observers,
             timing={
                 "fit_s": fitted.seconds,

@@ -29,13 +29,17 @@ from privacy_exp.types import Faces, Landmarks, Masks, UserError
 
 log = logging.getLogger(__name__)
 
+HALF_A_LEVEL = 0.5 / 255
+"""By how much a pixel of the data must differ to count as changed: rounding to 8 bits changes nothing."""
+
 
 @dataclass
 class Anonymized:
     """What the anonymising stage leaves besides pictures.
 
     Attributes:
-        shares: a row an image with `image_id, share_asked, share_hidden_face, share_hidden_latent`.
+        shares: a row an image with `image_id, share_asked, share_hidden_face, share_hidden_latent`, and
+            `share_changed` where the inpainter takes no mask.
         mask_s: seconds spent on masks.
         inpaint_s: seconds spent on repainting, without the control.
     """
@@ -193,6 +197,9 @@ def anonymize_batch(
             round_trip = torch.where(masks, inpainter.round_trip(faces, masks).clamp(0, 1), faces.images)
             staging.save("control", faces.ids, faces.labels, round_trip)
         batch.rows = _shares(faces, masks, masker, inpainter, mask_ratio)
+        if not inpainter.takes_masks:
+            changed = (results - faces.images).abs().amax(dim=1) > HALF_A_LEVEL
+            batch.rows["share_changed"] = changed.flatten(1).float().mean(dim=1).cpu().double().numpy()
         batch.sanity = Counts(*(now - then for now, then in zip(inpainter.sanity.counts, counted, strict=True)))
 
 

@@ -1,5 +1,6 @@
 """From a composed configuration to the objects of a run; the only place where a study meets Hydra."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from privacy_exp import UserError
+from privacy_exp.cache.configured import description
 from privacy_exp.evaluation.measure import Measure
 from privacy_exp.masking.base import OwnArea
 from privacy_exp.recognition.recipe import FitRecipe
 from privacy_exp.runs.record import Record
+from privacy_exp.study.implied import IMPLIED, implied
 from privacy_exp.study.job import Job
 from privacy_exp.study.place import MEASURES, Place, Sharded
 from privacy_exp.study.study import Study
@@ -35,8 +38,8 @@ def job_of(config: DictConfig, slot: int | None = None) -> Job:
     check_keys(config)
     config = align_first(config)
     plain = plain_config(config)
-    masker = instantiate(config.masking)
-    inpainter = instantiate(config.inpainting)
+    asked, inpainter = instantiate(config.masking), instantiate(config.inpainting)
+    masker = implied(asked, inpainter)
     refuse_inert_axis(inpainter, config.force_inert)
     if isinstance(masker, OwnArea) and "mask_ratio" in swept_keys():
         name = HydraConfig.get().runtime.choices["masking"]
@@ -45,6 +48,9 @@ def job_of(config: DictConfig, slot: int | None = None) -> Job:
             "would be one. Sweep it without that method, and run the method once beside."
         )
     place = place_of(config, slot)
+    if masker is not asked:
+        plain["masking"] = description(masker)
+        place = replace(place, choices={**place.choices, "masking": "everything"})
     study = study_of(config, plain, place.folder)
     measures: dict[str, Measure] = {}
     for group in MEASURES:
@@ -52,7 +58,10 @@ def job_of(config: DictConfig, slot: int | None = None) -> Job:
     sharded = None
     if "strategy" in plain["trainer"]:
         sharded = Sharded(instantiate(config.trainer), partial(instantiate, config.inpainting))
-    return Job(study, masker, inpainter, measures, plain, place, sharded)
+    job = Job(study, masker, inpainter, measures, plain, place, sharded)
+    if masker is not asked:
+        job.warn(IMPLIED)
+    return job
 
 
 def study_of(config: DictConfig, plain: dict[str, Any], out: Path) -> Study:

@@ -16,6 +16,7 @@ from privacy_exp.recognition.fit import load_checkpoint
 from privacy_exp.runs.batches import forget_batches
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.runs.running import read_cell, running, write_cell
+from privacy_exp.study.implied import implied
 from privacy_exp.study.stages import anonymize
 from privacy_exp.sweep.aligning import align_first
 from privacy_exp.sweep.configuration import check_keys, plain_config
@@ -41,6 +42,7 @@ def anonymize_crops(config: DictConfig) -> None:
     plain = plain_config(config)
     masker, inpainter, data = (instantiate(config[part]) for part in ("masking", "inpainting", "data"))
     data.setup()
+    masker = implied(masker, inpainter)
     check_domain(inpainter, data.domain)
     for line in data.skipped:
         log.warning("left out: %s", line)
@@ -74,7 +76,7 @@ def anonymize_crops(config: DictConfig) -> None:
     parts |= {"mask_ratio": ratio, "target_layer": config.recognition.target_layer}
     parts["recognizer"] = None if checkpoint is None else file_digest(checkpoint_file(checkpoint))
     code = [sources("privacy_exp.study.stages"), sources(type(data))]
-    key = content_key({"data": data.digest(), "parts": scientific(parts), "code": code})
+    key = content_key({"data": data.digest(), "parts": scientific(parts), "code": code} | inpainter.keys())
     with running(out):
         if (read_cell(out) or {}).get("key") != key:  # with the same settings a killed run goes on
             kept = [kind for kind in ("original", "masks", "results") if (out / kind).is_dir()]

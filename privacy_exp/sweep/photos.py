@@ -17,6 +17,7 @@ from privacy_exp.photos.prepare import prepare
 from privacy_exp.photos.review import closing, write_review, write_table
 from privacy_exp.photos.treating import LookingAgain, PhotoAnonymizer
 from privacy_exp.recognition.checkpoint import checkpoint_file, load_checkpoint
+from privacy_exp.study.implied import implied
 from privacy_exp.sweep.configuration import check_keys, plain_config
 
 DECIDING = (
@@ -45,6 +46,7 @@ def anonymize_photos(config: DictConfig) -> bool:
     kept_tags = _names(config, "keep_metadata")
     check_metadata(kept_tags)
     inpainter, masker, finder = (instantiate(config[part]) for part in ("inpainting", "masking", "detector"))
+    masker = implied(masker, inpainter)
     check_domain(inpainter, "photos")
     checkpoint, recognizer = config.recognition.checkpoint, None
     if checkpoint is not None:
@@ -77,6 +79,7 @@ def anonymize_photos(config: DictConfig) -> bool:
     )
     settings = scientific({name: plain[name] for name in DECIDING})
     settings["recognizer"] = None if checkpoint is None else file_digest(checkpoint_file(checkpoint))
+    settings["inpainting"] |= inpainter.keys()
     settings["code"] = sources(anonymize_folder.__module__)
     outcome = anonymize_folder(source, out, treat, settings, int(config.batch_size), kept_tags)
     write_table(out, outcome)
