@@ -18,7 +18,8 @@ from privacy_exp.cache.keys import file_digest
 from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.inpainting.settings import number
 from privacy_exp.inpainting.tool import ToolError, run_tool
-from privacy_exp.runs.folder import FAULTS, FORMATS, to_pillow
+from privacy_exp.runs.folder import FAULTS, to_pillow
+from privacy_exp.runs.formats import FORMATS
 from privacy_exp.types import Faces, Images, Masks, UserError
 
 KINDS = {"png": "PNG", "jpg": "JPEG"}
