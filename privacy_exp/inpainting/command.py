@@ -90,9 +90,9 @@ class Command(Inpainter):
     def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
         """What the command makes of the faces."""
         del generators
-        parts = [rows for rows in np.array_split(np.arange(len(faces.ids)), self.workers) if len(rows)]
+        parts: list[list[int]] = [rows.tolist() for rows in np.array_split(np.arange(len(faces.ids)), self.workers)]
         with ThreadPoolExecutor(self.workers) as pool:
-            done = list(pool.map(lambda rows: self._some(faces[rows.tolist()], masks[rows]), parts))
+            done = list(pool.map(lambda rows: self._some(faces[rows], masks[rows]), filter(None, parts)))
         return torch.cat(done).to(faces.images) if done else faces.images
 
     def _some(self, faces: Faces, masks: Masks) -> Images:

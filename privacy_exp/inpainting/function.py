@@ -80,7 +80,7 @@ def _named(name: str) -> Callable[..., Any]:
         raise UserError(f"`function` names {name!r}, which cannot be imported ({error}).") from error
     if not callable(found) or isinstance(found, type):
         raise UserError(f"`function` must be a function's dotted name, such as package.module.name, but got {name!r}.")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _takes_masks(function: Callable[..., Any], name: str) -> bool:
