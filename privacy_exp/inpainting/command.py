@@ -92,7 +92,9 @@ class Command(Inpainter):
         del generators
         parts: list[list[int]] = [rows.tolist() for rows in np.array_split(np.arange(len(faces.ids)), self.workers)]
         with ThreadPoolExecutor(self.workers) as pool:
-            done = list(pool.map(lambda rows: self._some(faces[rows], masks[rows]), filter(None, parts)))
+            done = list(
+                pool.map(lambda rows: self._some(Faces.__getitem__(faces, rows), masks[rows]), filter(None, parts))
+            )
         return torch.cat(done).to(faces.images) if done else faces.images
 
     def _some(self, faces: Faces, masks: Masks) -> Images:
