@@ -20,14 +20,15 @@ def run(config: DictConfig) -> float | tuple[float, ...] | None:
     Raises:
         UserError: input that cannot be used; the message names it and the way out.
     """
-    from privacy_exp.report.table import result_table
+    from privacy_exp.report.table import result_text
     from privacy_exp.study.dry_run import estimate, tell_cost
     from privacy_exp.study.fit_only import fit_only
     from privacy_exp.sweep.build import job_of, objective_of
     from privacy_exp.sweep.slots import slot, slots_of
+    from privacy_exp.sweep.terminal import shown
 
     accelerator = config.trainer.get("accelerator")
-    with slot(slots_of(config.slots, accelerator), accelerator) as place:
+    with shown(config) as display, slot(slots_of(config.slots, accelerator), accelerator) as place:
         job = job_of(config, place)
         if config.dry_run:
             print(estimate(job))
@@ -35,7 +36,7 @@ def run(config: DictConfig) -> float | tuple[float, ...] | None:
         if config.fit_only:
             return fit_only(job)
         record = job.compute(tell_cost)
-        print(result_table(record, job.folder))
+        display.finished(record, result_text(record, job.folder))
         return objective_of(record, list(config.objective))
 
 

@@ -13,6 +13,7 @@ from privacy_exp.evaluation.measure import Measure, Outcome, Scene, strongest_ob
 from privacy_exp.evaluation.minimal import minimal_metrics
 from privacy_exp.evaluation.privacy import outcome, privacy_metrics
 from privacy_exp.masking.target import Embeds
+from privacy_exp.tracking.stages import begin
 from privacy_exp.types import Metric
 
 RECOGNISED, RECOGNISED_CLEAN = "recognised/", "recognised_clean/"
@@ -57,6 +58,7 @@ def evaluate(scene: Scene, measures: Mapping[str, Measure], gate: float) -> Eval
     found = Evaluation(scene.table, metrics, [])
     outcomes = [outcome(scene.table, len(scene.identities), gate)] if named else []
     for name, measure in measures.items():
+        begin(name)
         findings = measure.measure(scene, name)
         found.metrics |= findings.metrics
         found.table = found.table.assign(**findings.columns)

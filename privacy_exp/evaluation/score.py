@@ -9,9 +9,9 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from privacy_exp.runs.folder import RunFolder
+from privacy_exp.tracking.stages import stage
 from privacy_exp.types import Images, Labels, Logits, UserError
 
 
@@ -50,37 +50,36 @@ def score_folder(
     device = next(recognizer.parameters()).device
     recognizer.eval()
     rows = []
-    bar = tqdm(total=len(originals), desc="scoring", unit="img")
-    for ids in _batched(originals, batch_size):
+    with stage("scoring", len(originals)) as advance:
+        for ids in _batched(originals, batch_size):
 
-        def read(listing: dict[str, tuple[Path, int | None]], ids: tuple[str, ...] = ids) -> Images:
-            return folder.read([listing[i][0] for i in ids]).to(device)
+            def read(listing: dict[str, tuple[Path, int | None]], ids: tuple[str, ...] = ids) -> Images:
+                return folder.read([listing[i][0] for i in ids]).to(device)
 
-        labels = torch.tensor([known[_class_of(originals, i)] for i in ids])
-        logits = _finite(recognizer(read(originals)), ids)
-        logits_anonymized = _finite(recognizer(read(results)), ids)
-        logits_control = logits if controls is originals else _finite(recognizer(read(controls)), ids)
-        hidden = folder.read_masks([masks[i][0] for i in ids]).float().mean((1, 2, 3))
-        rows.append(
-            {
-                "image_id": list(ids),
-                "identity": [identities[int(label)] for label in labels],
-                "label": labels.numpy(),
-                "pred": logits.argmax(1).numpy(),
-                "pred_anonymized": logits_anonymized.argmax(1).numpy(),
-                "pred_control": logits_control.argmax(1).numpy(),
-                "rank": true_rank(logits_anonymized, labels).numpy(),
-                "prob": _true_probability(logits, labels),
-                "prob_anonymized": _true_probability(logits_anonymized, labels),
-                "share_hidden": hidden.double().numpy(),
-            }
-            | {
-                f"pred_draw_{draw}": _finite(recognizer(read(listing)), ids).argmax(1).numpy()
-                for draw, listing in draws.items()
-            }
-        )
-        bar.update(len(ids))
-    bar.close()
+            labels = torch.tensor([known[_class_of(originals, i)] for i in ids])
+            logits = _finite(recognizer(read(originals)), ids)
+            logits_anonymized = _finite(recognizer(read(results)), ids)
+            logits_control = logits if controls is originals else _finite(recognizer(read(controls)), ids)
+            hidden = folder.read_masks([masks[i][0] for i in ids]).float().mean((1, 2, 3))
+            rows.append(
+                {
+                    "image_id": list(ids),
+                    "identity": [identities[int(label)] for label in labels],
+                    "label": labels.numpy(),
+                    "pred": logits.argmax(1).numpy(),
+                    "pred_anonymized": logits_anonymized.argmax(1).numpy(),
+                    "pred_control": logits_control.argmax(1).numpy(),
+                    "rank": true_rank(logits_anonymized, labels).numpy(),
+                    "prob": _true_probability(logits, labels),
+                    "prob_anonymized": _true_probability(logits_anonymized, labels),
+                    "share_hidden": hidden.double().numpy(),
+                }
+                | {
+                    f"pred_draw_{draw}": _finite(recognizer(read(listing)), ids).argmax(1).numpy()
+                    for draw, listing in draws.items()
+                }
+            )
+            advance(len(ids))
     return pd.concat([pd.DataFrame(row) for row in rows], ignore_index=True)
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
@@ -31,6 +32,7 @@ from privacy_exp.recognition.checkpoint import (
 )
 from privacy_exp.recognition.module import RecognitionModule
 from privacy_exp.recognition.recipe import FitRecipe
+from privacy_exp.tracking.stages import stage
 from privacy_exp.types import Faces, UserError
 
 __all__ = [
@@ -122,13 +124,42 @@ def fit_recognizer(
             default_root_dir=os.fspath(out_dir),
         )
         validation = data.loader(recipe.validate_on)
-        runner.fit(task, data.train_dataloader(seed), validation if has_val else None)
+        training = data.train_dataloader(seed)
+        steps = recipe.max_epochs * (len(training) + (len(validation) if has_val else 0))
+        with _one_bar(runner, steps):
+            runner.fit(task, training, validation if has_val else None)
         if runner.interrupted:
             raise KeyboardInterrupt
         fitted.to(runner.strategy.root_device).eval()
         fitted.set_identity_means(_features(task, data.batches("train")))
         fitted.to("cpu")
     return Fit(fitted, time.perf_counter() - started, runner.current_epoch, task.keep_best.best)
+
+
+@contextmanager
+def _one_bar(runner: Trainer, steps: int) -> Iterator[None]:
+    """One bar over all epochs in place of Lightning's, which begins anew with each of them."""
+    bars = [own for own in runner.callbacks if isinstance(own, ProgressBar)]  # type: ignore[attr-defined]
+    if not bars:  # switched off
+        yield
+        return
+    with stage("fitting", steps, "batch") as advance:
+        others = [own for own in runner.callbacks if own not in bars]  # type: ignore[attr-defined]
+        runner.callbacks = [*others, _Steps(advance)]  # type: ignore[attr-defined]
+        yield
+
+
+class _Steps(Callback):
+    """Tells each batch that a fit has finished."""
+
+    def __init__(self, advance: Callable[[int], object]) -> None:
+        self.advance = advance
+
+    def on_train_batch_end(self, *_: Any, **__: Any) -> None:
+        self.advance(1)
+
+    def on_validation_batch_end(self, *_: Any, **__: Any) -> None:
+        self.advance(1)
 
 
 @torch.no_grad()

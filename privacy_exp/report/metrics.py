@@ -1,8 +1,10 @@
 """What a record's metrics are called in tables and charts, and which way is better."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from privacy_exp.runs.answer import decimals
+from privacy_exp.runs.names import display_name
 from privacy_exp.types import Metric
 
 LABELS = {
@@ -17,6 +19,43 @@ LABELS = {
     "share_changed": ("share changed", "pixels that differ / all pixels of the frame"),
 }
 """Name in the record to short label and plain words, in the order of the tables."""
+
+WORDS = {
+    "tar_cross_1e-2": ("TAR at FAR 1 %", "two photos of a person still accepted as one, at a false accept rate of 1 %"),
+    "tar_cross_1e-3": ("TAR at FAR 0.1 %", "the same at a false accept rate of 0.1 %"),
+    "tar_1e-2": ("TAR at FAR 1 %", "still accepted as the same person at a false accept rate of 1 %"),
+    "clean_tar_1e-2": ("clean TAR at FAR 1 %", "the same on originals: what the observer can do at all"),
+    "clean_tar_1e-3": ("clean TAR at FAR 0.1 %", "the same on originals at a false accept rate of 0.1 %"),
+    "same_photo_1e-2": ("same photo, FAR 1 %", "results still accepted as their own original"),
+    "same_photo_1e-3": ("same photo, FAR 0.1 %", "results still accepted as their own original"),
+    "rank_1": ("rank 1", "people found first in a gallery of originals"),
+    "rank_5": ("rank 5", "people found among the first five of a gallery"),
+    "rank_10": ("rank 10", "people found among the first ten of a gallery"),
+    "intrusion": ("intrusion", "results taken for somebody else, beyond what originals are"),
+    "recovered_share": ("recovered share", "of its clean ability that an adaptive attacker regains"),
+    "attribute_agreement": ("attributes kept", "attributes that a classifier names as before"),
+    "landmark_error": ("landmark error", "by how much five points move, in eye distances"),
+    "detection_rate": ("faces found", "results in which a face is found"),
+    "detection_rate_original": ("faces found before", "originals in which a face is found"),
+    "lpips": ("LPIPS", "perceptual distance to the original"),
+    "kid": ("KID", "distance between the distributions of results and originals"),
+    "fid": ("FID", "distance between the distributions of results and originals"),
+    "ssim": ("SSIM", "structural similarity to the original (1 the same)"),
+    "ssim_inside": ("SSIM inside", "structural similarity in the hidden part (1 the same)"),
+    "ssim_outside": ("SSIM outside", "structural similarity in the part that was kept"),
+    "psnr_inside": ("PSNR inside", "signal to noise in the hidden part, in decibels"),
+    "psnr_outside": ("PSNR outside", "signal to noise in the part that was kept, in decibels"),
+    "black_share": ("black results", "results that are black: the painter failed"),
+    "flat_share": ("flat results", "results of one colour: the painter failed"),
+}
+"""Last part of the name of a judge's, an attacker's or a utility figure to label and plain words."""
+
+TELLING = (
+    *("fool_rate", "control_fool_rate", "fool_rate_net", "strongest_observer", "accuracy"),
+    *("tar_cross_1e-2", "tar_1e-2", "rank_1", "recovered_share"),
+    *("attribute_agreement", "landmark_error", "detection_rate", "lpips", "ssim_inside", "ssim_outside"),
+)
+"""Last parts of names in the order of what they tell; where there is room for a few, these come first."""
 
 LOWER_IS_BETTER = (
     *("error", "loss", "lpips", "kid", "fid", "distance", "frechet"),
@@ -92,6 +131,11 @@ def describe(name: str) -> Described:
     if name in LABELS:
         return Described(name, *LABELS[name], better(name))
     group, _, rest = name.partition("/")
+    owner, _, last = rest.rpartition("/")
+    if last in WORDS and group in ("utility", "judge", "attacker"):
+        label, meaning = WORDS[last]
+        who = " ".join(display_name(part) for part in owner.split("/") if part) if group != "utility" else ""
+        return Described(name, f"{label}, {who}" if who else label, meaning, better(name))
     words = rest.replace("_", " ").replace("/", " · ")
     label = words if group in ("utility", "by") else f"{group} {words}"
     return Described(name, label, GROUPS.get(group, ""), better(name))
@@ -119,11 +163,33 @@ def in_order(names: Iterable[str]) -> list[str]:
     return known + sorted(others, key=lambda name: name.startswith("by/"))
 
 
-def as_text(metric: Metric) -> str:
-    """Value and 95 % interval as in every table of a report: 0.792 [0.701, 0.861], with ! where it is flagged."""
+def telling(metrics: Mapping[str, Metric], most: int) -> list[str]:
+    """The figures that say most, at most so many: none by attribute, and none that says only that nothing broke."""
+
+    def place(name: str) -> int:
+        last = name.rpartition("/")[2]
+        return TELLING.index(last) if last in TELLING else len(TELLING)
+
+    def idle(name: str) -> bool:
+        metric = metrics[name]
+        broken = name.endswith(("/black_share", "/flat_share")) and metric.value == 0
+        return broken or (metric.value is None and "infinite" in (metric.reason or ""))
+
+    shown = [name for name in in_order(metrics) if not name.startswith("by/") and not idle(name)]
+    return sorted(shown, key=place)[:most]
+
+
+def as_text(metric: Metric, digits: int | None = None) -> str:
+    """Value and 95 % interval as in every table of a report: 0.79 [0.70, 0.86], with ! where it is flagged.
+
+    Args:
+        metric: of a record.
+        digits: after the point; None takes as many as the interval supports.
+    """
     if metric.value is None:
         return "–"
+    digits = decimals(metric) if digits is None else digits
     flag = " !" if metric.reason else ""
-    if metric.low is None or metric.high is None or f"{metric.low:.3f}" == f"{metric.high:.3f}":
-        return f"{metric.value:.3f}{flag}"
-    return f"{metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]{flag}"
+    if metric.low is None or metric.high is None or f"{metric.low:.{digits}f}" == f"{metric.high:.{digits}f}":
+        return f"{metric.value:.{digits}f}{flag}"
+    return f"{metric.value:.{digits}f} [{metric.low:.{digits}f}, {metric.high:.{digits}f}]{flag}"

@@ -1,5 +1,6 @@
 """What a cell would cost, measured on a few images instead of guessed."""
 
+import logging
 import tempfile
 import time
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from privacy_exp.recognition.recipe import FitRecipe
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.study.job import Job
 from privacy_exp.study.stages import anonymize
+
+log = logging.getLogger(__name__)
 
 SAMPLE = 8
 """Images that are masked and painted to measure the pace."""
@@ -49,9 +52,9 @@ def estimate(job: Job) -> str:
 
 
 def tell_cost(job: Job) -> None:
-    """Prints what a run's attackers cost, where they cost anything."""
+    """Says what a run's attackers cost, where they cost anything."""
     if (line := attack_cost(job)) is not None:
-        print(line, flush=True)
+        log.info("%s", line)
 
 
 def attack_cost(job: Job) -> str | None:

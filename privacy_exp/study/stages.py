@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 import torch
 from pytorch_lightning.loggers import Logger
-from tqdm import tqdm
 
 from privacy_exp.cache.copies import copy_file
 from privacy_exp.cache.store import Store
@@ -25,6 +24,7 @@ from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.fit import CHECKPOINT, fit_key, fit_recognizer, load_checkpoint, save_checkpoint
 from privacy_exp.runs.batches import finished_batches, whole_batch
 from privacy_exp.runs.folder import RunFolder
+from privacy_exp.tracking.stages import stage
 from privacy_exp.types import Faces, Landmarks, Masks, UserError
 
 log = logging.getLogger(__name__)
@@ -149,13 +149,12 @@ def anonymize(
     done = {image_id for batch in finished_batches(folder.path) for image_id in batch.rows["image_id"]}
     if done:
         log.info("%d of %d images were painted before; going on with the rest", len(done), total)
-    bar = tqdm(total=total, desc="anonymising", unit="img")
-    for whole in batches:
-        faces = whole.without(done).to(device)
-        if faces.ids:
-            anonymize_batch(faces, recognizer, masker, inpainter, mask_ratio, seed, folder, control, scores)
-        bar.update(len(whole.ids))
-    bar.close()
+    with stage("painting", total) as advance:
+        for whole in batches:
+            faces = whole.without(done).to(device)
+            if faces.ids:
+                anonymize_batch(faces, recognizer, masker, inpainter, mask_ratio, seed, folder, control, scores)
+            advance(len(whole.ids))
     return summary(folder, inpainter)
 
 

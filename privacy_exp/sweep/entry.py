@@ -42,6 +42,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # forking loaders woul
 for chatty in ("pytorch_lightning.utilities.rank_zero", "lightning.pytorch.utilities.rank_zero"):
     logging.getLogger(chatty).setLevel(logging.WARNING)  # devices and tips on every fit; the record holds the device
 
+logging.getLogger("matplotlib.font_manager").setLevel(logging.WARNING)  # it tells that it has read the fonts
+
 # a launcher's yaml has its plugin's name on purpose: then the plugin's schema checks its keys
 warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
 

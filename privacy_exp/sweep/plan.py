@@ -1,6 +1,7 @@
 """The cells of a sweep, written down before the first one starts, so that `status` knows which have not begun."""
 
 import json
+import logging
 import shlex
 import sys
 from collections.abc import Sequence
@@ -56,6 +57,16 @@ class WritePlan(Callback):
         refuse_others(folder, cells or [])
         write_text(folder / PLAN, json.dumps(plan | {"cells": cells}, indent=1, ensure_ascii=False) + "\n")
         write_text(folder / ASKED, OmegaConf.to_yaml(config))  # Hydra's basic sweeper writes it too, others do not
+        logging.getLogger("hydra._internal.core_plugins.basic_launcher").setLevel(
+            logging.WARNING
+        )  # cells say it better
+        print(f"{count} cells in {folder}; each keeps its own log, and the same command goes on where it stopped")
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Called by Hydra where no cell has failed."""
+        del kwargs
+        if not config.dry_run and not config.fit_only:
+            print(f"report   privacy-exp report sweep={shlex.quote(str(config.hydra.sweep.dir))}")
 
 
 def planned(config: DictConfig) -> list[list[str]] | None:

@@ -69,7 +69,7 @@ STATED = [  # name, what is broken, words on the page, cells shown
      ["a&lt;b"], 2),
     ("text as a figure", break_metric({"value": "high", "low": 0, "high": 1, "n": 9}),
      ["'high'".replace("'", "&#39;"), "no number"], 2),
-    ("bare number", break_metric(0.5), ["0.500"], 2),
+    ("bare number", break_metric(0.5), ["0.50"], 2),
     ("no table of images", drop("1/images.parquet"), ["images.parquet is missing", "no part in paired tests"], 2),
     ("damaged table", put("1/images.parquet", "PAR1"), ["images.parquet is damaged"], 2),
     ("table without a column", narrow, ["lacks the columns pred"], 2),

@@ -74,9 +74,16 @@ def test_each_cell_has_its_own_wandb_run(swept):
     assert len({run.parents[1] for run in runs}) == 8
 
 
-def test_the_last_lines_say_what_was_found_and_where(swept):
-    assert "fool_rate" in swept[1].stdout
-    assert swept[1].stdout.rstrip().endswith("grid.png")
+def test_a_line_a_cell_and_the_rest_in_its_log(swept):
+    out, done = swept
+    head, *cells, foot = done.stdout.splitlines()
+    assert head.startswith(f"8 cells in {out}")
+    assert [line.partition(" · ")[0] for line in cells] == [f"cell {number}/8" for number in range(1, 9)]
+    assert "Saliency 50 % · guidance scale 7.5 · fooled 0." in cells[-1]
+    assert [line.endswith(" left") for line in cells] == [True] * 7 + [False]
+    assert foot == f"report   privacy-exp report sweep={out}"
+    assert done.stderr == "", "no bar, no chatter of libraries"
+    assert "fool rate" in (out / "7" / "train.log").read_text()
 
 
 def test_a_failing_cell_does_not_stop_the_others_and_all_places_say_so(tmp_path):
