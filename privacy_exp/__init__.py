@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from privacy_exp.masking.smooth_grad import SmoothGrad as SmoothGrad
     from privacy_exp.photos.single import anonymize as anonymize
     from privacy_exp.recognition.facenet import FaceNet as FaceNet
+    from privacy_exp.recognition.onnx import BGROnnxRecognizer as BGROnnxRecognizer
     from privacy_exp.recognition.onnx import OnnxRecognizer as OnnxRecognizer
     from privacy_exp.recognition.recipe import FitRecipe as FitRecipe
     from privacy_exp.recognition.resnet import SmallResNet as SmallResNet
@@ -166,7 +167,7 @@ _PUBLIC = {
     "masking.smooth_grad": ("SmoothGrad",),
     "photos.single": ("anonymize",),
     "recognition.facenet": ("FaceNet",),
-    "recognition.onnx": ("OnnxRecognizer",),
+    "recognition.onnx": ("BGROnnxRecognizer", "OnnxRecognizer"),
     "recognition.recipe": ("FitRecipe",),
     "recognition.resnet": ("SmallResNet",),
     "report.compared": ("compare",),

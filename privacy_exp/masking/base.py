@@ -157,19 +157,19 @@ class InBlocks(BaseMasker):
     def allowed(self, faces: Faces, recognizer: nn.Module | None = None) -> list[Bool[Tensor, "h w"] | None]:
         """Where each face's pixels may be hidden; None allows the whole frame.
 
+        Photos without landmarks are searched for the face; see `five_points`.
+
         Raises:
-            UserError: landmarks or recogniser lack where the region needs them.
+            UserError: the recogniser lacks where the region needs it.
         """
         height, width = faces.images.shape[-2:]
         if self.region == "frame":
             return [None] * len(faces.ids)
         if self.region == "seen":
             return [seen_region(recognizer, height, width)] * len(faces.ids)
-        if faces.landmarks is None:
-            raise UserError(
-                "`region: face` needs the five landmarks, which this data lacks; use `masking.region=frame`."
-            )
-        return [face_region(points, height, width) for points in faces.landmarks]
+        from privacy_exp.recognition.detection import five_points  # MTCNN takes a second to import
+
+        return [face_region(points, height, width) for points in five_points(faces)]
 
 
 class Masker(InBlocks):

@@ -1,5 +1,6 @@
 """Face detection by MTCNN, in batches: is there a face, and where are its five points."""
 
+import logging
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,6 +12,8 @@ from jaxtyping import Bool, Float
 
 from privacy_exp.data.points import celeba_template, resized_points
 from privacy_exp.types import Faces, Images, Landmarks
+
+log = logging.getLogger(__name__)
 
 SCALE = 2
 """Pictures are enlarged by this factor first: MTCNN looks for faces of 20 pixels and more."""
@@ -58,7 +61,7 @@ def detect_faces(images: Images, device: torch.device | str = "cpu", batch_size:
 
 
 def five_points(faces: Faces) -> Landmarks:
-    """Five points of each face: the data's own, else those that MTCNN finds, else CelebA's template.
+    """Five points of each face: the data's own, else those that MTCNN finds, else CelebA's template, with a warning.
 
     Args:
         faces: with or without landmarks.
@@ -67,6 +70,14 @@ def five_points(faces: Faces) -> Landmarks:
         return faces.landmarks
     seen = detect_faces(faces.images)
     template = celeba_template(*faces.images.shape[-2:])
+    if not seen.found.all():
+        lost = [name for name, found in zip(faces.ids, seen.found.tolist(), strict=True) if not found]
+        log.warning(
+            "no face is found in %d of %d photos without landmarks, such as %s: it is taken to lie as in CelebA's.",
+            len(lost),
+            len(faces.ids),
+            lost[0],
+        )
     return torch.where(seen.found[:, None, None], seen.landmarks, template).to(faces.images)
 
 

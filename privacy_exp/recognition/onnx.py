@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import onnx
@@ -33,7 +33,6 @@ CLOSE = 1e-3
 """Largest difference of a converted graph from onnxruntime, as a share of the largest value."""
 
 
-@final
 class OnnxRecognizer(Recognizer):
     """An ArcFace-style ONNX face embedder, made differentiable, with a cosine head trained on it.
 
@@ -59,6 +58,8 @@ class OnnxRecognizer(Recognizer):
 
     recipe = FitRecipe(max_epochs=20, lr=0.01, patience=10)
     of_fit = Recognizer.of_fit | {"graph"}
+    channels: ClassVar[str] = "rgb"
+    """Order in which the embedder takes them."""
 
     mean: Tensor
     std: Tensor
@@ -153,7 +154,9 @@ class OnnxRecognizer(Recognizer):
             pixels = warp(images, matrix.expand(len(images), 2, 3), (self.image_size, self.image_size))
         else:
             pixels = cover(images, self.image_size)
-        return ((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        pixels = (pixels - self.mean) / self.std
+        pixels = pixels.flip(1) if self.channels == "bgr" else pixels
+        return pixels.contiguous(memory_format=torch.channels_last)
 
     def frame(self, height: int, width: int) -> Float[Tensor, "2 3"]:
         """The alignment, or a resize and a centre crop."""
@@ -161,6 +164,19 @@ class OnnxRecognizer(Recognizer):
             return super().frame(height, width)
         template = self._template_in(height, width)
         return similarity(template[None], arcface_points(self.image_size).to(template)[None])[0]
+
+
+@final
+class BGROnnxRecognizer(OnnxRecognizer):
+    """An embedder that takes blue first, as AdaFace does; `mean` and `std` stay in the order of RGB.
+
+    See `OnnxRecognizer` for the arguments.
+
+    Example:
+        >>> BGROnnxRecognizer("adaface.onnx", mean=[0.5] * 3, std=[0.5] * 3)  # doctest: +SKIP
+    """
+
+    channels = "bgr"
 
 
 def _onnx_file(model: str | None) -> Path:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from privacy_exp.data.points import celeba_template
 from privacy_exp.data.seeds import generator
 from privacy_exp.masking.base import Masker, OwnArea
 from privacy_exp.masking.budget import hide
@@ -225,8 +226,21 @@ def test_capacity_by_hand():
     inside, outside = given(None, region="face").capacity(photos)
     assert inside == int(face_region(POINTS, 64, 64).sum()) / 64**2
     assert outside == 0
-    with pytest.raises(UserError, match="`region: face` needs the five landmarks"):
-        given(None, region="face").capacity(faces())
+
+
+def test_the_face_region_is_found_where_the_data_has_no_landmarks(caplog):
+    from privacy_exp.data.drawn.drawing import draw
+
+    drawn = draw(0, 0, 0, size=160)
+    image = torch.from_numpy(drawn.image).permute(2, 0, 1)[None].float() / 255
+    known = face_region(torch.tensor(drawn.landmarks).float(), 160, 160)
+    (found,) = given(None, region="face").allowed(Faces(["a"], image))
+    overlap = (found & known).sum() / (found | known).sum()
+    assert overlap > 0.7
+    assert not caplog.text
+    (guessed,) = given(None, region="face").allowed(Faces(["nobody"], torch.zeros(1, 3, 64, 64)))
+    assert guessed.equal(face_region(celeba_template(64, 64), 64, 64))
+    assert "no face is found in 1 of 1 photos without landmarks, such as nobody" in caplog.text
 
 
 @pytest.mark.parametrize("value", [1e6, -1e6, 128.5, -64.5, float("nan"), float("inf")])

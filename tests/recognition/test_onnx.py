@@ -5,7 +5,8 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from privacy_exp.recognition.onnx import OnnxRecognizer
+from privacy_exp.recognition.checkpoint import load_checkpoint, save_checkpoint
+from privacy_exp.recognition.onnx import BGROnnxRecognizer, OnnxRecognizer
 
 POINTS = torch.tensor([[69.5, 111.0], [108.0, 111.0], [88.5, 134.5], [72.5, 152.5], [105.5, 152.5]])
 
@@ -58,6 +59,15 @@ def test_statistics(tiny):
     net = build(tiny, mean=[0.5, 0.5, 0.25], std=[0.5, 0.25, 0.25])
     prepared = net.prepare(torch.ones(1, 3, 16, 16))
     torch.testing.assert_close(prepared[0, :, 0, 0], torch.tensor([1.0, 2.0, 3.0]))
+
+
+def test_an_embedder_that_takes_blue_first(tiny, tmp_path):
+    keys = {"image_size": 16, "align": False, "mean": [0.5, 0.5, 0.25], "std": [0.5, 0.25, 0.25]}
+    net = BGROnnxRecognizer(str(tiny), **keys).for_people(3)
+    torch.testing.assert_close(net.prepare(torch.ones(1, 3, 16, 16))[0, :, 0, 0], torch.tensor([3.0, 2.0, 1.0]))
+    save_checkpoint(tmp_path / "net.ckpt", net, ["a", "b", "c"])
+    images = torch.rand(2, 3, 16, 16)
+    torch.testing.assert_close(load_checkpoint(tmp_path / "net.ckpt").features(images), net.eval().features(images))
 
 
 def test_logits_are_scaled_cosines(tiny):
