@@ -5,6 +5,7 @@ usage: python benchmarks/run.py [SECTION ...] [--rounds 5] [--out DIR]      all 
 commands    the commands a user types first, from an empty store; its fit serves the sections after it
 generation  seconds an image, against the original study's loop and the plain bound; eager and compiled
 quality     what each key that changes pictures costs and gains
+overlap     a cell against its painting, where painting leaves the processor alone
 grid        a 3 × 3 × 3 sweep against the sum of its parts
 input       an epoch of the fit against the same steps on one cached batch
 memory      peak memory and time at 100 and at 1,000 images
@@ -39,6 +40,7 @@ SECTIONS = (
     "commands",
     "generation",
     "quality",
+    "overlap",
     "grid",
     "input",
     "memory",

@@ -140,8 +140,9 @@ class Inpainter(Configured, ABC):
         )
 
     def _check_range(self, repainted: Images, used: Masks) -> None:
-        values = repainted.masked_select(used)
-        if values.numel() and (values.min() < -TOLERANCE or values.max() > 1 + TOLERANCE):
+        low, high = repainted.where(used, 0.5).aminmax()
+        if low < -TOLERANCE or high > 1 + TOLERANCE:
+            values = repainted.masked_select(used)
             raise UserError(
                 f"`{type(self).__name__}.repaint` must return images in [0, 1], but its pixels lie between "
                 f"{values.min():.4g} and {values.max():.4g}. Divide by 255, or clamp."

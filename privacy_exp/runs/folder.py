@@ -9,12 +9,14 @@
 An image id holds no hyphen (see `Faces.ids`), so it ends at the first one; the class stands after the last.
 """
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -27,6 +29,9 @@ KINDS = {"original": "img", "masks": "masks", "results": "generated", "control":
 
 UNKNOWN = "unknown"
 """Class id of a face whose identity is not known."""
+
+THREADS = min(4, os.cpu_count() or 1)
+"""That read or write pictures at once: Pillow works outside the interpreter's lock."""
 
 FAULTS = (OSError, ValueError, SyntaxError, EOFError, OverflowError, MemoryError, Image.DecompressionBombError)
 """What Pillow raises over files that are no pictures, broken ones, and small ones that claim to be enormous."""
@@ -58,10 +63,14 @@ class RunFolder:
         if self.image_format is None:
             raise UserError("`image_format` is needed to write pictures: jpg or png.")
         classes = [UNKNOWN] * len(ids) if labels is None else [str(int(label)) for label in labels]
-        for image_id, class_id, image in zip(ids, classes, images, strict=True):
-            name = f"{image_id}-{KINDS[kind]}-label-{class_id}.{self.image_format}"
-            with atomic_file(self.path / kind / name) as temporary:
-                to_pillow(image).save(temporary, **FORMATS[self.image_format])
+        names = [f"{i}-{KINDS[kind]}-label-{c}.{self.image_format}" for i, c in zip(ids, classes, strict=True)]
+        pictures = zip(names, levels(images), strict=True)
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(lambda one: self._write(self.path / kind / one[0], one[1]), pictures))
+
+    def _write(self, path: Path, pixels: UInt8[np.ndarray, "h w 3"] | UInt8[np.ndarray, "h w"]) -> None:
+        with atomic_file(path) as temporary:
+            Image.fromarray(pixels).save(temporary, **FORMATS[str(self.image_format)])
 
     def list(self, kind: str) -> dict[str, tuple[Path, int | None]]:
         """Image id to (file, class id or None where unknown), sorted by id.
@@ -105,7 +114,8 @@ class RunFolder:
         Raises:
             UserError: an unreadable file, or pictures of different sizes; named.
         """
-        images = [read_rgb(path) for path in paths]
+        with ThreadPoolExecutor(THREADS) as pool:
+            images = list(pool.map(read_rgb, paths))
         for path, image in zip(paths, images, strict=True):
             if image.shape != images[0].shape:
                 raise UserError(
@@ -120,8 +130,13 @@ class RunFolder:
 
 def to_pillow(image: Float[Tensor, "3 h w"] | Tensor) -> Image.Image:
     """One picture or mask as an 8-bit Pillow image, rounded to the nearest level."""
-    levels = (image.detach().cpu().float() * 255).round().clamp(0, 255).byte()
-    return Image.fromarray(levels[0].numpy() if len(levels) == 1 else levels.permute(1, 2, 0).numpy())
+    return Image.fromarray(levels(image[None])[0])
+
+
+def levels(images: Images | Masks) -> UInt8[np.ndarray, "n h w 3"] | UInt8[np.ndarray, "n h w"]:
+    """Pictures or masks in 8 bits, rounded to the nearest level."""
+    pixels = (images.detach().cpu().float() * 255).round().clamp(0, 255).byte()
+    return (pixels[:, 0] if pixels.shape[1] == 1 else pixels.permute(0, 2, 3, 1).contiguous()).numpy()
 
 
 def read_rgb(path: Path) -> np.ndarray:

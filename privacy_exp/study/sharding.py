@@ -15,7 +15,8 @@ from privacy_exp.masking.base import Masker, OwnArea
 from privacy_exp.recognition.checkpoint import load_checkpoint
 from privacy_exp.runs.batches import finished_batches
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.study.stages import Anonymized, anonymize_batch, summary
+from privacy_exp.study.stages import Anonymized, summary
+from privacy_exp.study.treatment import Treatment
 from privacy_exp.types import Faces
 
 
@@ -52,11 +53,7 @@ class Share:
         recognizer.to(device)
         inpainter = self.inpainter()
         inpainter.fit(self.data.batches("train"))
-
-        def paint(faces: Faces) -> None:
-            anonymize_batch(faces, recognizer, self.masker, inpainter, self.mask_ratio, self.seed, self.folder)
-
-        return paint
+        return Treatment(recognizer, self.masker, inpainter, self.mask_ratio, self.seed, self.folder)
 
 
 class Painting(LightningModule):
