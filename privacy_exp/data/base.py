@@ -62,6 +62,7 @@ class FaceData(Configured, LightningDataModule, ABC):
         identities: label index to the data's own name of the identity; empty where identities are unknown.
         skipped: what was left out, one line each.
         doubts: what is odd about the photos that take part, one line each; they are logged as warnings.
+        alike: pairs of photos that look alike on two sides of the split, or under two people.
 
     Raises:
         BadDataError: from `setup()` if the data cannot be used; nothing has been written by then.
@@ -111,9 +112,9 @@ class FaceData(Configured, LightningDataModule, ABC):
         self.identities: list[str] = []
         self.skipped: list[str] = []
         self.doubts: list[str] = []
+        self.alike: list[tuple[Photo, Photo]] = []
         self._labels: dict[str, int] = {}
         self._indexed = 0
-        self._selection = Selection(self)
 
     @property
     def arguments(self) -> Mapping[str, Any]:
@@ -153,8 +154,8 @@ class FaceData(Configured, LightningDataModule, ABC):
         del stage  # all parts are set up at once
         if self.photos:
             return
-        self.skipped, self.doubts = [], []
         self._selection = Selection(self)
+        self.skipped, self.doubts, self.alike = [], [], self._selection.alike
         indexed = sorted(self.index(), key=lambda photo: photo.id)
         self._indexed = len(indexed)
         split = self._choose(indexed)
@@ -169,8 +170,7 @@ class FaceData(Configured, LightningDataModule, ABC):
             raise BadDataError(f"No readable photo is left ({len(self.skipped)} skipped). See `data.on_bad_image`.")
         self.image_size = common_size(chosen, self._selection.examined)
         if not self.made_of_checked_photos:
-            self.doubts += check_extras(chosen, self.image_size)
-            self.doubts += self._selection.look_again(photos)
+            self.doubts += check_extras(chosen, self.image_size) + self._selection.look_again(photos)
         self.photos = photos
         for line in self.doubts:
             log.warning("%s", line)

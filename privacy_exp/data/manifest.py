@@ -10,7 +10,29 @@ from privacy_exp.data.identity_split import PARTS, Split
 from privacy_exp.data.photo import BadDataError, Photo
 from privacy_exp.data.tables import read_table
 
+ALIKE = "alike.csv"
+"""Which photos look alike across the split; beside a run's manifest, where there are any."""
+
 COLUMNS = ("image_id", "identity", "label", "part", "group")
+
+
+def write_alike(path: Path, pairs: Sequence[tuple[Photo, Photo]], photos: Mapping[str, Sequence[Photo]]) -> None:
+    """Writes pairs of photos that look alike as csv (first, second, their parts and people); no file without any.
+
+    Args:
+        path: the csv file.
+        pairs: see `FaceData.alike`.
+        photos: the parts.
+    """
+    if not pairs:
+        path.unlink(missing_ok=True)
+        return
+    part = {photo.id: name for name, own in photos.items() for photo in own}
+    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("first", "second", "first_part", "second_part", "first_identity", "second_identity"))
+        for a, b in pairs:
+            writer.writerow((a.id, b.id, part[a.id], part[b.id], a.identity, b.identity))
 
 
 def write_manifest(path: str | Path, photos: Mapping[str, Sequence[Photo]], identities: Sequence[str]) -> None:

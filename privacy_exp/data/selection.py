@@ -15,6 +15,7 @@ from privacy_exp.data.identity_split import (
     seeded_order,
     shared_groups,
 )
+from privacy_exp.data.manifest import ALIKE
 from privacy_exp.data.photo import BadDataError, Examined, Photo
 
 
@@ -46,11 +47,13 @@ class Selection:
 
     Attributes:
         examined: what the check of each photo found, by its id.
+        alike: pairs of photos that look alike, but lie on two sides of the split or show two people.
     """
 
     def __init__(self, data: Rules) -> None:
         self.data = data
         self.examined: dict[str, Examined] = {}
+        self.alike: list[tuple[Photo, Photo]] = []
 
     def readable(self, photos: Sequence[Photo]) -> list[Photo]:
         """The photos that pass `examine`, in the order of ids; what it found is kept."""
@@ -140,11 +143,13 @@ class Selection:
             ("that look alike, as a picture saved anew does,", near_pairs(chosen, self.examined)),
         ):
             apart = [(a, b) for a, b in pairs if side[a.id] != side[b.id] or a.identity != b.identity]
+            self.alike += apart
             if apart:
                 a, b = apart[0]
                 lines.append(
                     f"pairs of photos {what} but lie on two sides of the split or show two people: {len(apart)}, such "
-                    f"as {a.id} and {b.id}. Remove one of each, or name them in groups.csv and split anew."
+                    f"as {a.id} and {b.id}; the run's {ALIKE} lists them. Remove one of each, or name them in "
+                    "groups.csv and split anew."
                 )
         odd = [(photo, self.examined[photo.id].doubt) for photo in chosen if self.examined[photo.id].doubt]
         if odd:

@@ -25,7 +25,7 @@ SCHEMA = 2
 RECORD = "record.json"
 IN_WORDS = "record.md"
 PICTURES = (*KINDS, "draws")
-LISTED = ("images.parquet", "manifest.csv", "recognizer.ckpt", "grid.png", *PICTURES)
+LISTED = ("images.parquet", "manifest.csv", "alike.csv", "recognizer.ckpt", "grid.png", *PICTURES)
 """Files and folders whose digests a record lists: with the record they are what a finished run consists of."""
 
 NEEDED = {"choices": dict, "config": dict, "metrics": dict, "n": int}

@@ -11,6 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from privacy_exp.cache.files import write_text
+from privacy_exp.types import UserError
 
 log = logging.getLogger(__name__)
 
@@ -22,16 +23,29 @@ PATIENCE = 1.0  # seconds before waiting is worth a word; a look at the lock (se
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[None]:
+def running(folder: Path, key: str | None = None) -> Iterator[None]:
     """Holds a run folder while its cell is computed; waits while another process does.
 
     Such a process may be the orphan of a killed sweep that finishes its cell, or the same command started twice.
+
+    Args:
+        folder: the run's.
+        key: of the cell; None: any.
+
+    Raises:
+        UserError: the other process computes another cell there, for which there is nothing to wait.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=PATIENCE)
     except Timeout:
+        there = read_cell(folder)
+        if key is not None and there is not None and there["key"] != key:
+            raise UserError(
+                f"another process computes a run of other settings in {folder}. Choose another folder with "
+                "hydra.run.dir=DIR or hydra.sweep.dir=DIR."
+            ) from None
         log.info("waiting for another process that works in %s", folder)
         lock.acquire()
     try:

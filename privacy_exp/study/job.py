@@ -5,7 +5,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,14 @@ import pandas as pd
 
 from privacy_exp.cache.keys import PACKAGE, content_key, file_digest, scientific
 from privacy_exp.cache.sources import sources
-from privacy_exp.data.manifest import write_manifest
+from privacy_exp.data.manifest import ALIKE, write_alike, write_manifest
 from privacy_exp.evaluation.evaluate import evaluate
-from privacy_exp.evaluation.measure import Cost, Measure, Scene
+from privacy_exp.evaluation.measure import Cost, Measure
 from privacy_exp.evaluation.score import score_folder
 from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.inpainting.domain import check_domain
 from privacy_exp.inpainting.precision import device_named, dtype_named
 from privacy_exp.masking.base import Masker, OwnArea
-from privacy_exp.masking.original_frame import OriginalMethod
 from privacy_exp.recognition.checkpoint import checkpoint_file
 from privacy_exp.recognition.fit import fit_key
 from privacy_exp.runs.folder import RunFolder
@@ -30,6 +28,7 @@ from privacy_exp.runs.record import SCHEMA, Record, write_images
 from privacy_exp.study.implied import share_changed
 from privacy_exp.study.place import MEASURES, Place, Sharded
 from privacy_exp.study.resume import Claim, claimed
+from privacy_exp.study.scene import scene_of
 from privacy_exp.study.stages import Anonymized, Fitted, anonymize, keep_checkpoint
 from privacy_exp.study.study import Study
 from privacy_exp.types import UserError
@@ -148,11 +147,12 @@ class Job:
         return Cost(tuple(fits for cost in costs for fits in cost.fits), pictures)
 
     def start_tracking(self, manifest: bool = True) -> None:
-        """Opens the trackers and writes the manifest of the split."""
+        """Opens the trackers and writes the split's manifest, and which photos look alike across it."""
         config = self.config | {"choices": dict(self.place.choices)}
         self.tracking.start(self.folder, self.place.name, self.place.group, config)
         if manifest:
             write_manifest(self.folder / "manifest.csv", self.data.photos, self.data.identities)
+            write_alike(self.folder / ALIKE, self.data.alike, self.data.photos)
 
     def fit(self) -> Fitted:
         """The study's recogniser, with its checkpoint in the run folder."""
@@ -206,7 +206,7 @@ class Job:
         folder = RunFolder(self.folder)
         table = score_folder(folder, fitted.recognizer, self.data.identities, int(evaluation["batch_size"]))
         table = table.merge(anonymized.shares, on="image_id", how="left", validate="one_to_one")
-        found = evaluate(self.scene(table, fitted), self.measures, float(evaluation["gate"]))
+        found = evaluate(scene_of(self, table, fitted), self.measures, float(evaluation["gate"]))
         for message in found.warnings:
             self.warn(message)
         seconds = time.perf_counter() - started
@@ -229,7 +229,7 @@ class Job:
                 "slot": self.place.slot,
                 "started": self.started,
                 "ended": time.time(),
-                "images_per_s": len(table) / (anonymized.mask_s + anonymized.inpaint_s),
+                "images_per_s": len(table) * anonymized.processes / (anonymized.mask_s + anonymized.inpaint_s),
             },
             details={
                 "guidance": self.inpainter.guidance,
@@ -251,42 +251,6 @@ class Job:
         """Mirrors a record to the trackers."""
         images = pd.read_parquet(self.folder / "images.parquet")
         self.tracking.log_record(record, images, self.folder / "grid.png")
-
-    def scene(self, table: pd.DataFrame, fitted: Fitted) -> Scene:
-        """The finished run as measures see it.
-
-        Args:
-            table: see `score_folder`.
-            fitted: the recogniser.
-        """
-        scene = Scene(
-            folder=RunFolder(self.folder),
-            table=table,
-            identities=self.data.identities,
-            recognizer=fitted.recognizer,
-            store=self.store,
-            seed=self.seed,
-            device=self.study.device,
-            data=self.data,
-            config=self.config,
-        )
-        return self.lend(scene, fitted)
-
-    def lend(self, scene: Scene, fitted: Fitted) -> Scene:
-        """The scene with the means of this run: to anonymise further photos, to fit, and to frame photos as it does.
-
-        Args:
-            scene: of this run.
-            fitted: the recogniser.
-        """
-        masker = self.masker if isinstance(self.masker, OriginalMethod) else None
-        return replace(
-            scene,
-            template=None if masker is None else masker.template(self.data.image_size, self.data.template()),
-            frame=None if masker is None else masker.frame,
-            anonymize=lambda part, seed: self.anonymize_part(fitted, part, seed),
-            fit=self.study.fit_again,
-        )
 
     def anonymize_part(self, fitted: Fitted, part: str, seed: int) -> RunFolder:
         """Photos of another part, anonymised as the test photos are; kept in the store, as attackers share them."""

@@ -24,6 +24,7 @@ from privacy_exp.runs.folder import RunFolder
 from privacy_exp.runs.grid import write_grid
 from privacy_exp.runs.record import read_record
 from privacy_exp.study.job import Job
+from privacy_exp.study.scene import lend
 from privacy_exp.study.stages import Fitted
 from privacy_exp.types import UserError
 
@@ -96,7 +97,7 @@ def rescore(
     )
     if job is not None:
         recognizer.choose_target_layer(job.study.target_layer)
-        scene = job.lend(scene, Fitted(recognizer, Path(source), 0.0, reused=True))
+        scene = lend(job, scene, Fitted(recognizer, Path(source), 0.0, reused=True))
     found = evaluate(scene, measures or {}, gate)
     write_evaluation(path, found, {"checkpoint": str(source)})
     return {name: metric.value for name, metric in found.metrics.items()}

@@ -181,5 +181,5 @@ def claimed(store: Store, key: str, folder: Path, images: int, rerun: bool) -> I
     Raises:
         UserError: the folder holds another cell.
     """
-    with running(folder), store.locked(KIND, {"key": key}) as held:
+    with running(folder, key), store.locked(KIND, {"key": key}) as held:
         yield Claim(store, key, folder, images, rerun, held)

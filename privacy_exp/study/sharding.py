@@ -1,7 +1,7 @@
 """One large run over several devices: each paints its share of the images, and every image is painted once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +89,12 @@ def anonymize_sharded(
     """
     done = {image_id for batch in finished_batches(share.folder.path) for image_id in batch.rows["image_id"]}
     photos: Any = [photo for photo in share.data.photos["test"] if photo.id not in done]
+    processes = 1
     if photos:
         loader = DataLoader(photos, batch_size, collate_fn=share.data.faces)
         shared = trainer(logger=False)
         if len(photos) < shared.world_size:  # Lightning wants one for every process
             shared = trainer(logger=False, strategy="auto", devices=1)
         shared.predict(Painting(share), loader, return_predictions=False)
-    return summary(share.folder, counting)
+        processes = shared.world_size
+    return replace(summary(share.folder, counting), processes=processes)

@@ -36,13 +36,15 @@ class Anonymized:
     Attributes:
         shares: a row an image with `image_id, share_asked, share_hidden_face, share_hidden_latent`, and
             `share_changed` where the inpainter takes no mask.
-        mask_s: seconds spent on masks.
-        inpaint_s: seconds spent on repainting, without the control.
+        mask_s: seconds spent on masks, by all processes together.
+        inpaint_s: the same for repainting, without the control.
+        processes: how many worked at once.
     """
 
     shares: pd.DataFrame
     mask_s: float = 0.0
     inpaint_s: float = 0.0
+    processes: int = 1
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """What becomes of photos as people have them: copies, links, thumbnails, odd files."""
 
+import csv
 import io
 import os
 import struct
@@ -12,7 +13,7 @@ from PIL import Image, ImageCms
 from privacy_exp.data.duplicates import as_groups, look_of, near_pairs
 from privacy_exp.data.files import examine_image, read_image, upright_size
 from privacy_exp.data.folder import Folder
-from privacy_exp.data.manifest import write_manifest
+from privacy_exp.data.manifest import write_alike, write_manifest
 from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Photo
 
 
@@ -73,13 +74,24 @@ def test_a_picture_of_two_people_names_both(people):
     assert data.skipped == ["one picture under the names of several people: a%2F0, c%2Fzz"]
 
 
-def test_a_photo_saved_anew_is_counted(people):
+def test_a_photo_saved_anew_is_counted_and_listed(people, tmp_path):
     for k in range(6):
         noise(0, k).resize((64, 80)).resize((32, 40)).save(people / "b" / f"again {k}.jpg", quality=70)
     data = ready(people)
     assert len(data.doubts) == 1
     assert data.doubts[0].startswith("pairs of photos that look alike, as a picture saved anew does, but")
     assert ": 6, such as a%2F" in data.doubts[0]
+    assert "alike.csv lists them" in data.doubts[0]
+    write_alike(tmp_path / "alike.csv", data.alike, data.photos)
+    rows = list(csv.DictReader((tmp_path / "alike.csv").open()))
+    assert len(rows) == 6
+    for row in rows:
+        names = {row["first"]: row["first_identity"], row["second"]: row["second_identity"]}
+        assert set(names.values()) == {"a", "b"}
+        assert {name[-1] for name in names} == {row["first"][-1]}, "the same picture, saved anew"
+        assert row["first_part"] == side(data)[row["first"]]
+    write_alike(tmp_path / "alike.csv", [], data.photos)
+    assert not (tmp_path / "alike.csv").exists()
 
 
 def test_near_pairs_are_those_of_a_plain_search():

@@ -5,7 +5,7 @@ import json
 import logging
 import shutil
 import sys
-import time
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from reader import read_cells
 
 from privacy_exp.cache import files
 from privacy_exp.inpainting.controls import MeanFill
-from privacy_exp.runs.running import running
+from privacy_exp.runs.running import running, write_cell
+from privacy_exp.types import UserError
 
 SMALL = (
     "recognition.net._target_=recognition.small.Small",
@@ -334,20 +335,41 @@ def test_a_folder_of_another_cell_is_refused(cheap, tmp_path):
     assert json.loads((tmp_path / "one" / "record.json").read_text())["mask_ratio"] == 0.3
 
 
-def test_a_folder_in_which_somebody_works_is_waited_for(tmp_path, caplog, monkeypatch):
-    """Such as the orphan of a killed sweep that finishes its cell."""
+@pytest.fixture
+def impatient(monkeypatch):
     monkeypatch.setattr("privacy_exp.runs.running.PATIENCE", 0.1)
-    with ThreadPoolExecutor() as pool, caplog.at_level(logging.INFO):
-        with running(tmp_path / "one"):
-            later = pool.submit(enter, tmp_path / "one")
-            while "waiting for another process" not in caplog.text:
-                time.sleep(0.01)
-            assert not later.done()
-        assert later.result(10)
 
 
-def enter(folder: Path) -> bool:
-    with running(folder):
+def test_a_folder_in_which_somebody_works_is_waited_for(tmp_path, impatient):
+    """Such as the orphan of a killed sweep that finishes its cell."""
+    waiting = threading.Event()
+    telling = logging.Handler()
+    telling.emit = lambda record: waiting.set() if "waiting for another process" in record.getMessage() else None
+    logger = logging.getLogger("privacy_exp.runs.running")
+    logger.addHandler(telling)
+    logger.setLevel(logging.INFO)
+    try:
+        with ThreadPoolExecutor() as pool:
+            with running(tmp_path / "one"):
+                write_cell(tmp_path / "one", "this", 3)
+                later = pool.submit(enter, tmp_path / "one", "this")
+                assert waiting.wait(60)
+                assert not later.done()
+            assert later.result(60)
+    finally:
+        logger.removeHandler(telling)
+        logger.setLevel(logging.NOTSET)
+
+
+def test_another_cell_is_not_waited_for(tmp_path, impatient):
+    with ThreadPoolExecutor() as pool, running(tmp_path / "one"):
+        write_cell(tmp_path / "one", "this", 3)
+        with pytest.raises(UserError, match=r"another process computes a run of other settings in .*hydra\.run\.dir"):
+            pool.submit(enter, tmp_path / "one", "another").result(60)
+
+
+def enter(folder: Path, key: str) -> bool:
+    with running(folder, key):
         return True
 
 

@@ -22,6 +22,8 @@ def test_two_processes_paint_every_image_once(cell, tmp_path):
     ids = [image_id for _, image_id in lines]
     assert len(ids) == len(set(ids)) == record["n"] == 10
     assert len({process for process, _ in lines}) == 2
+    timing = record["timing"]
+    assert timing["images_per_s"] == pytest.approx(2 * 10 / (timing["mask_s"] + timing["inpaint_s"])), "of both at once"
 
     cell(tmp_path / "one", "inpainting=mean_fill", *common)
     for kind in ("original", "masks", "results", "control"):
