@@ -134,7 +134,7 @@ def shown(config: DictConfig) -> Iterator[Display]:
     hydra = HydraConfig.get()
     choices = {name: hydra.runtime.choices.get(name) for name in GROUPS}
     kind = content_key({"choices": choices, "inpainting": OmegaConf.to_container(config.inpainting, resolve=True)})
-    display = Display(Watch(Path(config.store.root), kind))
+    display = Display(Watch(Path(config.cache.root), kind))
     if hydra.mode == RunMode.MULTIRUN:
         display.sweep = Path(hydra.runtime.cwd, hydra.sweep.dir)
         plan = read_plan(display.sweep)
