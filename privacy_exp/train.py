@@ -34,7 +34,9 @@ def run(config: DictConfig) -> float | tuple[float, ...] | None:
             print(estimate(job))
             return None
         if config.fit_only:
-            return fit_only(job)
+            accuracy = fit_only(job)
+            print(f"clean test accuracy {accuracy:.4f}\ncheckpoint {job.folder / 'recognizer.ckpt'}")
+            return accuracy
         record = job.compute(tell_cost)
         display.finished(record, result_text(record, job.folder))
         return objective_of(record, list(config.objective))

@@ -120,7 +120,7 @@ def by_hand(pictures, monkeypatch):
 
 
 def test_counts_worked_out_by_hand(by_hand):
-    values = rescore(by_hand, checkpoint="given", label_map=str(by_hand / "map.csv"))
+    values = rescore(by_hand, checkpoint="given", label_map=str(by_hand / "map.csv")).values
     assert values["accuracy"] == pytest.approx(5 / 6)
     assert values["accuracy_anonymized"] == pytest.approx(2 / 6)
     assert values["fool_rate"] == pytest.approx(3 / 5)

@@ -19,7 +19,7 @@ def test_a_cell_of_minimal_reports_the_shares_and_so_does_scoring_it_again(cell,
     assert not_lost["n"] == len(known) > 0
     assert not_lost["value"] == pytest.approx((~known["minimal_lost"]).mean())
     assert (table["share_hidden"][~table["minimal_recognised"]] == 0).all(), "who is not known needs nothing"
-    again = rescore(tmp_path)
+    again = rescore(tmp_path).values
     assert again["minimal/not_lost"] == not_lost["value"]
     assert again["minimal/share_median"] == record["metrics"]["minimal/share_median"]["value"]
 

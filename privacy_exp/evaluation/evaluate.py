@@ -38,6 +38,11 @@ class Evaluation:
     details: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def values(self) -> dict[str, float | None]:
+        """Metric names to values."""
+        return {name: metric.value for name, metric in self.metrics.items()}
+
 
 def evaluate(scene: Scene, measures: Mapping[str, Measure], gate: float) -> Evaluation:
     """Looks at a finished run with everything that was asked for.

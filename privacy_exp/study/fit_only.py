@@ -16,8 +16,6 @@ def fit_only(job: Job) -> float:
         job.start_tracking()
         accuracy = clean_accuracy(job.fit().recognizer, job.data.batches("test"))
         write_text(job.folder / "clean_accuracy.txt", f"{accuracy:.6f}\n")
-        print(f"clean test accuracy {accuracy:.4f} over {len(job.data.photos['test'])} photos")
-        print(f"checkpoint {job.folder / 'recognizer.ckpt'}")
         failed = False
     finally:
         job.tracking.finish(failed)

@@ -4,7 +4,6 @@ import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,7 +59,7 @@ def score_pairs(
     image_size: Sequence[int] | None = None,
     device: str = "cpu",
     anonymized_name: str | None = None,
-) -> dict[str, float | None]:
+) -> Evaluation:
     """Scores pairs of pictures with the same names, and leaves them in `out` in the layout of a run.
 
     Args:
@@ -74,9 +73,6 @@ def score_pairs(
         image_size: (height, width) in pixels that all pictures are cut to; None keeps their own.
         device: "cpu" or "cuda".
         anonymized_name: how the tool names a result, such as "{stem}_anonymized.*"; None: as the original.
-
-    Returns:
-        Metric names to values.
 
     Raises:
         FileExistsError: `out` holds pictures already.
@@ -119,7 +115,7 @@ def score_pairs(
         )
     write_evaluation(target, found, {"originals": str(originals), "anonymized": str(anonymized)})
     _record(target, found, before.digest(), Path(anonymized), measures, device)
-    return {name: metric.value for name, metric in found.metrics.items()}
+    return found
 
 
 def _record(
@@ -179,20 +175,3 @@ def _read_identities(path: Path, data: Folder) -> dict[str, str]:
     for line in left_over(table, matched):
         log.warning("%s", line)
     return {i: matched.rows[name]["identity"] for i, name in data.names.items() if name in matched.rows}
-
-
-def mode(config: Mapping[str, Any]) -> str:
-    """What `evaluate` was asked to score: "run" or "pairs".
-
-    Raises:
-        UserError: neither, both, or half of a pair.
-    """
-    given = [key for key in ("run", "originals", "anonymized") if config[key] is not None]
-    if given == ["run"]:
-        return "run"
-    if given == ["originals", "anonymized"] and config["out"] is not None:
-        return "pairs"
-    raise UserError(
-        "give what to score: run=DIR for a run folder, or originals=DIR anonymized=DIR out=DIR for pairs of pictures "
-        f"made elsewhere; got {', '.join(given) or 'none of them'}."
-    )

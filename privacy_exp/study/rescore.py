@@ -19,7 +19,6 @@ from privacy_exp.evaluation.measure import Measure, Scene
 from privacy_exp.evaluation.minimal import NOTED
 from privacy_exp.evaluation.score import score_folder
 from privacy_exp.recognition.fit import CHECKPOINT, checkpoint_identities, load_checkpoint
-from privacy_exp.report.table import metric_table
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.runs.grid import write_grid
 from privacy_exp.runs.record import read_record
@@ -42,8 +41,8 @@ def rescore(
     store: Store | None = None,
     trust: Collection[str] = (),
     job: Job | None = None,
-) -> dict[str, float | None]:
-    """Scores the pictures in `run`, prints the table, and writes `evaluation.json` and `evaluation.parquet` there.
+) -> Evaluation:
+    """Scores the pictures in `run` and writes `evaluation.json` and `evaluation.parquet` there.
 
     Args:
         run: a folder with `original`, `masks` and `results`, and `control` where there is one.
@@ -61,9 +60,6 @@ def rescore(
         trust: packages besides this one whose recognisers a checkpoint may name.
         job: the run again, see `job_again`; it anonymises further photos for attackers. None: they find nothing, or say
             what they lack.
-
-    Returns:
-        Metric names to values.
 
     Raises:
         FileNotFoundError: no such folder, no pictures or no recogniser.
@@ -100,11 +96,11 @@ def rescore(
         scene = lend(job, scene, Fitted(recognizer, Path(source), 0.0, reused=True))
     found = evaluate(scene, measures or {}, gate)
     write_evaluation(path, found, {"checkpoint": str(source)})
-    return {name: metric.value for name, metric in found.metrics.items()}
+    return found
 
 
 def write_evaluation(path: Path, found: Evaluation, facts: Mapping[str, Any]) -> None:
-    """Writes `evaluation.parquet` and `evaluation.json`, and prints the figures.
+    """Writes `evaluation.parquet`, `evaluation.json` and `grid.png`.
 
     Args:
         path: the folder that takes them.
@@ -117,11 +113,7 @@ def write_evaluation(path: Path, found: Evaluation, facts: Mapping[str, Any]) ->
     content = {**facts, "n": len(found.table), "observers": found.observers, "metrics": metrics}
     content |= {"details": found.details, "warnings": found.warnings}
     write_text(path / "evaluation.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
-    print(metric_table(f"{path.name} · {len(found.table)} images", found.metrics, found.observers, "evaluation.json"))
-    for message in found.warnings:
-        print(f"warning: {message}")
-    print(f"files    {path / 'evaluation.json'}")
-    print(f"pictures {write_grid(RunFolder(path), path / 'grid.png')}")
+    write_grid(RunFolder(path), path / "grid.png")
 
 
 def _check_same_data(path: Path, data: FaceData, table: pd.DataFrame, identities: list[str]) -> None:

@@ -35,7 +35,7 @@ def pairs(tmp_path):
 
 def score(root, **keys):
     measures = {"judge/colour": Judge(Colour(refuses_black=True), fars=[0.01])}
-    return score_pairs(root / "before", root / "after", root / "out", measures, Store(root / "store"), **keys)
+    return score_pairs(root / "before", root / "after", root / "out", measures, Store(root / "store"), **keys).values
 
 
 def test_sub_folders_say_who_it_is(pairs):
@@ -171,4 +171,4 @@ def test_a_run_folder_of_ours_is_scored_like_any_others_pictures(pairs):
 def score_again(root, out="again", originals="before", anonymized="after", **keys):
     measures = {"judge/colour": Judge(Colour(refuses_black=True), fars=[0.01])}
     store = Store(root / "store")
-    return score_pairs(root / originals, root / anonymized, root / out, measures, store, **keys)
+    return score_pairs(root / originals, root / anonymized, root / out, measures, store, **keys).values
