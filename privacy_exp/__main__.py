@@ -10,6 +10,7 @@ COMMANDS = {
     "prepare": ("privacy_exp.prepare", "align unaligned photos of known people, for data=folder"),
     "evaluate": ("privacy_exp.evaluate", "score a finished run again, or pairs of pictures of another tool"),
     "compare": ("privacy_exp.compare", "compare two runs over the same images, person by person"),
+    "certify": ("privacy_exp.certify", "how much must be hidden so that few are recognised, and how sure is that"),
     "deletion": ("privacy_exp.deletion", "deletion curves: how recognition falls as pixels go"),
     "report": ("privacy_exp.report.__main__", "make a page, figures and tables of finished sweeps"),
     "status": ("privacy_exp.status", "say which cells of a sweep are done, running, failed or missing"),

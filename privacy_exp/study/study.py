@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from pytorch_lightning import Trainer
@@ -22,6 +22,9 @@ from privacy_exp.recognition.recipe import TRAINER, FitRecipe
 from privacy_exp.runs.run import Run, load_run
 from privacy_exp.study.stages import Fitted, fit
 from privacy_exp.types import UserError
+
+if TYPE_CHECKING:
+    from privacy_exp.study.certificate import Certificate
 
 log = logging.getLogger(__name__)
 
@@ -194,6 +197,34 @@ class Study:
         )
         job.compute()
         return load_run(job.folder)
+
+    def certify(
+        self, masking: Part | Sequence[Part], inpainting: Part, judges: Measures, **question: Any
+    ) -> "Certificate":
+        """The smallest ratio at which, with confidence 1 - δ, at most α of people are recognised by any judge.
+
+        Nothing is fitted: the people of the data, of all its parts, calibrate, but for those set aside for thresholds.
+        A method that explains a recogniser needs one that was trained on other people (`checkpoint`).
+
+        Args:
+            masking: a method, or several among which the smallest ratio is looked for, corrected.
+            inpainting: an inpainter, or the stem of its yaml.
+            judges: observers that come trained, as for `run`.
+            question: see `privacy_exp.study.question.Question`: alpha, delta, ratios and so on.
+
+        Returns:
+            A `Certificate`: print it, or ask for its `ratio`.
+
+        Raises:
+            UserError: fewer than 20 people, or people who have trained or chosen what they would calibrate.
+        """
+        from privacy_exp.study.certifying import certify
+        from privacy_exp.study.question import Question
+
+        if odd := sorted(set(question) - set(Question.__dataclass_fields__)):
+            known = ", ".join(Question.__dataclass_fields__)
+            raise UserError(f"{odd[0]!r} is no part of a certificate's question; they are {known}.")
+        return certify(self, masking, inpainting, judges, Question(**question))
 
     def _tell_skipped(self) -> None:
         """How many photos and people take part, and what was left out; the record lists all of it."""

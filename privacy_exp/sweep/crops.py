@@ -19,6 +19,7 @@ from privacy_exp.runs.running import read_cell, running, write_cell
 from privacy_exp.study.implied import implied
 from privacy_exp.study.stages import anonymize
 from privacy_exp.sweep.aligning import align_first
+from privacy_exp.sweep.certify import ratio_of
 from privacy_exp.sweep.configuration import check_keys, plain_config
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def anonymize_crops(config: DictConfig) -> None:
     log.info("%s", data.summary())
     if data.skipped and data.identities:
         log.warning("data.labelled=false takes every photo that can be read")
-    ratio: float | None = config.mask_ratio
+    ratio: float | None = ratio_of(config, plain, data.digest())
     if isinstance(masker, OwnArea):
         ratio = None
         log.warning("`mask_ratio` is ignored: masking=%s decides itself how much it hides.", type(masker).__name__)

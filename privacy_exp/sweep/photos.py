@@ -18,6 +18,7 @@ from privacy_exp.photos.review import closing, write_review, write_table
 from privacy_exp.photos.treating import LookingAgain, PhotoAnonymizer
 from privacy_exp.recognition.checkpoint import checkpoint_file, load_checkpoint
 from privacy_exp.study.implied import implied
+from privacy_exp.sweep.certify import ratio_of
 from privacy_exp.sweep.configuration import check_keys, plain_config
 
 DECIDING = (
@@ -43,6 +44,7 @@ def anonymize_photos(config: DictConfig) -> bool:
     check_keys(config)
     plain = plain_config(config, except_for=("data",))
     source, out = Path(config.photos).expanduser(), Path(config.out).expanduser()
+    ratio = ratio_of(config, plain)
     kept_tags = _names(config, "keep_metadata")
     check_metadata(kept_tags)
     inpainter, masker, finder = (instantiate(config[part]) for part in ("inpainting", "masking", "detector"))
@@ -69,7 +71,7 @@ def anonymize_photos(config: DictConfig) -> bool:
     treat = PhotoAnonymizer(
         masker,
         inpainter,
-        float(config.mask_ratio),
+        ratio,
         finder=finder,
         looking=LookingAgain(tuple(watchers), config.until, config.tries),
         keep=_names(config, "keep"),
@@ -79,6 +81,7 @@ def anonymize_photos(config: DictConfig) -> bool:
     )
     settings = scientific({name: plain[name] for name in DECIDING})
     settings["recognizer"] = None if checkpoint is None else file_digest(checkpoint_file(checkpoint))
+    settings["mask_ratio"] = ratio
     settings["inpainting"] |= inpainter.keys()
     settings["code"] = sources(anonymize_folder.__module__)
     outcome = anonymize_folder(source, out, treat, settings, int(config.batch_size), kept_tags)
