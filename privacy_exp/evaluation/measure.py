@@ -22,6 +22,9 @@ from privacy_exp.types import Faces, Metric
 
 Array = np.ndarray
 
+NOTHING = 1e-9
+"""Above chance by less is at chance: the mean of many thirds may pass a third by rounding, the share be anything."""
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -198,7 +201,7 @@ def strongest_observer(outcomes: Sequence[Outcome], draws: int = 2000, seed: int
     Returns:
         The metric, and who took part, the strongest first.
     """
-    able = [s for s in outcomes if s.excluded is None and len(s.clean) and float(np.mean(s.clean)) > s.chance]
+    able = [s for s in outcomes if s.excluded is None and np.isfinite(kept_share(_columns(s).sum(axis=1), s.chance))]
     if not able:
         excluded = sorted({s.excluded for s in outcomes if s.excluded})
         reason = f"{', '.join(excluded) or 'at chance on the originals'}: no observer passed its gate"
@@ -240,7 +243,7 @@ def kept_share(sums: Float[Array, "3 *draws"], chance: float) -> Float[Array, "*
     with np.errstate(invalid="ignore", divide="ignore"):
         able = sums[1] / sums[0] - chance
         share = (sums[2] / sums[0] - chance) / able
-    return np.where(able > 0, share, np.nan)
+    return np.where(able > NOTHING, share, np.nan)
 
 
 def _columns(outcome: Outcome) -> Float[Array, "3 n"]:
