@@ -66,3 +66,48 @@ def test_rates_of_an_observer_below_its_gate_say_so(table):
     assert found["by/Eyeglasses=1/judge/a/tar_cross_1e-2"].reason == "below_gate"
     assert found["by/Eyeglasses=1/recognised/judge/b"].reason is None
     assert found["by/Eyeglasses=1/recognised/judge/b"].value == 0.5
+
+
+def test_five_images_of_either_kind_are_enough_and_four_are_not(table):
+    def shown(count):
+        flags = (np.arange(12) < count).astype(int)  # as numbers: a table that was read back may hold them so
+        only = table.drop(columns=["attribute/Eyeglasses", "attribute/Bald"]).assign(**{"attribute/Any": flags})
+        return {name: metric.n for name, metric in rates_by_attribute(only, None, gate=0).items()}
+
+    assert shown(4) == shown(8) == {}
+    assert (shown(5)["by/Any=1/accuracy"], shown(5)["by/Any=0/accuracy"]) == (5, 7)
+    assert (shown(7)["by/Any=1/accuracy"], shown(7)["by/Any=0/accuracy"]) == (7, 5)
+
+
+def test_means_are_over_the_photos_that_have_a_value(table):
+    detected = np.array([1, 1, 1, 1, np.nan, 0, 0, 0, 0, np.nan, 1, 0])
+    found = rates_by_attribute(table.assign(**{"utility/detected": detected}), None, gate=0)
+    rates = [found[f"by/Eyeglasses={value}/utility/detected"] for value in (1, 0)]
+    assert [(metric.value, metric.n) for metric in rates] == [(pytest.approx(4 / 5), 5), (pytest.approx(1 / 5), 5)]
+
+
+def test_nobody_recognised_among_those_with_an_attribute(table):
+    found = rates_by_attribute(table.assign(pred=-1), None, gate=0)
+    metric = found["by/Eyeglasses=1/fool_rate"]
+    assert (metric.value, metric.n, metric.reason) == (None, 0, "nothing was recognised on the originals")
+
+
+def test_at_the_gate_nothing_is_flagged(table):
+    for gate, reason in ((11 / 12, None), (11 / 12 + 1e-9, "below_gate")):
+        assert rates_by_attribute(table, None, gate)["by/Eyeglasses=0/fool_rate"].reason == reason
+
+
+def test_an_observer_that_was_asked_about_some_photos_counts_by_those(table):
+    rows = np.array([0, 3, 6, 9, 11])
+    people = table["identity"].to_numpy(str)[rows]
+    some = Outcome("judge/a", people, np.ones(5), np.array([1.0, 0, 0, 0, 1]), 1 / 6, None, rows)
+    found = rates_by_attribute(table, some, gate=0)
+    rates = [found[f"by/Eyeglasses={value}/strongest_observer_accuracy"] for value in (1, 0)]
+    assert [(metric.value, metric.n) for metric in rates] == [(0.5, 2), (pytest.approx(1 / 3), 3)]
+
+
+def test_a_table_without_a_target_has_the_observers_rates_alone(table):
+    hits = np.arange(12) % 2.0
+    bare = table.drop(columns="pred").assign(**{"recognised/judge/a": hits})
+    names = {name.partition("=")[2][2:] for name in rates_by_attribute(bare, None, gate=0)}
+    assert names == {"strongest_observer_accuracy", "recognised/judge/a"}

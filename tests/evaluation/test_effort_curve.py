@@ -25,6 +25,31 @@ def test_a_step_that_gains_more_than_its_interval_is_not_the_last_word():
     assert effort_curve({"quick": outcome(0.8), "strong": outcome(0.5)}).saturated, "a loss is no gain"
 
 
+def test_the_gains_interval_is_over_people_drawn_together():
+    rng = np.random.default_rng(0)
+    before, last = (Outcome("a", PEOPLE, np.ones(120), rng.random(120) * top, 0.05) for top in (0.7, 1.0))
+    curve = effort_curve({"quick": before, "strong": last}, draws=200)
+    gains = []
+    for pick in np.random.default_rng(0).integers(0, 30, (200, 30)):
+        photos = (4 * pick[:, None] + np.arange(4)).ravel()
+        gains.append((last.anonymized[photos].mean() - before.anonymized[photos].mean()) / 0.95)
+    low, high = np.quantile(gains, [0.025, 0.975])
+    assert (curve.gain.low, curve.gain.high) == (pytest.approx(low), pytest.approx(high))
+    assert curve.gain.n == 120
+    assert curve == effort_curve({"quick": before, "strong": last}, draws=200, seed=0)
+    assert curve.gain.low != effort_curve({"quick": before, "strong": last}, draws=200, seed=1).gain.low
+    assert list(curve.shares) == ["quick", "strong"]
+
+
+def test_no_gain_at_all_is_saturated_and_nobody_known_is_an_error():
+    level = effort_curve({"quick": outcome(0.5), "strong": outcome(0.5)})
+    assert (level.saturated, level.gain.low, level.gain.high) == (True, 0, 0)
+    blind = Outcome("attacker/any", PEOPLE, np.full(120, 0.05), np.ones(120), 0.05)
+    for efforts in ({"quick": blind, "strong": outcome(0.5)}, {"quick": outcome(0.5), "strong": blind}):
+        with pytest.raises(ValueError, match="at chance on the originals"):
+            effort_curve(efforts)
+
+
 def test_what_cannot_be_compared_is_refused():
     with pytest.raises(ValueError, match=r"at least 2 efforts .* got 1"):
         effort_curve({"quick": outcome(0.5)})

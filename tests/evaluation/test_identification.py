@@ -45,6 +45,14 @@ def test_brute_force_over_random_embeddings(monkeypatch):
         assert found.best_other[i] == pytest.approx(max(v for p, v in best.items() if p != who[i]), abs=1e-6)
 
 
+def test_probes_come_in_blocks_that_meet_and_do_not_overlap(monkeypatch):
+    monkeypatch.setattr(identification, "BLOCK", 4)
+    columns = np.array([0, 0, 1, 1, 2, 2])
+    blocks = list(identification._best_by_identity(GALLERY, GALLERY, columns, 3, None))
+    assert [rows for rows, _ in blocks] == [slice(0, 4), slice(4, 6)]
+    assert [best.shape for _, best in blocks] == [(4, 3), (2, 3)]
+
+
 def test_ties_count_as_their_expectation():
     same = np.tile(plane(30), (6, 1))
     found = identify(same, WHO, same, WHO, OWN, OWN, ranks=(1, 2, 3))
@@ -60,7 +68,7 @@ def test_a_face_that_cannot_be_embedded_is_a_guess_and_is_kept():
     found = identify(probes, WHO, GALLERY, WHO, OWN, OWN)
     assert found.known.all()
     assert found.rank_1.tolist() == [1, 1, pytest.approx(1 / 3), 1, 1, 1]
-    assert np.isnan(found.best_other[2])
+    assert np.flatnonzero(np.isnan(found.best_other)).tolist() == [2]
 
 
 def test_nobody_is_found_by_their_own_photo_alone():
@@ -79,7 +87,12 @@ def test_a_probe_of_nobody_in_the_gallery():
 def test_normalised():
     rate = normalised(Metric(0.6, 0.5, 0.7, 9), 0.2)
     assert (rate.value, rate.low, rate.high, rate.n) == (*map(pytest.approx, (0.5, 0.375, 0.625)), 9)
-    assert normalised(Metric(1.0, 0.9, 1.0, 9), 1.0).value is None
+    sure = normalised(Metric(1.0, 0.9, 1.0, 9), 1.0)
+    assert (sure.value, sure.n, sure.reason) == (None, 9, "as many ranks as identities: a guess is always right")
+    assert normalised(Metric(0.6, 0.5, 0.7, 9, "below_gate"), 0.2).reason == "below_gate"
+    assert normalised(Metric(0.0, 0.0, 0.0, 9), 0.5).value == -1, "worse than a guess"
+    for part in (Metric(0.6, None, 0.7, 9), Metric(0.6, 0.5, None, 9), Metric(None, 0.5, 0.7, 9)):
+        assert normalised(part, 0.2) == part
     assert normalised(Metric(None, None, None, 0, "why"), 0.2).reason == "why"
 
 

@@ -1,5 +1,6 @@
 """Figures of the smallest shares, against a count by hand."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -28,11 +29,29 @@ def test_quantiles_are_over_the_images_that_were_known_and_lost():
     assert found["minimal/not_monotone"].value == pytest.approx(1 / 5)
 
 
+def test_the_interval_draws_people_and_the_columns_may_be_read_back_as_objects():
+    found = minimal_metrics(table().astype({"minimal_lost": object, "minimal_recognised": object}))
+    assert found == minimal_metrics(table())
+    assert set(found) == {
+        *(f"minimal/share_{name}" for name in ("q10", "median", "q90")),
+        "minimal/not_lost",
+        "minimal/not_monotone",
+    }
+    assert found["minimal/share_q10"].value == pytest.approx(0.1 + 0.3 * 0.1)
+    people = [[0.1, 0.2], [0.3, 0.5]]  # 2 of 2 people drawn: one of them twice, or both
+    drawn = [[*people[i], *people[j]] for i, j in np.random.default_rng(0).integers(0, 2, (2000, 2))]
+    for name, q in (("q10", 0.1), ("median", 0.5), ("q90", 0.9)):
+        low, high = np.quantile([np.quantile(shares, q) for shares in drawn], [0.025, 0.975])
+        metric = found[f"minimal/share_{name}"]
+        assert (metric.low, metric.high) == (pytest.approx(low), pytest.approx(high))
+
+
 def test_where_nothing_was_lost_or_known_there_is_a_reason_instead_of_a_figure():
     kept = table().assign(minimal_lost=False)
     assert minimal_metrics(kept)["minimal/share_median"].reason == "no image was lost"
     unknown = table().assign(minimal_recognised=False)
-    assert minimal_metrics(unknown)["minimal/not_lost"].reason == "nothing was recognised on the originals"
+    for name in ("not_lost", "not_monotone"):
+        assert minimal_metrics(unknown)[f"minimal/{name}"].reason == "nothing was recognised on the originals"
 
 
 def test_other_methods_have_no_such_figures():

@@ -46,9 +46,23 @@ def test_below_the_gate_every_privacy_figure_is_flagged_and_kept():
     assert metrics["accuracy"].reason is None
     assert metrics["fool_rate"].reason == "below_gate"
     assert metrics["fool_rate"].value == pytest.approx(0.5)
+    assert outcome(table(), 3, gate=0.9).excluded == "below_gate"
     metric, observers = strongest_observer([outcome(table(), 3, gate=0.9)])
     assert (metric.value, observers) == (None, [])
     assert "below_gate" in metric.reason
+
+
+def test_further_draws_by_hand():
+    drawn = table().assign(pred_draw_1=[0, 0, 0, 0, 0, 1, 0, 0, 0, 2], pred_draw_12=table()["label"])
+    metrics = privacy_metrics(drawn, gate=0.5)
+    figures = {name: (m.value, m.n) for name, m in metrics.items() if name.startswith("draw_")}
+    assert figures == {
+        "draw_1/accuracy_anonymized": (pytest.approx(5 / 10), 10),
+        "draw_1/fool_rate": (pytest.approx(5 / 8), 8),
+        "draw_12/accuracy_anonymized": (1.0, 10),
+        "draw_12/fool_rate": (0.0, 8),
+    }
+    assert set(metrics) - set(figures) == set(privacy_metrics(table(), gate=0.5))
 
 
 def test_at_the_edges_by_hand():
