@@ -25,7 +25,6 @@ import types
 from collections import defaultdict
 from collections.abc import Callable
 from importlib import import_module
-from inspect import unwrap
 from pathlib import Path
 
 import libcst as cst
@@ -71,6 +70,17 @@ def codes(code: types.CodeType, prefix: str = "") -> dict[tuple[str, int], types
             found[inner.co_qualname, count] = inner
             waiting.append(inner)
     return found
+
+
+def innermost(function: types.FunctionType) -> types.FunctionType:
+    """What decorators and a data class's checks have been put around."""
+    while True:
+        around = [cell.cell_contents for cell in function.__closure__ or () if cell.cell_contents is not function]
+        own = [f for f in around if isinstance(f, types.FunctionType) and f.__name__ == function.__name__]
+        inner = getattr(function, "__wrapped__", own[0] if own else None)
+        if inner is None:
+            return function
+        function = inner
 
 
 class Target:
@@ -125,8 +135,12 @@ class Target:
             if isinstance(value, type) and value.__module__ == self.name and isinstance(was, type):
                 self._carry(was, value)
             elif isinstance(value, types.FunctionType) and isinstance(was, types.FunctionType):
-                inner = unwrap(was)
-                inner.__defaults__, inner.__kwdefaults__ = value.__defaults__, value.__kwdefaults__
+                inner, other = innermost(was), innermost(value)
+                inner.__defaults__, inner.__kwdefaults__ = other.__defaults__, other.__kwdefaults__
+                new_cells = dict(zip(other.__code__.co_freevars, other.__closure__ or (), strict=True))
+                for cell_name, cell in zip(inner.__code__.co_freevars, inner.__closure__ or (), strict=True):
+                    if cell_name.startswith("_dflt_"):  # a data class's factory
+                        cell.cell_contents = new_cells[cell_name].cell_contents
             elif not name.startswith("__") and not callable(value) and repr(value) != repr(was):
                 setattr(old, name, value)
                 for module in list(sys.modules.values()) if isinstance(old, types.ModuleType) else ():
@@ -186,6 +200,8 @@ class Runner:
 
     def _survives(self, target: Target, mutant: Mutant) -> bool:
         items = self._items(target, mutant[0])
+        if not items:
+            return True
         seconds = 5 + int(5 * sum(self.seconds[self.items.index(item)] for item in items))
         return self._fork(lambda: self._try(target, mutant, items), seconds) == 0
 
