@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from privacy_exp.evaluation.utility.lpips import LPIPS as LPIPS
     from privacy_exp.evaluation.utility.pixels import Pixels as Pixels
     from privacy_exp.evaluation.utility.sanity import Sanity as Sanity
+    from privacy_exp.inpainting.adversarial import Adversarial as Adversarial
     from privacy_exp.inpainting.autoencoder import VaeRoundTrip as VaeRoundTrip
     from privacy_exp.inpainting.base import Inpainter as Inpainter
     from privacy_exp.inpainting.command import Command as Command
@@ -121,6 +122,7 @@ _PUBLIC = {
     "evaluation.utility.lpips": ("LPIPS",),
     "evaluation.utility.pixels": ("Pixels",),
     "evaluation.utility.sanity": ("Sanity",),
+    "inpainting.adversarial": ("Adversarial",),
     "inpainting.autoencoder": ("VaeRoundTrip",),
     "inpainting.base": ("Inpainter",),
     "inpainting.command": ("Command",),

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from privacy_exp.cache.configured import Configured
 from privacy_exp.data.seeds import generator
@@ -28,6 +28,7 @@ class Inpainter(Configured, ABC):
             that differ in hidden pixels alone have one result.
         takes_masks: whether it paints what a mask hides. One that decides itself what it changes goes with
             masking=everything only, and what it did change is measured.
+        asks_recognizer: whether it follows the target recogniser; see `meet`.
         domain: what it learnt to paint from: "drawn" faces, "photos", or None where it learnt nothing or does not say.
         force: whether it paints what its domain is not; see `domain.check_domain`.
         expects_detail: whether a flat result means that something broke. False where flat is the point (blackout).
@@ -44,6 +45,7 @@ class Inpainter(Configured, ABC):
     keep_pixels: bool = True
     reads_hidden: bool = False
     takes_masks: bool = True
+    asks_recognizer: bool = False
     domain: str | None = None
     force: bool = False
 
@@ -57,6 +59,13 @@ class Inpainter(Configured, ABC):
 
         Args:
             train: the training photos in batches, iterated once.
+        """
+
+    def meet(self, recognizer: nn.Module) -> None:
+        """The target recogniser, before the first picture; most inpainters do not look at it.
+
+        Args:
+            recognizer: in evaluation mode, and in use elsewhere: whoever wants it takes a copy.
         """
 
     def keys(self) -> dict[str, Any]:

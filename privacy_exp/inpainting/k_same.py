@@ -11,6 +11,9 @@ from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.inpainting.settings import number
 from privacy_exp.types import Faces, Images, Masks, UserError
 
+SHOWN = ("own", "furthest")
+"""Whose mean a person is shown as: that of the own group, or of the one furthest from it."""
+
 
 @final
 class KSame(Inpainter):
@@ -25,8 +28,14 @@ class KSame(Inpainter):
 
     Args:
         k: smallest group, in identities.
+        shown: "own" paints the mean of the person's own group, "furthest" that of the group whose mean is furthest from
+            it (k-Same-furthest): people are shown as somebody whom they do not resemble.
+        select: an attribute of the data, such as Male: groups are formed among people of one value (k-Same-Select), so
+            that the mean face keeps it; None forms them among all.
 
-    Reference: Newton, Sweeney and Malin, Preserving Privacy by De-identifying Face Images, 2005.
+    References: Newton, Sweeney and Malin, Preserving Privacy by De-identifying Face Images, 2005; Gross et al., Integrating
+        Utility into Face De-identification, 2005 (select); Meng et al., Retaining Expressions on De-identified Faces,
+        2014 (furthest).
 
     Example:
         >>> greys = torch.tensor([0.2, 0.4])[:, None, None, None]
@@ -39,12 +48,14 @@ class KSame(Inpainter):
 
     reads_hidden = True  # without labels: the nearest group is chosen by the whole face
 
-    def __init__(self, k: int = 5) -> None:
+    def __init__(self, k: int = 5, shown: str = "own", select: str | None = None) -> None:
         if number("k", k) < 2 or k != int(k):
             raise UserError(
                 f"`k` must be a whole number of at least 2 identities, for a group of one hides nobody, but got {k}."
             )
-        self.k = k
+        if shown not in SHOWN:
+            raise UserError(f"`shown` must be one of {', '.join(SHOWN)}, but got {shown!r}.")
+        self.k, self.shown, self.select = k, shown, select
         self.members: Images = torch.empty(0, 3, 0, 0)
         self.groups: Images = torch.empty(0, 3, 0, 0)
         self.group_of: Int[Tensor, " k"] = torch.empty(0, dtype=torch.long)
@@ -60,12 +71,15 @@ class KSame(Inpainter):
         """
         sums: dict[int, Tensor] = {}
         counts: dict[int, int] = {}
+        votes: dict[int, int] = {}
         for faces in train:
             if faces.labels is None:
                 raise UserError("`k_same` averages people's faces, but the training faces have no labels.")
-            for label, image in zip(faces.labels.tolist(), faces.images, strict=True):
+            flags = self._flags(faces)
+            for label, image, flag in zip(faces.labels.tolist(), faces.images, flags, strict=True):
                 sums[label] = sums.get(label, torch.zeros_like(image)) + image
                 counts[label] = counts.get(label, 0) + 1
+                votes[label] = votes.get(label, 0) + (1 if flag else -1)
         if len(sums) < self.k:
             raise UserError(
                 f"`k` = {self.k} needs as many training identities, but got {len(sums)}. "
@@ -73,11 +87,39 @@ class KSame(Inpainter):
             )
         labels = sorted(sums)
         self.members = torch.stack([sums.pop(label) / counts[label] for label in labels])
-        groups = group(self.members.flatten(1), self.k)
+        groups = self._grouped(torch.tensor([votes[label] > 0 for label in labels]))
         self.groups = torch.stack([self.members[groups == index].mean(dim=0) for index in range(int(groups.max()) + 1)])
+        if self.shown == "furthest":
+            means = self.groups.flatten(1).double()
+            self.groups = self.groups[torch.cdist(means, means).argmax(dim=1)]
         self.group_of = torch.full((max(labels) + 1,), -1, dtype=torch.long)
         self.group_of[labels] = groups
         self._labels = torch.tensor(labels)
+
+    def _flags(self, faces: Faces) -> list[bool]:
+        """The attribute by which people are kept apart, photo by photo."""
+        if self.select is None:
+            return [False] * len(faces.ids)
+        if self.select not in (faces.attributes or {}):
+            known = ", ".join(sorted(faces.attributes or {})) or "none"
+            raise UserError(f"`select` must be an attribute of the data ({known}), but got {self.select!r}.")
+        flags: list[bool] = (faces.attributes or {})[self.select].tolist()
+        return flags
+
+    def _grouped(self, flags: Tensor) -> Int[Tensor, " n"]:
+        """The index of each person's group; with `select` among people of the same value."""
+        groups = torch.empty(len(flags), dtype=torch.long)
+        index = 0
+        for value in flags.unique().tolist():
+            own = flags == value
+            if int(own.sum()) < self.k:
+                raise UserError(
+                    f"`k` = {self.k} needs as many training identities of each value of `select`, but {self.select} = "
+                    f"{bool(value)} has {int(own.sum())}. Lower `inpainting.k` or take more identities."
+                )
+            groups[own] = group(self.members[own].flatten(1), self.k) + index
+            index = int(groups[own].max()) + 1
+        return groups
 
     def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
         """The mean faces of the groups.

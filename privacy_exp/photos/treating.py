@@ -147,6 +147,8 @@ class PhotoAnonymizer:
         self.finder = MTCNNFinder() if finder is None else finder
         self.looking = LookingAgain() if looking is None else looking
         self.keep, self.people, self.recognizer = tuple(keep), people, recognizer
+        if recognizer is not None:
+            inpainter.meet(recognizer)
         self.seed, self.size = seed, size
         if recognizer is not None:
             recognizer.meet_frames(*size, frame_points(size))

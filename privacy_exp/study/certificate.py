@@ -55,8 +55,8 @@ class Certificate:
     def __str__(self) -> str:
         best = self.best
         said = [self._said(best)] if best is not None else [self._nothing(line) for line in self.lines]
-        said += [self._said(line) for line in self.lines if line is not best and line.best is not None]
-        said += [self._said(line) if line.best else self._nothing(line) for line in self.groups]
+        rest = [line for line in self.lines if line is not best] if best is not None else []
+        said += [self._said(line) if line.best else self._nothing(line) for line in [*rest, *self.groups]]
         return "\n".join([*said, NOT_SAID, *(f"note: {line}" for line in self.warnings)])
 
     def _said(self, line: Line) -> str:

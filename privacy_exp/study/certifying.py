@@ -68,7 +68,8 @@ def certify(
     check_domain(inpainter, study.data.domain)
     _check(study, methods, inpainter, observers, question)
     people = _people(study.data, question, study.seed)
-    _check_chosen(study, methods, question, {str(photo.identity) for photo in people.calibrating})
+    steered = inpainter.asks_recognizer or not all(m.blind for m in methods.values())
+    _check_chosen(study, steered, question, {str(photo.identity) for photo in people.calibrating})
     members = _members(people.calibrating, question.groups)
     table = _table(people.calibrating)
     who, groups = table["identity"].to_numpy(str), _groups(people.calibrating)
@@ -194,11 +195,11 @@ def _check(
 _NOTHING = Masker.fit
 
 
-def _check_chosen(study: Study, methods: Mapping[str, Any], question: Question, calibrating: set[str]) -> None:
+def _check_chosen(study: Study, steered: bool, question: Question, calibrating: set[str]) -> None:
     """Refuses people who calibrate what they have taught or chosen."""
     taught: dict[str, set[str]] = {}
-    if study.checkpoint is not None and not all(m.blind for m in methods.values()):
-        taught["trained the recogniser that steers the masks"] = set(checkpoint_identities(study.checkpoint) or ())
+    if study.checkpoint is not None and steered:
+        taught["trained the recogniser that steers masks or noise"] = set(checkpoint_identities(study.checkpoint) or ())
     for run in question.chosen_with:
         taught[f"chose the method ({run})"] = set(load_run(Path(run)).table["identity"].astype(str))
     for what, people in taught.items():
@@ -280,7 +281,7 @@ def _painted(
 ) -> RunFolder:
     """The calibrating people's photos, painted once for every certificate and observer."""
     recognizer: Recognizer | None = None
-    checkpoint = None if masker.blind else study.checkpoint
+    checkpoint = None if masker.blind and not inpainter.asks_recognizer else study.checkpoint
     parts = {"masking": scientific(description(masker)), "inpainting": scientific(description(inpainter))}
     fields = parts | {
         "keys": inpainter.keys(),

@@ -82,6 +82,10 @@ class Treatment:
     control: bool = True
     scores: StoredScores | None = None
 
+    def __post_init__(self) -> None:
+        if self.recognizer is not None:
+            self.inpainter.meet(self.recognizer)
+
     def __call__(self, faces: Faces) -> None:
         """One batch through all three stages."""
         masked = self.mask(faces)

@@ -20,6 +20,7 @@ from privacy_exp.inpainting.diffusion import DiffusionInpainter
 from privacy_exp.inpainting.presets import preset
 from privacy_exp.types import Faces
 from tests.inpainting.conftest import some_faces, some_masks
+from tests.recognition.small import Small
 
 GROUP = sorted((Path(__file__).parents[2] / "conf" / "inpainting").glob("*.yaml"))
 SHIPPED = Path(str(files("privacy_exp"))) / "assets" / "tiny_inpaint" / "model_index.json"
@@ -56,8 +57,14 @@ def inpainter(request: pytest.FixtureRequest) -> Inpainter:
     if name == "sd15_lcm":
         changes |= {"lora": request.getfixturevalue("lora"), "lora_revision": None}
     made: Inpainter = instantiate(OmegaConf.merge(composed(name), changes))
-    made.fit(training(32, 32))
+    ready(made, 32, 32)
     return made
+
+
+def ready(inpainter: Inpainter, height: int, width: int) -> None:
+    """Fits what learns, and shows a recogniser to what follows one."""
+    inpainter.fit(training(height, width))
+    inpainter.meet(Small(num_classes=3).eval())
 
 
 def composed(name: str) -> DictConfig:
@@ -138,7 +145,7 @@ def test_round_trip_and_latent_share(inpainter: Inpainter, faces: Faces, masks: 
 @pytest.mark.parametrize(("height", "width"), [(43, 36), (64, 64)])
 def test_any_size(inpainter: Inpainter, height: int, width: int) -> None:
     faces, masks = some_faces(2, height, width), some_masks(2, height, width)
-    inpainter.fit(training(height, width))
+    ready(inpainter, height, width)
     result = inpainter(faces, masks, seed=0)
     assert torch.equal(result.masked_select(~masks), faces.images.masked_select(~masks))
     assert inpainter.round_trip(faces, masks).shape == faces.images.shape
@@ -153,7 +160,9 @@ def test_everything_and_nothing(inpainter: Inpainter, faces: Faces) -> None:
 def test_it_says_how_it_was_made(inpainter: Inpainter, faces: Faces, masks: torch.Tensor) -> None:
     said = description(inpainter)
     again: Inpainter = instantiate(OmegaConf.create(said))
-    again.fit(training(32, 32))
+    inpainter.meet(net := Small(num_classes=3).eval())
+    ready(again, 32, 32)
+    again.meet(net)
     assert description(again) == said
     assert torch.equal(again(faces, masks, seed=0), inpainter(faces, masks, seed=0))
 

@@ -80,6 +80,29 @@ def test_k_same_by_hand() -> None:
     assert inpainter(unlabelled, torch.ones(1, 1, 4, 4, dtype=torch.bool), 0).mean() == pytest.approx(0.1)
 
 
+def test_k_same_furthest_and_select_by_hand() -> None:
+    whole, batch = torch.ones(16, 1, 4, 4, dtype=torch.bool), people()
+    far = KSame(3, shown="furthest")
+    far.fit([batch])
+    assert torch.allclose(far(batch, whole, 0)[:, 0, 0, 0], torch.tensor([0.5] * 6 + [0.1] * 10), atol=1e-6)
+    odd = batch._replace(attributes={"Odd": batch.labels % 2 == 1})
+    apart = KSame(4, select="Odd")
+    apart.fit([odd])
+    shown = {
+        int(label): round(float(v), 4) for label, v in zip(odd.labels, apart(odd, whole, 0)[:, 0, 0, 0], strict=True)
+    }
+    means = batch.images[:, 0, 0, 0]
+    for value in (0, 1):
+        own = [float(means[batch.labels == label].mean()) for label in range(value, 8, 2)]
+        assert {shown[label] for label in range(value, 8, 2)} == {round(sum(own) / 4, 4)}
+    with pytest.raises(ValueError, match=r"`select` must be an attribute of the data \(Odd\), but got 'Male'"):
+        KSame(2, select="Male").fit([odd])
+    with pytest.raises(
+        ValueError, match="as many training identities of each value of `select`, but Odd = False has 4"
+    ):
+        KSame(5, select="Odd").fit([odd])
+
+
 def test_groups_hold_at_least_k() -> None:
     points = torch.rand(23, 5)
     for k in (2, 3, 5, 12, 23):
@@ -120,6 +143,7 @@ def test_k_same_says_what_it_needs(faces: Faces) -> None:
         (lambda: Blur(1.5), "`sigma`"),
         (lambda: Pixelate(0), "`block`"),
         (lambda: OpencvTelea(0.0), "`radius`"),
+        (lambda: KSame(2, shown="near"), "`shown` must be one of own, furthest"),
         (lambda: KSame(1), "`k` must be a whole number of at least 2"),
     ],
 )

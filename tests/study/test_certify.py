@@ -174,7 +174,7 @@ def test_people_who_trained_or_chose_are_refused(tmp_path):
     run = fitted.run("everything", "blackout", utility=())
     steered = study_of(tmp_path, checkpoint=run.path)
     with pytest.raises(
-        UserError, match=r"may not be those who trained the recogniser that steers the masks, but .* 'person"
+        UserError, match=r"may not be those who trained the recogniser that steers masks or noise, but .* 'person"
     ):
         certify(steered, Saliency(), Blackout())
     with pytest.raises(UserError, match=r"may not be those who chose the method .* such as 'person"):
