@@ -33,9 +33,9 @@ class KSame(Inpainter):
         select: an attribute of the data, such as Male: groups are formed among people of one value (k-Same-Select), so
             that the mean face keeps it; None forms them among all.
 
-    References: Newton, Sweeney and Malin, Preserving Privacy by De-identifying Face Images, 2005; Gross et al., Integrating
-        Utility into Face De-identification, 2005 (select); Meng et al., Retaining Expressions on De-identified Faces,
-        2014 (furthest).
+    References: Newton, Sweeney and Malin, Preserving Privacy by De-identifying Face Images, 2005; Gross et al.,
+        Integrating Utility into Face De-identification, 2005 (select); Meng et al., Retaining Expressions on
+        De-identified Faces, 2014 (furthest).
 
     Example:
         >>> greys = torch.tensor([0.2, 0.4])[:, None, None, None]
