@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from privacy_exp.data.duplicates import as_groups, look_of, near_pairs
 from privacy_exp.data.files import examine_image, read_image, upright_size
@@ -239,14 +239,27 @@ def test_further_kinds_are_read(people, suffix):
     assert "a%2Fnew" in side(ready(people))
 
 
-def test_heic_without_its_reader_says_what_to_install(tmp_path):
+def test_heic_without_its_reader_says_what_to_install(tmp_path, monkeypatch):
     (tmp_path / "x.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
-    pytest.importorskip("PIL")
-    try:
-        import pillow_heif  # noqa: F401
-    except ImportError:
-        with pytest.raises(BadImageError, match=r"privacy-exp\[heic\]"):
-            read_image(tmp_path / "x.heic")
+
+    def unidentified(path):
+        raise UnidentifiedImageError(path)
+
+    monkeypatch.setattr(Image, "open", unidentified)  # as without the reader
+    with pytest.raises(BadImageError, match=r"privacy-exp\[heic\]"):
+        read_image(tmp_path / "x.heic")
+
+
+def test_heic_is_read(people, monkeypatch):
+    pytest.importorskip("pillow_heif", reason="needs privacy-exp[heic]")
+    path = people / "a" / "IMG_1.HEIC"
+    path.write_bytes(saved(noise(5, 5), "HEIF", quality=95))
+    found = read_image(path)
+    assert np.abs(found.astype(int) - np.asarray(noise(5, 5))).mean() < 12
+    assert "a%2FIMG_1" in side(ready(people))
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(BadImageError, match=r"IMG_1.HEIC cannot be read"):
+        read_image(path)
 
 
 def test_modes_and_profiles_become_srgb(tmp_path):

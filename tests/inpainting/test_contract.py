@@ -85,6 +85,10 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+ON_GPU = torch.cuda.is_available()
+"""There the same seed repeats to within `close`: half precision, and operations without a reproducible form."""
+
+
 def close(first: torch.Tensor, second: torch.Tensor) -> bool:
     return bool((first - second).abs().max() <= 2 / 255)
 
@@ -115,7 +119,8 @@ def test_kept_pixels_come_back_bit_for_bit(inpainter: Inpainter, faces: Faces, m
 def test_seed_alone_decides(inpainter: Inpainter, faces: Faces, masks: torch.Tensor) -> None:
     first = inpainter(faces, masks, seed=0)
     torch.rand(7)
-    assert torch.equal(first, inpainter(faces, masks, seed=0))
+    again = inpainter(faces, masks, seed=0)
+    assert close(first, again) if ON_GPU else torch.equal(first, again)
     if hasattr(inpainter, "pipe"):
         assert not close(first, inpainter(faces, masks, seed=1))
         assert not close(first, inpainter(faces, masks, seed=0, draw=1))

@@ -65,6 +65,12 @@ def test_facenet_fits_twice_alike(fit):
     assert same(state(first), state(second))
 
 
+def test_a_gpu_that_is_not_used_is_worth_no_warning(fit, monkeypatch):
+    """The fixture makes every warning an error."""
+    monkeypatch.setattr("pytorch_lightning.accelerators.CUDAAccelerator.is_available", staticmethod(lambda: True))
+    assert fit(max_epochs=1).epochs == 1
+
+
 def test_a_frozen_trunk_is_unchanged_by_a_fit(fit):
     class Watched(Small):
         def load_start(self):
