@@ -24,7 +24,7 @@ def run(config: DictConfig) -> dict[str, float | None]:
 
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)  # noqa: S101  a DictConfig always gives a dict
-    found = compare_runs(plain["a"], plain["b"], plain["flips"], plain["out"])
+    found = compare_runs(plain["a"], plain["b"], plain["flips"], plain["out"], plain["equivalence"])
     return {one.name: one.difference.value for one in found}
 
 

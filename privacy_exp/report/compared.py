@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from privacy_exp.cache.files import write_text
 from privacy_exp.evaluation.evaluate import RECOGNISED
 from privacy_exp.evaluation.statistics.comparison import Comparison
 from privacy_exp.evaluation.statistics.comparison import compare as compare_tables
-from privacy_exp.report.comparison import comparison_text
+from privacy_exp.evaluation.statistics.equivalence import Equivalence, equivalences
+from privacy_exp.report.comparison import comparison_text, equivalence_text
 from privacy_exp.runs.run import Run, load_run
 from privacy_exp.types import UserError
 
@@ -28,11 +29,13 @@ class Compared:
         figures: what was compared, `strongest_observer` first.
         text: the same as a table and in plain words.
         runs: the folders behind "a" and "b".
+        equivalences: of the figures, where they were asked for.
     """
 
     figures: list[Comparison]
     text: str
     runs: Mapping[str, Sequence[Run]]
+    equivalences: list[Equivalence] = field(default_factory=list)
 
     def __str__(self) -> str:
         return self.text
@@ -45,13 +48,14 @@ class Compared:
         raise KeyError(name)
 
 
-def compare(a: Given, b: Given, flips: int = 10_000) -> Compared:
+def compare(a: Given, b: Given, flips: int = 10_000, equivalence: bool = False) -> Compared:
     """The paired comparison of two runs over the same images: difference, interval, p over people.
 
     Args:
         a: a run or its folder, or those of several seeds of one cell, which are pooled.
         b: the same of the other cell.
         flips: exchanges of the sign-flip test.
+        equivalence: also test whether the figures are alike, within margins that were written down beforehand.
 
     Raises:
         FileNotFoundError: a folder that is no finished run.
@@ -67,10 +71,17 @@ def compare(a: Given, b: Given, flips: int = 10_000) -> Compared:
         common_observers([*runs["a"], *runs["b"]]),
         flips,
     )
-    return Compared(found, comparison_text(runs["a"], runs["b"], found), runs)
+    text = comparison_text(runs["a"], runs["b"], found)
+    if not equivalence:
+        return Compared(found, text, runs)
+    tables = [[run.table.sort_values("image_id", ignore_index=True) for run in own] for own in runs.values()]
+    alike = equivalences(*tables, [one.name for one in found if one.name != "strongest_observer"])
+    return Compared(found, "\n".join([text, equivalence_text(alike)]), runs, alike)
 
 
-def compare_runs(a: Given, b: Given, flips: int = 10_000, out: str | None = None) -> list[Comparison]:
+def compare_runs(
+    a: Given, b: Given, flips: int = 10_000, out: str | None = None, equivalence: bool = False
+) -> list[Comparison]:
     """Prints the paired comparison of two runs, and writes it; see `compare`.
 
     Args:
@@ -78,14 +89,17 @@ def compare_runs(a: Given, b: Given, flips: int = 10_000, out: str | None = None
         b: see `compare`.
         flips: see `compare`.
         out: a .json file that takes the figures too.
+        equivalence: see `compare`.
 
     Returns:
         What was compared, `strongest_observer` first.
     """
-    compared = compare(a, b, flips)
+    compared = compare(a, b, flips, equivalence)
     print(compared)
     if out is not None:
         plain = _plain(compared.runs, compared.figures)
+        if compared.equivalences:
+            plain["equivalence"] = {one.name: asdict(one) | {"shown": one.shown} for one in compared.equivalences}
         write_text(Path(out), json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         print(f"file     {out}")
     return compared.figures

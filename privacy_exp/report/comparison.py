@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from privacy_exp.evaluation.statistics.comparison import Comparison
+from privacy_exp.evaluation.statistics.equivalence import Equivalence
 from privacy_exp.report.table import render
 from privacy_exp.runs.run import Run
 
@@ -59,6 +60,25 @@ def sentence(one: Comparison) -> str:
         f"{start}: no difference can be claimed (corrected p = {_p(one.p_holm)}). Uncorrected, these images would show "
         f"a true difference of {d.detectable:.3f} four times in five."
     )
+
+
+def equivalence_text(found: Sequence[Equivalence]) -> str:
+    """Which figures are shown to be alike, in plain words.
+
+    Args:
+        found: from `evaluation.statistics.equivalence`.
+    """
+    lines = []
+    for one in found:
+        if one.p is None or one.low is None or one.high is None:
+            lines.append(f"{one.name}: not tested for equivalence: {one.reason}.")
+        else:
+            said = "alike" if one.shown else "not shown to be alike"
+            lines.append(
+                f"{one.name}: {said} within {one.margin:g} (mean difference of {one.people} people, 90 % interval "
+                f"{one.low:+.3f} to {one.high:+.3f}, two one-sided tests, p = {_p(one.p)})."
+            )
+    return "\n".join(["", "Equivalence", *lines])
 
 
 def notes(a: Sequence[Run], b: Sequence[Run]) -> list[str]:
