@@ -74,8 +74,8 @@ def compare(a: Given, b: Given, flips: int = 10_000, equivalence: bool = False) 
     text = comparison_text(runs["a"], runs["b"], found)
     if not equivalence:
         return Compared(found, text, runs)
-    tables = [[run.table.sort_values("image_id", ignore_index=True) for run in own] for own in runs.values()]
-    alike = equivalences(*tables, [one.name for one in found if one.name != "strongest_observer"])
+    of_a, of_b = ([run.table.sort_values("image_id", ignore_index=True) for run in runs[name]] for name in ("a", "b"))
+    alike = equivalences(of_a, of_b, [one.name for one in found if one.name != "strongest_observer"])
     return Compared(found, "\n".join([text, equivalence_text(alike)]), runs, alike)
 
 
