@@ -1,13 +1,15 @@
 """One encode and decode without sampling: what the autoencoder alone does to a face."""
 
+import hashlib
 import warnings
 from collections.abc import Sequence
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import torch
 from diffusers import AutoencoderKL
 from torch import Generator
 
+from privacy_exp.cache.sources import sources
 from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.inpainting.frame import enlarge, put_back, whole
 from privacy_exp.inpainting.hub import commit, resolve
@@ -23,6 +25,21 @@ TINY = "privacy_exp/assets/tiny_inpaint"
 
 HALF_IS_FINE = 2 / 255
 """Largest difference to single precision, in [0, 1], at which a round trip in half precision is taken."""
+
+
+def kept_under(vae: AutoencoderKL, size: tuple[int, int]) -> dict[str, Any]:
+    """All that decides a round trip of whole frames besides the picture, as plain values.
+
+    Args:
+        vae: the autoencoder, as it is loaded.
+        size: height and width in pixels that it works at.
+    """
+    total = hashlib.sha256()
+    for name, value in vae.state_dict().items():
+        total.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        total.update(value.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    config = {name: value for name, value in vae.config.items() if not name.startswith("_")}  # versions and paths
+    return {"weights": total.hexdigest(), "config": config, "size": list(size), "code": sources(__name__)}
 
 
 @torch.no_grad()
@@ -137,3 +154,7 @@ class VaeRoundTrip(Inpainter):
         # Nothing is hidden from the autoencoder: this control shows what it loses by itself.
         images, _ = enlarge(faces.images, torch.zeros_like(masks), boxes, self.size)
         return put_back(encode_decode(self.vae, images, self.batch_size), faces.images, boxes)
+
+    def round_trip_fields(self) -> dict[str, Any]:
+        """See `Inpainter`."""
+        return kept_under(self.vae, self.size)

@@ -95,6 +95,13 @@ class Inpainter(Configured, ABC):
         del masks
         return faces.images
 
+    def round_trip_fields(self) -> dict[str, Any] | None:
+        """All that decides `round_trip` besides the picture, as plain values, so that it is kept for other masks.
+
+        None where the mask matters too, or where it costs nothing.
+        """
+        return None
+
     def latent_share(self, masks: Masks) -> Float[Tensor, " n"]:
         """Share of each frame that is hidden where the inpainter works: pixels, or cells of a latent grid.
 

@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from privacy_exp.cache.configured import dotted
-from privacy_exp.inpainting.autoencoder import TINY, encode_decode
+from privacy_exp.inpainting.autoencoder import TINY, encode_decode, kept_under
 from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.inpainting.blend import membrane
 from privacy_exp.inpainting.blend import seamless as blend
@@ -167,6 +167,10 @@ class DiffusionInpainter(Inpainter):
         vae: AutoencoderKL = self.pipe.vae
         vae.to(self.pipe._execution_device)  # the public `device` is the CPU while parts are offloaded
         return put_back(encode_decode(vae, images, self.batch_size), faces.images, boxes)
+
+    def round_trip_fields(self) -> dict[str, Any] | None:
+        """See `Inpainter`; the box around a face goes by the mask."""
+        return None if self.canvas.crop == "face" else kept_under(self.pipe.vae, self.size)
 
     def latent_share(self, masks: Masks) -> Float[Tensor, " n"]:
         """Share of the frame whose latent cells are hidden from the checkpoint, as diffusers reads the mask.

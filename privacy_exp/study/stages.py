@@ -22,7 +22,7 @@ from privacy_exp.recognition.fit import CHECKPOINT, fit_key, fit_recognizer, loa
 from privacy_exp.runs.batches import finished_batches
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.study.overlap import ahead, behind
-from privacy_exp.study.treatment import Masked, Painted, Treatment
+from privacy_exp.study.treatment import Masked, Painted, Treatment, stored_round_trips
 from privacy_exp.tracking.stages import stage
 from privacy_exp.types import Faces, UserError
 
@@ -138,13 +138,15 @@ def anonymize(
         seed: of masks and noise.
         folder: takes the pictures.
         control: whether to save the same mask filled by one encode and decode.
-        store: keeps the scores of guided methods, so that other budgets and inpainters need not compute them again.
+        store: keeps the scores of guided methods and the autoencoder's round trips, so that other budgets and
+            inpainters need not compute them again.
 
     Raises:
         SanityError: more than 1 % of the results are black or flat.
     """
     scores = None if store is None else stored_scores(store, masker, recognizer, seed)
-    treatment = Treatment(recognizer, masker, inpainter, mask_ratio, seed, folder, control, scores)
+    kept = stored_round_trips(store, inpainter) if control and store is not None else None
+    treatment = Treatment(recognizer, masker, inpainter, mask_ratio, seed, folder, control, scores, kept)
     done = {image_id for batch in finished_batches(folder.path) for image_id in batch.rows["image_id"]}
     if done:
         log.info("%d of %d images were painted before; going on with the rest", len(done), total)

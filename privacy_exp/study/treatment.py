@@ -5,9 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import UInt8
 
+from privacy_exp.cache.rows import Rows, picture_name
+from privacy_exp.cache.store import Store
 from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.inpainting.sanity import Counts
 from privacy_exp.masking.base import Masker, OwnArea
@@ -16,11 +20,15 @@ from privacy_exp.masking.regions import face_region
 from privacy_exp.masking.stored import StoredScores
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.runs.batches import whole_batch
-from privacy_exp.runs.folder import RunFolder
+from privacy_exp.runs.folder import RunFolder, levels
 from privacy_exp.types import Faces, Images, Landmarks, Masks
 
 HALF_A_LEVEL = 0.5 / 255
 """By how much a pixel of the data must differ to count as changed: rounding to 8 bits changes nothing."""
+
+
+Levels = UInt8[np.ndarray, "n h w 3"]
+"""Pictures in 8 bits."""
 
 
 class Masked(NamedTuple):
@@ -31,12 +39,14 @@ class Masked(NamedTuple):
         masks: True = hidden.
         facts: what the method found out about each face.
         seconds: spent on the masks.
+        round_trip: the faces after one encode and decode, in 8 bits, where the store has it.
     """
 
     faces: Faces
     masks: Masks
     facts: Mapping[str, Sequence[Any]]
     seconds: float
+    round_trip: Levels | None
 
 
 class Painted(NamedTuple):
@@ -44,7 +54,7 @@ class Painted(NamedTuple):
 
     Attributes:
         draws: results, one batch of pictures a draw.
-        round_trip: the hidden pixels after one encode and decode; None where no control is asked for.
+        round_trip: the hidden pixels after one encode and decode; None where it is known or no control is asked for.
         sanity: counts of results, of black and of flat ones.
         seconds: spent on the first draw.
     """
@@ -71,6 +81,7 @@ class Treatment:
         folder: takes the pictures.
         control: whether to save the same mask filled by one encode and decode.
         scores: of guided methods, as they were kept; see `stored_scores`.
+        round_trips: what the control needs of each photo, in 8 bits, as it was kept; see `stored_round_trips`.
     """
 
     recognizer: Recognizer | None
@@ -81,6 +92,7 @@ class Treatment:
     folder: RunFolder
     control: bool = True
     scores: StoredScores | None = None
+    round_trips: Rows | None = None
 
     def __post_init__(self) -> None:
         if self.recognizer is not None:
@@ -103,7 +115,9 @@ class Treatment:
         else:
             masks = masker.mask(faces, self.recognizer, mask_ratio=self.mask_ratio, seed=self.seed, scores=known)
         faces = masker.frame(faces) if isinstance(masker, OriginalMethod) else faces
-        return Masked(faces, masks, dict(masker.facts), time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        kept = None if self.round_trips is None else self.round_trips.find(_names(faces))
+        return Masked(faces, masks, dict(masker.facts), seconds, None if kept is None else kept["levels"])
 
     def paint(self, masked: Masked) -> Painted:
         """All draws of a masked batch, and its control."""
@@ -112,7 +126,7 @@ class Treatment:
         draws = [self._finished(inpainter(faces, masks, self.seed))]
         seconds = time.perf_counter() - started
         draws += [self._finished(inpainter(faces, masks, self.seed, draw)) for draw in range(1, inpainter.num_draws)]
-        round_trip = inpainter.round_trip(faces, masks) if self.control else None
+        round_trip = inpainter.round_trip(faces, masks) if self.control and masked.round_trip is None else None
         counts = Counts(*(now - then for now, then in zip(inpainter.sanity.counts, before, strict=True)))
         return Painted(draws, round_trip, counts, seconds)
 
@@ -130,10 +144,20 @@ class Treatment:
             for number, drawn in enumerate(painted.draws[1:], 1):
                 further = RunFolder(staging.path / "draws" / str(number), self.folder.image_format)
                 further.save("results", faces.ids, faces.labels, drawn)
-            if painted.round_trip is not None:
-                control = torch.where(masks, painted.round_trip.clamp(0, 1), faces.images)
+            if self.control:
+                control = torch.where(masks, self._round_trip(masked, painted), faces.images)
                 staging.save("control", faces.ids, faces.labels, control)
             batch.rows = self._rows(masked, painted)
+
+    def _round_trip(self, masked: Masked, painted: Painted) -> Images:
+        """As the store keeps it: files have 8 bits, so that nothing is lost for any mask."""
+        known = masked.round_trip
+        if painted.round_trip is not None:
+            fresh = painted.round_trip
+            if self.round_trips is None:
+                return fresh.clamp(0, 1)
+            known = self.round_trips(_names(masked.faces), lambda: {"levels": levels(fresh)})["levels"]
+        return torch.from_numpy(known).permute(0, 3, 1, 2).to(masked.faces.images) / 255
 
     def _rows(self, masked: Masked, painted: Painted) -> pd.DataFrame:
         count = len(masked.faces.ids)
@@ -151,6 +175,21 @@ class Treatment:
             changed = (painted.draws[0] - masked.faces.images).abs().amax(dim=1) > HALF_A_LEVEL
             rows["share_changed"] = changed.flatten(1).float().mean(dim=1).cpu().double().numpy()
         return rows
+
+
+def stored_round_trips(store: Store, inpainter: Inpainter) -> Rows | None:
+    """What an inpainter's autoencoder makes of each photo; None for inpainters whose control needs no such thing.
+
+    Args:
+        store: where it lies.
+        inpainter: has the autoencoder.
+    """
+    fields = inpainter.round_trip_fields()
+    return None if fields is None else Rows(store.open_folder("round_trip", fields), "round trips")
+
+
+def _names(faces: Faces) -> list[str]:
+    return [picture_name(image.cpu().numpy()) for image in faces.images]
 
 
 def share_of_face(masks: Masks, landmarks: Landmarks | None) -> list[float | None]:

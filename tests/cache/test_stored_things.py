@@ -13,7 +13,7 @@ from privacy_exp.data.folder import Folder
 from privacy_exp.masking.random_patches import RandomPatches
 from privacy_exp.masking.saliency import Saliency
 from privacy_exp.masking.smooth_grad import SmoothGrad
-from privacy_exp.masking.stored import stored_scores
+from privacy_exp.masking.stored import name_of, stored_scores
 from privacy_exp.recognition.fit import fit_key
 from privacy_exp.recognition.recipe import FitRecipe
 from privacy_exp.types import Faces
@@ -116,7 +116,7 @@ def scores(tmp_path: Path, masker=None, seed: int = 0, weight: float = 0.0, **ch
         next(iter(recognizer.parameters())).add_(weight)
     stored = stored_scores(Store(tmp_path), masker or smooth_grad(), recognizer, seed)
     assert stored is not None
-    return stored._path(faces(**changes), 0)
+    return stored.rows.folder / name_of(faces(**changes), 0)
 
 
 SCORES = {

@@ -38,11 +38,11 @@ def test_the_second_time_nothing_is_computed_and_the_values_are_the_same(store):
     net, batch = Tiny().eval(), faces()
     first = stored_scores(store, Saliency(), net, seed=0)
     scores = first(batch)
-    assert (first.computed, first.read) == (4, 0)
+    assert (first.rows.computed, first.rows.read) == (4, 0)
     assert scores.equal(Saliency().rank(batch, net, seed=0))
     again = stored_scores(store, Saliency(granularity=2, region="face"), net, seed=5)  # all of this is after scoring
     assert again(batch).equal(scores)
-    assert (again.computed, again.read) == (0, 4)
+    assert (again.rows.computed, again.rows.read) == (0, 4)
     one = batch._replace(ids=batch.ids[2:3], images=batch.images[2:3], labels=batch.labels[2:3])
     assert again(one).equal(scores[2:3])
 
@@ -65,7 +65,7 @@ def test_what_decides_the_scores_is_never_mixed_up(store, change):
         batch = batch._replace(labels=(batch.labels + 1) % 3)
     other = stored_scores(store, method, net, seed=0)
     assert other(batch).equal(method.rank(batch, net, seed=0))
-    assert other.read == 0
+    assert other.rows.read == 0
 
 
 def test_seeds_are_kept_apart_where_the_method_draws(store):
@@ -73,8 +73,8 @@ def test_seeds_are_kept_apart_where_the_method_draws(store):
     rise = RISE(samples=4, cells=2, hidden=0.5, batch_size=4)
     a, b = (stored_scores(store, rise, net, seed)(batch) for seed in (0, 1))
     assert not a.equal(b)
-    assert stored_scores(store, Iterative(Saliency(), steps=2, granularity=4), net, 0).folder != (
-        stored_scores(store, Iterative(Saliency(), steps=2, granularity=8), net, 0).folder
+    assert stored_scores(store, Iterative(Saliency(), steps=2, granularity=4), net, 0).rows.folder != (
+        stored_scores(store, Iterative(Saliency(), steps=2, granularity=8), net, 0).rows.folder
     ), "its steps hide whole blocks"
 
 
@@ -89,7 +89,7 @@ def test_a_damaged_file_is_computed_again_and_replaced(store):
     files[1].write_bytes(files[1].read_bytes()[:100])
     repaired = stored_scores(store, Saliency(), net, seed=0)
     assert repaired(batch).equal(scores)
-    assert (repaired.computed, repaired.read) == (2, 2)
+    assert (repaired.rows.computed, repaired.rows.read) == (2, 2)
     assert stored_scores(store, Saliency(), net, seed=0)(batch).equal(scores)
     assert len(list(store.root.rglob("*.npz"))) == 4
 
