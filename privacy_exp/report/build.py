@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from privacy_exp.cache.files import atomic_file
+from privacy_exp.report.answers import answer_of
 from privacy_exp.report.charts import charts
 from privacy_exp.report.collect import Collection, collect
 from privacy_exp.report.curves import find_deletion
@@ -22,7 +23,7 @@ from privacy_exp.tracking.tracker import CsvTracking
 from privacy_exp.types import UserError
 
 FIGURE = re.compile(
-    r"(plane|deletion|fool_rate_over_ratio|guidance_and_ratio|faces)(_\d+)?(_section\d+)?\.(png|pdf|svg)"
+    r"(plane|methods|deletion|fool_rate_over_ratio|guidance_and_ratio|faces)(_\d+)?(_section\d+)?\.(png|pdf|svg)"
 )
 SPRITE = re.compile(r"[0-9a-f]{16}\.(jpeg|webp|png)")
 """Names that a report gives to its files."""
@@ -87,9 +88,8 @@ def build(sweeps: Sequence[Path], out: Path | None, options: Options, tracking: 
         comparisons = compare(section)
         utility = next((name for name in names if name == options.utility or name.startswith("utility/")), None)
         gallery, why = _gallery(section, out, options, study)
-        views.append(
-            Chapter(section, names, charts(section, utility, curves), comparisons, best(comparisons), gallery, why)
-        )
+        found, drawn = answer_of(section, comparisons), charts(section, utility, curves)
+        views.append(Chapter(section, found, names, drawn, comparisons, best(comparisons), gallery, why))
     _write_figures(out / "figures", views)
     write_tables(out, parts, columns, [view.best for view in views])
     with atomic_file(out / "comparisons.csv") as temporary:

@@ -20,6 +20,7 @@ from privacy_exp.report.figures import (
     Look,
     Marks,
     draw_deletion,
+    draw_dots,
     draw_heat,
     draw_lines,
     draw_plane,
@@ -27,13 +28,16 @@ from privacy_exp.report.figures import (
 )
 from privacy_exp.report.metrics import as_text, describe
 from privacy_exp.report.ranking import pareto_front
-from privacy_exp.report.sections import Section, show
+from privacy_exp.report.sections import STEMS, Section
 from privacy_exp.report.svg import inline_svg
+from privacy_exp.runs.names import display_name, name_order
 
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # a page of log for each pdf
 
 FORMATS = ("png", "pdf", "svg")
 """Of the figures for papers."""
+
+MOST_DOTS = 24
 
 UNDATED: dict[str, dict[str, None]] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
 """Metadata that keeps the time out of the files: equal figures give equal files."""
@@ -117,7 +121,7 @@ def _leave_out_of_layout(ax: Axes) -> None:
 
 def _handles(look: Mapping[str, Look]) -> list[Line2D]:
     return [
-        Line2D([], [], color=own.colour, marker=own.marker, linestyle=own.dash, label=name)
+        Line2D([], [], color=own.colour, marker=own.marker, linestyle=own.dash, label=display_name(name))
         for name, own in look.items()
     ]
 
@@ -130,9 +134,24 @@ def charts(section: Section, utility: str | None, curves: Sequence[Mapping[str, 
         utility: the metric of the utility axis, or None where no record has one.
         curves: contents of `deletion.json` files.
     """
-    look = looks(sorted({cell.method for cell in section.cells}))
+    look = looks(sorted({cell.method for cell in section.cells}, key=name_order))
     deletions = [deletion(content, number) for number, content in enumerate(curves)]
-    return [plane(section, utility, look), *deletions, over_ratio(section, look), heat(section)]
+    made = [over_ratio(section, look), dots(section, look), plane(section, utility, look), *deletions, heat(section)]
+    return [chart for chart in made if chart.panels]
+
+
+def dots(section: Section, look: Mapping[str, Look]) -> Chart:
+    """One figure of every cell, where there is no second area to draw a line to."""
+    named = ("fool_rate", *(name for name in section.metrics if name.endswith(("/tar_cross_1e-2", "/rank_1"))))
+    name = next((n for n in named if _has(section, n)), "fool_rate")
+    title = describe(name).label
+    title = title[:1].upper() + title[1:]
+    cells = sorted(_shown(section), key=lambda index: -(section.cells[index].metric(name).value or 0.0))
+    if len(section.axes[1].levels) > 1 or not 1 < len(cells) <= MOST_DOTS:
+        return Chart("methods", title, "Not drawn.", [], pd.DataFrame(), (5, 3), {})
+    reading = "A row a run, with its 95 % interval over people; hollow points are below the gate."
+    panel = Panel("", partial(draw_dots, section=section, cells=cells, look=look, x=name))
+    return Chart("methods", title, reading, [panel], _values(section, [name]), (5, 1.0 + 0.32 * len(cells)), {})
 
 
 def plane(section: Section, utility: str | None, look: Mapping[str, Look]) -> Chart:
@@ -170,25 +189,28 @@ def _front_words(fronts: Sequence[Sequence[int]]) -> str:
 
 def over_ratio(section: Section, look: Mapping[str, Look]) -> Chart:
     """The fool rate over the mask ratio."""
-    title, name = "Fool rate over mask ratio", "fool_rate"
-    groups = _facets(section, leave=("masking", "mask_ratio"))
+    title, name = "Fool rate over hidden share", "fool_rate"
+    groups = _facets(section, leave=("masking", "mask_ratio", *section.inert), among=_shown(section))
     panels = [
         Panel(label, partial(draw_lines, section=section, cells=cells, look=look, y=name))
         for label, cells in groups.items()
         if len({section.cells[i].mask_ratio for i in cells if section.cells[i].metric(name).value is not None}) > 1
     ]
-    reading = "One line a method, 95 % intervals over people as bands; hollow points are below the gate."
+    reading = "One line a method, 95 % intervals over people as whiskers; hollow points are below the gate."
+    reading = " ".join([reading, *section.inert.values()])
     if not panels:
         reading = "Not drawn: it needs cells of at least two mask ratios that are alike in the rest."
-    return Chart("fool_rate_over_ratio", title, reading, panels, _values(section, [name]), (3.7, 2.8), look)
+    size = (4.9, 3.0) if len(panels) == 1 else (3.7, 2.8)
+    return Chart("fool_rate_over_ratio", title, reading, panels, _values(section, [name]), size, look)
 
 
 def heat(section: Section) -> Chart:
     """The fool rate over guidance and ratio, a panel a method."""
     title, name = "Fool rate over guidance and ratio", "fool_rate"
-    groups = _facets(section, leave=("mask_ratio", "inpainting.guidance_scale"))
+    live = "inpainting.guidance_scale" not in section.inert
+    groups = _facets(section, leave=("mask_ratio", "inpainting.guidance_scale")) if live else {}
     panels = [
-        Panel(label or section.cells[cells[0]].method, partial(draw_heat, section=section, cells=cells, name=name))
+        Panel(label or section.name(cells[0]), partial(draw_heat, section=section, cells=cells, name=name))
         for label, cells in groups.items()
         if min(len({section.cells[i].mask_ratio for i in cells}), len({section.cells[i].guidance for i in cells})) > 1
     ]
@@ -201,7 +223,7 @@ def heat(section: Section) -> Chart:
 def deletion(content: Mapping[str, Any], number: int = 0) -> Chart:
     """Deletion curves: how fast the recogniser loses the person when a method's first pixels go first."""
     curves = content["curves"]
-    look = looks(sorted({curve["method"] for curve in curves}))
+    look = looks(sorted({curve["method"] for curve in curves}, key=name_order))
     where = " · ".join(str(content[key]) for key in ("data", "recognizer", "region") if content.get(key))
     reading = "Pixels are replaced by the mean colour in the order of each method; a curve that falls faster found the "
     reading += "pixels that carry identity. The area under it and the paired test against random patches stand below."
@@ -213,15 +235,22 @@ def deletion(content: Mapping[str, Any], number: int = 0) -> Chart:
     return Chart(name, "Deletion curves", reading, panels, deletion_frame(content), (4.9, 3.7), look)
 
 
-def _facets(section: Section, leave: Sequence[str]) -> dict[str, list[int]]:
+def _shown(section: Section) -> list[int]:
+    """The cells that charts show: of an axis along which nothing moves, its middle level alone."""
+    axes = [(axis, section.middle_level(axis)) for axis in section.axes if axis.name in section.inert]
+    every = range(len(section.cells))
+    return [i for i in every if all(axis.values[i] is None or axis.word(axis.values[i]) == kept for axis, kept in axes)]
+
+
+def _facets(section: Section, leave: Sequence[str], among: Sequence[int] | None = None) -> dict[str, list[int]]:
     """Cells with a ratio that are alike in every axis that is not left free, by that axis's values in words."""
     groups: dict[str, list[int]] = {}
-    for index, cell in enumerate(section.cells):
-        if cell.mask_ratio is None:
+    for index in range(len(section.cells)) if among is None else among:
+        if section.cells[index].mask_ratio is None:
             continue
         fixed = [axis for axis in section.axes if axis.name not in leave and len(axis.levels) > 1]
         words = [
-            show(axis.values[index]) if axis.name == "masking" else f"{axis.label} {show(axis.values[index])}"
+            axis.word(axis.values[index]) if axis.name in STEMS else f"{axis.label} {axis.word(axis.values[index])}"
             for axis in fixed
             if not (axis.name.startswith("masking.") and axis.values[index] is None)
         ]

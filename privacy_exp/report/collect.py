@@ -152,7 +152,8 @@ def read_row(folder: Path, name: str, problems: list[str]) -> Row:
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
     metrics = {key: _metric(name, key, value, problems) for key, value in record["metrics"].items()}
-    images = _images(folder / "images.parquet", name, problems)
+    pairs = record["choices"].get("data") == "pairs"  # what other tools made has no row a picture
+    images = None if pairs else _images(folder / "images.parquet", name, problems)
     return Row(name, folder, record, metrics | {"share_hidden": _share(images)}, images, command(folder))
 
 

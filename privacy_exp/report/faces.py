@@ -14,8 +14,9 @@ from privacy_exp.report.charts import FORMATS, UNDATED
 from privacy_exp.report.collect import Row
 from privacy_exp.report.figures import INK, MUTED, STYLE
 from privacy_exp.report.pictures import spread
-from privacy_exp.report.sections import Section, show
+from privacy_exp.report.sections import Section
 from privacy_exp.runs.folder import RunFolder
+from privacy_exp.runs.names import display_name
 
 GREY = 0.62
 """Level of what is hidden."""
@@ -74,9 +75,9 @@ def _method(cell: Row, ids: Sequence[str], tiles: Mapping[str, list[np.ndarray]]
     for image_id in ids:
         label, before, after = table.loc[image_id, ["label", "pred", "pred_anonymized"]]
         outcomes.append("not recognised before" if before != label else "fooled" if after != label else "recognised")
-    ratio = "" if cell.mask_ratio is None else f", {show(cell.mask_ratio)}"
+    ratio = "" if cell.mask_ratio is None else f", {100 * cell.mask_ratio:.3g} %"
     hidden = [np.where(mask >= 0.5, GREY, face) for mask, face in zip(tiles["masks"], tiles["original"], strict=True)]
-    return [(f"{cell.method}{ratio}", hidden, [""] * len(ids)), ("result", tiles["results"], outcomes)]
+    return [(f"{display_name(cell.method)}{ratio}", hidden, [""] * len(ids)), ("result", tiles["results"], outcomes)]
 
 
 def _draw(rows: Sequence[Strip]) -> Figure:

@@ -9,15 +9,21 @@ from matplotlib import colormaps
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import PercentFormatter
 
 from privacy_exp.report.metrics import as_text, describe
 from privacy_exp.report.sections import Section, show
+from privacy_exp.runs.names import CONTROLS, display_name
 from privacy_exp.types import Metric
 
 INK, MUTED, GRID = "#1b2430", "#5b6675", "#dfe4ea"
 DARK, LIGHT = "#000001", "#fffffe"  # on shades that are the same in both themes
 COLOURS = ("#0b62c4", "#c2410c", "#15803d", "#7c3aed", "#be185d", "#0f766e", "#946200", "#475569")
+CONTROL = COLOURS[-1]
 MOST_BANDS = 6
+DODGE = 0.012
+"""Of the width of a chart, between the whiskers of two methods."""
+
 MARKERS = "osD^vPXh"
 DASHES = ("-", "--", ":", "-.")
 DELETION = {"prob": "probability of the true identity", "fool_rate": "fool rate"}
@@ -60,11 +66,18 @@ class Look:
 
 
 def looks(names: Sequence[str]) -> dict[str, Look]:
-    """A look for each name, in this order; colour and marker repeat after eight names with another dash."""
-    return {
-        name: Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], DASHES[(i // len(COLOURS)) % len(DASHES)])
-        for i, name in enumerate(names)
+    """A look for each name, in this order: methods that look at nothing are grey and dashed.
+
+    Colour and marker repeat after seven names with another dash.
+    """
+    free = [name for name in names if name not in CONTROLS]
+    coloured = COLOURS[:-1]
+    found = {
+        name: Look(coloured[i % len(coloured)], MARKERS[i % len(coloured)], DASHES[i // len(coloured) % len(DASHES)])
+        for i, name in enumerate(free)
     }
+    controls = {name: Look(CONTROL, MARKERS[-1 - i], "--") for i, name in enumerate(n for n in names if n in CONTROLS)}
+    return {name: (found | controls)[name] for name in names}
 
 
 @dataclass
@@ -118,31 +131,49 @@ def draw_plane(
 def draw_lines(
     ax: Axes, marks: Marks, section: Section, cells: Sequence[int], look: Mapping[str, Look], y: str
 ) -> None:
-    """A metric over the ratio: one line a method, with its intervals as a band."""
-    for method, own in look.items():
-        points = sorted(
-            (cell.mask_ratio, value, index)
-            for index in cells
-            if (cell := section.cells[index]).method == method
-            and cell.mask_ratio is not None
-            and (value := cell.metric(y).value) is not None
-        )
+    """A metric over the ratio: one line a method; whiskers stand side by side, so that none covers another."""
+    ratios = sorted({ratio for index in cells if (ratio := section.cells[index].mask_ratio) is not None})
+    step = DODGE * (ratios[-1] - ratios[0])
+    for place, (method, own) in enumerate(look.items()):
+        aside = step * (place - (len(look) - 1) / 2)
+        mine = [i for i in cells if section.cells[i].method == method and section.cells[i].metric(y).value is not None]
+        points = sorted((section.cells[i].mask_ratio or 0.0, i) for i in mine)
         if not points:
             continue
-        ratios, values, indices = zip(*points, strict=True)
-        lows, highs = zip(*(_ends(section.cells[index].metric(y)) for index in indices), strict=True)
-        band = ax.fill_between(ratios, lows, highs, color=own.colour, alpha=0.13, linewidth=0)
-        (drawn,) = ax.plot(ratios, values, color=own.colour, linestyle=own.dash)
-        marks.add(band, method=method)
+        across = [ratio + aside for ratio, _ in points]
+        values = [_centre(section.cells[index].metric(y)) for _, index in points]
+        (drawn,) = ax.plot(across, values, color=own.colour, linestyle=own.dash)
         marks.add(drawn, method=method)
-        for ratio, value, index in points:
-            fill = "none" if section.cells[index].metric(y).reason else own.colour
-            (point,) = ax.plot([ratio], [value], own.marker, color=own.colour, mfc=fill)
+        for x, (_, index) in zip(across, points, strict=True):
+            metric = section.cells[index].metric(y)
+            (whisker,) = ax.plot((x, x), _ends(metric), color=own.colour, linewidth=0.9, alpha=0.6)
+            marks.add(whisker, method=method)
+            fill = "none" if metric.reason else own.colour
+            (point,) = ax.plot([x], [_centre(metric)], own.marker, color=own.colour, mfc=fill)
             marks.add(point, cell=index, tip=tip(section, index, [y]))
-    ax.set_xlabel("mask ratio (share of the frame)")
+    ax.set_xlabel("hidden share of the frame")
     ax.set_ylabel(_axis_label(y, "protects"))
-    ax.set_ylim(-0.03, 1.03)
-    ax.set_xlim(left=0)
+    ends = [_ends(cell.metric(y))[1] for cell in section.cells if cell.metric(y).value is not None]
+    ax.set_ylim(-0.03, min(1.03, 1.08 * max([0.3, *ends])))  # the same in every panel
+    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    ax.margins(x=0.06)
+
+
+def draw_dots(ax: Axes, marks: Marks, section: Section, cells: Sequence[int], look: Mapping[str, Look], x: str) -> None:
+    """A metric of one cell a row, with its interval as a whisker."""
+    shown = [index for index in cells if section.cells[index].metric(x).value is not None]
+    for row, index in enumerate(reversed(shown)):
+        metric, own = section.cells[index].metric(x), look[section.cells[index].method]
+        (bar,) = ax.plot(_ends(metric), (row, row), color=own.colour, linewidth=1.2)
+        fill = "none" if metric.reason else own.colour
+        (point,) = ax.plot([_centre(metric)], [row], own.marker, color=own.colour, mfc=fill)
+        marks.add(bar, cell=index)
+        marks.add(point, cell=index, tip=tip(section, index, [x]))
+    ax.set_yticks(range(len(shown)), [section.label(index) for index in reversed(shown)])
+    ax.set_ylim(-0.6, len(shown) - 0.4)
+    ax.set_xlim(-0.03, 1.03)
+    ax.set_xlabel(_axis_label(x, "protects"))
+    ax.grid(visible=False, axis="y")
 
 
 def draw_heat(ax: Axes, marks: Marks, section: Section, cells: Sequence[int], name: str) -> None:
@@ -166,13 +197,13 @@ def draw_heat(ax: Axes, marks: Marks, section: Section, cells: Sequence[int], na
                 marks.add(label, cell=index)
     ax.set_xlim(-0.5, len(ratios) - 0.5)
     ax.set_ylim(-0.5, len(scales) - 0.5)
-    ax.set_xticks(range(len(ratios)), [show(r) for r in ratios])
+    ax.set_xticks(range(len(ratios)), [section.axes[1].word(r) for r in ratios])
     ax.set_yticks(range(len(scales)), [show(s) for s in scales])
     ax.tick_params(length=0)
     ax.grid(visible=False)
     for spine in ax.spines.values():
         spine.set_visible(False)
-    ax.set_xlabel("mask ratio")
+    ax.set_xlabel("hidden share of the frame")
     ax.set_ylabel("guidance scale")
 
 
@@ -200,7 +231,7 @@ def draw_deletion(
         marks.add(line, method=method)
         for share, value in zip(shares, curve[values], strict=True):
             (point,) = ax.plot([share], [value], own.marker, color=own.colour, ms=3.5)
-            marks.add(point, method=method, tip=f"{method}\nhidden share {share:g}\n{word} {value:.3f}")
+            marks.add(point, method=method, tip=f"{display_name(method)}\nhidden share {share:g}\n{word} {value:.3f}")
     ax.set_xlabel("hidden share")
     ax.set_ylabel(word)
     ax.set_xlim(left=0)
@@ -212,6 +243,11 @@ def _ends(metric: Metric) -> tuple[float, float]:
     assert metric.value is not None  # noqa: S101  callers leave out what has no value
     low, high = (metric.value if end is None else end for end in (metric.low, metric.high))
     return low, high
+
+
+def _centre(metric: Metric) -> float:
+    assert metric.value is not None  # noqa: S101  as above
+    return metric.value
 
 
 def _axis_label(name: str, verb: str) -> str:

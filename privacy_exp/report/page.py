@@ -10,15 +10,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from privacy_exp.cache.files import write_text
+from privacy_exp.report.answers import Answer
 from privacy_exp.report.charts import Chart
 from privacy_exp.report.collect import Collection, Row
 from privacy_exp.report.figures import MARKERS, Look
+from privacy_exp.report.glossary import GLOSSARY, button, glossed
 from privacy_exp.report.metrics import as_text, describe
 from privacy_exp.report.pictures import COLUMNS, PER_FILE, Album
 from privacy_exp.report.ranking import Lead
 from privacy_exp.report.sections import Section, show
 from privacy_exp.report.setting import question, run_details, setting
 from privacy_exp.report.tables import comparison_frame
+from privacy_exp.runs.names import display_name
 from privacy_exp.types import Metric
 
 GLYPHS = {
@@ -45,8 +48,9 @@ class Chapter:
 
     Attributes:
         section: its cells.
+        answer: what it found, in words.
         columns: headline metrics.
-        charts: drawn or not.
+        charts: the main one first.
         comparisons: paired tests.
         best: rows that are ahead of their class.
         gallery: pictures, or None.
@@ -54,6 +58,7 @@ class Chapter:
     """
 
     section: Section
+    answer: Answer
     columns: list[str]
     charts: list[Chart]
     comparisons: list[Lead]
@@ -78,10 +83,14 @@ def write_page(out: Path, title: str, study: Collection, views: Sequence[Chapter
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"show": show, "glyph": glyph}
+    environment.filters |= {"show": show, "glyph": glyph, "glossed": glossed, "term": button, "named": display_name}
     sections = [_section(view, number) for number, view in enumerate(views)]
     page = environment.get_template("page.html.j2").render(
-        title=title, study=study, sections=sections, data={"sections": [s["data"] for s in sections]}
+        title=title,
+        study=study,
+        sections=sections,
+        glossary=GLOSSARY,
+        data={"sections": [s["data"] for s in sections]},
     )
     write_text(out / "index.html", page)
     return out / "index.html"
@@ -89,12 +98,17 @@ def write_page(out: Path, title: str, study: Collection, views: Sequence[Chapter
 
 def _section(view: Chapter, number: int) -> dict[str, Any]:
     section = view.section
+    same = [name for name in view.columns if name != "fool_rate" and is_constant(section, name)]
+    columns = [name for name in view.columns if name not in same]
+    photos = {int(cell.record["n"]) for cell in section.cells}
+    constants = [f"{describe(name).label} {as_text(section.cells[0].metric(name))}" for name in same]
     rows = [
         {
             "index": index,
             "cell": cell,
-            "axes": [(axis, axis.values[index]) for axis in section.axes],
-            "figures": [_figure(cell.metric(name), name) for name in view.columns],
+            "name": section.name(index),
+            "axes": [(axis, axis.values[index]) for axis in section.varying],
+            "figures": [_figure(cell.metric(name), name) for name in columns],
             "below_gate": below_gate(cell),
             "best": index in view.best,
             "label": section.label(index),
@@ -107,7 +121,10 @@ def _section(view: Chapter, number: int) -> dict[str, Any]:
         "question": question(section),
         "setting": setting(section),
         "facts": run_details(section),
-        "columns": [describe(name) for name in view.columns],
+        "answer": view.answer,
+        "columns": [describe(name) for name in columns],
+        "constants": constants + [f"{n} photos" for n in photos if len(photos) == 1],
+        "same_photos": len(photos) == 1,
         "filters": [axis for axis in section.axes if 1 < len(axis.levels) <= 30],
         "rows": rows,
         "charts": [(chart, [Markup(svg) for svg in chart.svgs(f"s{number}")]) for chart in view.charts],  # noqa: S704
@@ -126,7 +143,13 @@ def _figure(metric: Metric, name: str) -> dict[str, Any]:
         low, high = (metric.value if end is None else end for end in (metric.low, metric.high))
         bar = (metric.value, max(0.0, low), min(1.0, high))
     text, _, interval = as_text(metric).partition(" [")
-    return {"metric": metric, "value": text, "interval": f"[{interval}" if interval else "", "bar": bar, "name": name}
+    told = {"value": text, "interval": f"[{interval}" if interval else "", "bar": bar}
+    return {"metric": metric, "name": name, "label": describe(name).label, **told}
+
+
+def is_constant(section: Section, name: str) -> bool:
+    """Whether a figure reads the same in every row of several."""
+    return len(section.cells) > 1 and len({as_text(cell.metric(name)) for cell in section.cells}) == 1
 
 
 def below_gate(cell: Row) -> bool:
@@ -145,16 +168,19 @@ def _data(view: Chapter) -> dict[str, Any]:
         cells.append(
             {
                 "name": cell.name,
+                "method": section.name(index),
                 "label": section.label(index),
                 "axes": {axis.name: show(axis.values[index]) for axis in section.axes},
                 "below_gate": below_gate(cell),
                 "command": cell.command,
                 "warnings": list(cell.record.get("warnings", [])),
-                "metrics": [[as_text(m), m.n, m.reason] for m in map(cell.metric, shown)],
+                "metrics": [[as_text(m, 3), m.n, m.reason] for m in map(cell.metric, shown)],
             }
         )
     names = [[name, describe(name).label, describe(name).meaning] for name in shown]
-    return {"cells": cells, "metrics": names, "gallery": _gallery_data(view)}
+    best = view.answer.cells
+    lineup = [*best[:2], *best[2:][-1:]]  # the best, the next, and the last, which is the control where there is one
+    return {"cells": cells, "metrics": names, "gallery": _gallery_data(view), "lineup": lineup}
 
 
 def _gallery_data(view: Chapter) -> dict[str, Any] | None:

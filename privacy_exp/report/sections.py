@@ -9,10 +9,20 @@ from typing import Any
 from privacy_exp.cache.keys import content_key, has_effect
 from privacy_exp.report.collect import Row
 from privacy_exp.report.metrics import UTILITY, describe, in_order
-from privacy_exp.types import UserError
+from privacy_exp.runs.names import display_name, name_order
+from privacy_exp.types import Metric, UserError
 
 WITHOUT_SIGHT = {"manifest", "on_bad_image"}
 """Keys of the data whose effect the data's digest already tells."""
+
+STEMS = ("masking", "recognition", "inpainting", "judge", "attacker")
+"""Axes whose values are parts, which have names."""
+
+LISTS = ("judge", "attacker")
+"""Axes whose values are several parts each."""
+
+SMALL = 0.25
+"""Of the width of an interval: what moves a figure by less is not worth a panel of its own."""
 
 GROUPS = ("recognition", "masking", "inpainting", "image_format", "trainer", "evaluation", "judge", "attacker")
 """Parts of the configuration in which cells of one table may differ."""
@@ -36,7 +46,19 @@ class Axis:
     def levels(self) -> list[Any]:
         """Its different values in order, None last."""
         found = {content_key({"value": v}): v for v in self.values}.values()
+        if self.name in STEMS:
+            return sorted(found, key=name_order)
         return sorted(found, key=lambda v: (v is None, isinstance(v, str), v if isinstance(v, int | float) else str(v)))
+
+    def word(self, value: Any) -> str:
+        """A value as people read it: names of parts, areas in percent."""
+        if value is None:
+            return "–"
+        if self.name in STEMS:
+            return display_name(json.loads(value) if self.name in LISTS else value)
+        if self.name == "mask_ratio":
+            return f"{100 * value:.3g} %"
+        return show(value)
 
 
 @dataclass(frozen=True)
@@ -55,6 +77,48 @@ class Section:
     axes: list[Axis]
     metrics: list[str]
 
+    @property
+    def pairs(self) -> bool:
+        """Whether its cells are pairs of pictures that other tools made."""
+        return all(cell.record["choices"].get("data") == "pairs" for cell in self.cells)
+
+    @cached_property
+    def varying(self) -> list[Axis]:
+        """The axes that tell rows apart: the method, and whatever has several values."""
+        return [axis for axis in self.axes if axis.name == "masking" or len(axis.levels) > 1]
+
+    @cached_property
+    def inert(self) -> dict[str, str]:
+        """Axes along which the fool rate does not move to speak of, and the sentence that says so."""
+        return {axis.name: text for axis in self.axes[2:] if (text := self._inert(axis)) is not None}
+
+    def _inert(self, axis: Axis) -> str | None:
+        groups: dict[str, list[Metric]] = {}
+        for index, cell in enumerate(self.cells):
+            rest = {name: value for name, value in self.row(index).items() if name != axis.name}
+            if (rate := cell.metric("fool_rate")).value is not None:
+                groups.setdefault(content_key(rest), []).append(rate)
+        rows = [[m for m in group if m.value is not None] for group in groups.values() if len(group) > 1]
+        if not rows or len(axis.levels) < 2:
+            return None
+        spreads = [max(m.value for m in row) - min(m.value for m in row) for row in rows]  # type: ignore[type-var, operator]
+        widths = [min((m.high or 0.0) - (m.low or 0.0) for m in row) for row in rows]
+        if any(spread > SMALL * width for spread, width in zip(spreads, widths, strict=True)):
+            return None
+        levels = [axis.word(level) for level in axis.levels if level is not None]
+        kept = self.middle_level(axis)
+        moved = (
+            "not at all"
+            if max(spreads) == 0
+            else f"by at most {100 * max(spreads):.0f} points, far inside its interval"
+        )
+        return f"{axis.label.capitalize()} ({', '.join(levels)}) moves the fool rate {moved}; charts show {kept}."
+
+    def middle_level(self, axis: Axis) -> str:
+        """The level of an axis that stands for it, in words."""
+        levels = [level for level in axis.levels if level is not None]
+        return axis.word(levels[len(levels) // 2])
+
     def axis(self, name: str) -> Axis | None:
         """An axis by name."""
         return next((axis for axis in self.axes if axis.name == name), None)
@@ -63,12 +127,19 @@ class Section:
         """What one cell's row says about how it was made: axis name to value."""
         return {axis.name: axis.values[index] for axis in self.axes}
 
+    def name(self, index: int) -> str:
+        """What one cell's method is called; a tool keeps the name of its folder."""
+        method = self.cells[index].method
+        return method if self.pairs else display_name(method)
+
     def label(self, index: int) -> str:
         """One cell in words: its method and whatever varies in this section."""
-        parts = [self.cells[index].method]
-        for axis in self.axes[1:]:
-            if len(axis.levels) > 1 and axis.values[index] is not None:
-                parts.append(f"{axis.label} {show(axis.values[index])}")
+        parts = [self.name(index)]
+        for axis in self.varying[1:]:
+            value = axis.values[index]
+            if value is not None:
+                own = axis.name in STEMS or axis.name == "mask_ratio"
+                parts.append(axis.word(value) if own else f"{axis.label} {axis.word(value)}")
         return " · ".join(parts)
 
 
@@ -82,9 +153,9 @@ def sections(cells: Sequence[Row]) -> list[Section]:
     for number, (name, group) in enumerate(zip(names, groups.values(), strict=True)):
         twins = [n for n, other in enumerate(names) if other == name]
         suffix = "" if len(twins) == 1 else f", data set {twins.index(number) + 1} of {len(twins)}"
-        made.append(
-            Section(name + suffix, group, axes(group), in_order(name for cell in group for name in cell.metrics))
-        )
+        group = sorted(group, key=lambda cell: (name_order(cell.method), cell.mask_ratio or 0.0))
+        metrics = in_order(name for cell in group for name in cell.metrics)
+        made.append(Section(display_name(name) + suffix, group, axes(group), metrics))
     return made
 
 
@@ -168,8 +239,18 @@ def headline(section: Section, utility: str | None = None, most: int = 2) -> lis
     if utility is not None and utility not in section.metrics:
         known = ", ".join(there) or "none of utility"
         raise UserError(f"`report.utility` must be a metric of the records ({known}), but got {utility}.")
+    if "utility/ssim_inside" in there:  # PSNR says the same in decibels, and outside nothing changes but the format
+        there = [name for name in there if "psnr" not in name and not name.endswith("_outside")]
     chosen = dict.fromkeys([utility, *there] if utility is not None else there)
-    columns = ["accuracy", "fool_rate", "strongest_observer", *list(chosen)[:most], "share_hidden"]
+    if section.pairs:
+        asked = [n for n in valued if n.startswith("judge/") and n.rpartition("/")[2] in ("tar_cross_1e-2", "rank_1")]
+        quality = [n for n in ("utility/ssim_inside", "utility/ssim", "utility/landmark_error") if n in valued]
+        names = dict.fromkeys([*asked, "strongest_observer", *([utility] if utility else []), *quality])
+        return [name for name in names if name in section.metrics]
+    columns = ["accuracy", "fool_rate", "strongest_observer", *list(chosen)[:most]]
+    areas = [(cell.metric("share_hidden").value, cell.mask_ratio) for cell in section.cells]
+    if any(share is not None and (asked is None or abs(share - asked) > 0.005) for share, asked in areas):
+        columns.append("share_hidden")
     return [name for name in columns if name in section.metrics]
 
 

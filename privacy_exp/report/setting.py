@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from privacy_exp.report.sections import Section, show
+from privacy_exp.runs.names import display_name
 
 
 def question(section: Section) -> str:
@@ -16,9 +17,11 @@ def question(section: Section) -> str:
     painters = _names(c.record["choices"].get("inpainting") for c in section.cells)
     nets = _names(c.record["choices"].get("recognition") for c in section.cells)
     compared = f"Compared are {' × '.join(parts)}: {len(section.cells)} cells." if parts else "One cell."
+    if section.pairs:
+        return f"How well do {len(section.cells)} tools hide the people on {who}? Pictures made elsewhere, in pairs."
     return (
         f"How well does hiding parts of a face and repainting them with {painters} protect {who} "
-        f"({cell.record['choices'].get('data')}) from recognition by {nets}? {compared}"
+        f"({display_name(cell.record['choices'].get('data'))}) from recognition by {nets}? {compared}"
     )
 
 
@@ -30,11 +33,16 @@ def setting(section: Section) -> list[tuple[str, str]]:
         ("recogniser", _names(c.record["choices"].get("recognition") for c in section.cells)),
         ("inpainting", _names(c.record["choices"].get("inpainting") for c in section.cells)),
     ]
-    facts += [(axis.label, ", ".join(show(level) for level in axis.levels)) for axis in section.axes]
+    labels = {"mask_ratio": "budget"}
+    for axis in section.axes:
+        facts.append((labels.get(axis.name, axis.label), ", ".join(axis.word(level) for level in axis.levels)))
+    if any(cell.metric("control_fool_rate").value is not None for cell in section.cells):
+        facts.append(("control", "the same masks, filled by one encode and decode"))
     observers = sorted({", ".join(c.observers) or "none" for c in section.cells})
     facts.append(("observers", " | ".join(observers)))
     gate = first.get("evaluation.gate")
-    facts.append(("gate", f"clean accuracy of at least {gate:g}" if isinstance(gate, float) else "not recorded"))
+    if not section.pairs:
+        facts.append(("gate", f"clean accuracy of at least {gate:g}" if isinstance(gate, float) else "not recorded"))
     for key, label in (("inpainting.num_inference_steps", "steps"), ("inpainting.prompt", "prompt")):
         values = {show(c.get(key)) for c in section.cells}
         if values != {"–"}:
@@ -42,7 +50,7 @@ def setting(section: Section) -> list[tuple[str, str]]:
     guidance = {c.record.get("details", {}).get("guidance") for c in section.cells} - {None}
     if guidance:
         facts.append(("guidance is", ", ".join(sorted(guidance))))
-    return list(dict(facts).items())
+    return [(term, text) for term, text in dict(facts).items() if text not in ("", "–")]
 
 
 def run_details(section: Section) -> dict[str, Any]:
@@ -63,9 +71,9 @@ def run_details(section: Section) -> dict[str, Any]:
         for stage in spent:
             spent[stage] += float(cell.record.get("timing", {}).get(stage) or 0.0)
     words = {"fit_s": "fits", "mask_s": "masks", "inpaint_s": "repainting", "evaluate_s": "scoring"}
-    facts = [(words[stage], f"{seconds:.1f} s in all") for stage, seconds in spent.items()]
-    facts.append(("devices", _names(c.record.get("device") for c in section.cells)))
-    facts.append(("seeds", _names(c.record.get("seed") for c in section.cells)))
+    facts = [(words[stage], f"{seconds:.1f} s in all") for stage, seconds in spent.items() if seconds]
+    facts.append(("devices", _plain(c.record.get("device") for c in section.cells)))
+    facts.append(("seeds", _plain(c.record.get("seed") for c in section.cells)))
     return {
         "versions": [(library, ", ".join(sorted(found))) for library, found in versions.items()],
         "facts": facts,
@@ -74,7 +82,13 @@ def run_details(section: Section) -> dict[str, Any]:
 
 
 def _names(values: Iterable[Any]) -> str:
-    return ", ".join(dict.fromkeys(", ".join(map(str, v)) if isinstance(v, list) else str(v) for v in values))
+    return ", ".join(
+        dict.fromkeys(display_name(v) if isinstance(v, str | list) else str(v) for v in values if v is not None)
+    )
+
+
+def _plain(values: Iterable[Any]) -> str:
+    return ", ".join(dict.fromkeys(str(value) for value in values))
 
 
 def _range(numbers: list[int]) -> str:

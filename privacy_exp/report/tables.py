@@ -46,7 +46,8 @@ def headline_frame(section: Section, columns: Sequence[str], best: set[int]) -> 
         columns: metrics.
         best: rows that are ahead of their class: marked in the fool rate.
     """
-    frame = pd.DataFrame({axis.label: [show(v) for v in axis.values] for axis in section.axes})
+    frame = pd.DataFrame({axis.label: [axis.word(v) for v in axis.values] for axis in section.varying})
+    frame[section.varying[0].label] = [section.name(index) for index in range(len(section.cells))]
     for name in columns:
         texts = [as_text(cell.metric(name)) for cell in section.cells]
         if name == "fool_rate":

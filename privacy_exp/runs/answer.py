@@ -92,14 +92,18 @@ def answer(record: Mapping[str, Any], people: int | None = None) -> str:
         >>> print(answer(record, people=30).partition(" There")[0])
         With 50 % of the frame hidden, Saliency protects 62 % (48-74) of 225 photos that FaceNet recognised before.
     """
+    return " ".join(sentences(record, people))
+
+
+def sentences(record: Mapping[str, Any], people: int | None = None) -> list[str]:
+    """The same sentence by sentence: what was found first, then control, observers and photos."""
     choices, metrics = record["choices"], record["metrics"]
     people = record.get("details", {}).get("people", people)
     if choices.get("data") == "pairs":
         parts = [_pairs(choices, metrics)]
     else:
-        parts = [_gate(record), _protects(record), _control(choices, metrics)]
-    parts += [observer(metrics), photos_of(int(record["n"]), people)]
-    return " ".join(part for part in parts if part)
+        parts = [" ".join(filter(None, [_gate(record), _protects(record)])), control_of(record)]
+    return [part for part in [*parts, observer(metrics), photos_of(int(record["n"]), people)] if part]
 
 
 def below_gate(metrics: Mapping[str, Any]) -> bool:
@@ -135,7 +139,9 @@ def _protects(record: Mapping[str, Any]) -> str:
     return f"{hidden(record)}, {who} protects {share_of(rate, 'photos')} that {recogniser} recognised before."
 
 
-def _control(choices: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+def control_of(record: Mapping[str, Any]) -> str:
+    """How much of it repainting alone does."""
+    metrics = record["metrics"]
     control, rate = metric_of(metrics.get("control_fool_rate")), metric_of(metrics.get("fool_rate"))
     if control.value is None:
         missing = rate.value is not None

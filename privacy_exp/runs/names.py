@@ -55,8 +55,10 @@ def display_name(stem: object) -> str:
     if isinstance(stem, list | tuple):
         return ", ".join(display_name(one) for one in stem)
     text = str(stem)
+    if text in NAMES or not text.isidentifier() or text != text.lower():
+        return NAMES.get(text, text)  # what is no stem is somebody's own name
     words = text.replace("_", " ").strip()
-    return NAMES.get(text) or (words[:1].upper() + words[1:] if words == words.lower() else words)
+    return words[:1].upper() + words[1:]
 
 
 def name_order(stem: object) -> tuple[bool, str]:

@@ -173,9 +173,9 @@ def test_cells_of_the_plan_that_have_not_begun_are_counted(small, tmp_path, caps
 def test_names_with_underscores_do_not_break_latex(small, tmp_path):
     for cell in ("0", "1"):
         choices = json.loads((small / cell / "record.json").read_text())["choices"]
-        edit_record(small / cell, choices=choices | {"data": "my_faces"})
+        edit_record(small / cell, choices=choices | {"data": "My_faces"})
     build([small], tmp_path / "out", Options())
-    assert "my\\_faces" in (tmp_path / "out" / "table.tex").read_text()
+    assert "My\\_faces" in (tmp_path / "out" / "table.tex").read_text()
 
 
 def test_another_image_format_is_another_class(small):
@@ -183,7 +183,7 @@ def test_another_image_format_is_another_class(small):
         config = json.loads((small / cell / "record.json").read_text())["config"]
         edit_record(small / cell, config=config | {"image_format": name})
     (section,) = sections(collect([small]).cells)
-    assert section.axis("image_format").values == ["jpg", "png"]
+    assert section.axis("image_format").values == ["png", "jpg"]
     assert classes(section) == []
 
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from privacy_exp.report.build import Options, build
+from privacy_exp.report.glossary import GLOSSARY
 from tests.report.sample import Sample, make_sweep
 
 
@@ -23,7 +24,8 @@ def test_it_opens_with_everything_on_it(page, sweep):
     assert page.locator(".results tbody tr").count() == 27
     assert page.locator(".panel svg").count() == 1 + 3 + 3  # plane, a panel a guidance scale, a panel a method
     assert page.locator(".face").count() == 24
-    assert "Deletion curves" in page.content()
+    assert page.locator(".charts .chart").count() == 3, "what is not drawn has no card"
+    assert page.locator(".lineup .row").count() == 4, "the originals, and a row a method"
 
 
 @pytest.mark.parametrize("by", ["mouse", "keyboard"])
@@ -55,16 +57,16 @@ def test_filtering_rows_hides_their_marks_too(page):
     assert page.locator("output.count").first.text_content() == "9 of 27 rows"
     cells = page.locator("#s0-plane svg [data-tip]:not(.off)").evaluate_all("m => m.map(e => e.dataset.tip)")
     assert len(cells) == 9
-    assert all(text.startswith("saliency") for text in cells)
+    assert all(text.startswith("Saliency") for text in cells)
     page.locator(".study > section .filters button[type=reset]").first.click()
     # no wait_for_function: the page's policy forbids eval
     page.locator("output.count", has_text="27 of 27 rows").first.wait_for()
 
 
 def test_the_legend_shows_one_method_alone(page):
-    page.locator("#s0-plane .legend button", has_text="grad_cam").click()
+    page.locator("#s0-plane .legend button", has_text="Grad-CAM").click()
     assert set(column(page, 0)) == {"grad_cam"}
-    page.locator("#s0-plane .legend button", has_text="grad_cam").click()
+    page.locator("#s0-plane .legend button", has_text="Grad-CAM").click()
     assert len(set(column(page, 0))) == 3
 
 
@@ -107,7 +109,7 @@ def test_faces_are_filtered_by_method_ratio_and_outcome(page):
     faces = page.locator(".face")
     assert faces.count() == 24
     captions = faces.locator("figcaption").all_text_contents()
-    assert all(text.startswith("fooled") and "grad_cam · ratio 0.5" in text for text in captions)
+    assert all(text.startswith("fooled") and "Grad-CAM · 50 %" in text for text in captions)
     form.locator("[data-outcome]").select_option("gate")
     assert faces.count() == 0
 
@@ -132,7 +134,7 @@ def test_pictures_beside_the_page_are_loaded_when_they_are_wanted(page, report):
 def test_copying_a_command(page, sweep):
     page.locator(".copy").first.click()
     text = page.evaluate("navigator.clipboard.readText()")
-    assert text == "python -m privacy_exp.train masking=random_patches mask_ratio=0.1 inpainting.guidance_scale=1.0"
+    assert text == "python -m privacy_exp.train masking=grad_cam mask_ratio=0.1 inpainting.guidance_scale=1.0"
     assert page.locator(".copy").first.text_content() == "Copied"
     page.locator(".copy").nth(1).focus()
     page.keyboard.press("Enter")
@@ -143,12 +145,50 @@ def test_all_figures_of_a_row_stand_in_a_dialog(page, sweep):
     page.locator(".more").first.focus()
     page.keyboard.press("Enter")
     dialog = page.locator("dialog[open]")
-    record = json.loads((sweep / "0" / "record.json").read_text())
+    record = json.loads((sweep / "9" / "record.json").read_text())
     text = dialog.text_content()
     for metric in record["metrics"].values():
         assert (metric["reason"] if metric["value"] is None else f"{metric['value']:.3f}") in text
     page.keyboard.press("Escape")
     assert page.locator("dialog[open]").count() == 0
+
+
+@pytest.mark.parametrize(("width", "height"), [(1400, 900), (390, 844)])
+def test_the_first_screen_holds_the_answer_and_faces(open_page, report, width, height):
+    page = open_page(report, width)
+    page.set_viewport_size({"width": width, "height": height})
+    assert page.locator(".lede").text_content().startswith("With 25 % of the frame hidden, Grad-CAM protects ")
+    for part in (".lede", ".sure", ".lineup .row >> nth=0", ".lineup .row >> nth=1"):
+        box = page.locator(part).bounding_box()
+        assert 0 <= box["y"] < box["y"] + box["height"] <= height, part
+
+
+def test_words_explain_themselves_to_the_keyboard(page):
+    word = page.locator(".rest .term").first
+    word.focus()
+    tip = page.locator("#tip")
+    assert tip.is_visible()
+    assert "recognise people" in tip.text_content()
+    page.keyboard.press("Escape")
+    assert tip.is_hidden()
+    word.hover()
+    assert tip.is_visible()
+    page.locator(".glossary summary").click()
+    assert page.locator(".glossary dt").all_text_contents() == list(GLOSSARY)
+
+
+def test_on_a_phone_a_row_is_a_card(open_page, report):
+    page = open_page(report, 390)
+    card = page.locator(".results tbody tr").first
+    assert card.bounding_box()["height"] > 100
+    label = card.locator("td[data-metric=fool_rate]").evaluate("t => getComputedStyle(t, '::before').content")
+    assert label == '"fool rate"'
+    assert page.locator(".results tbody tr:visible").count() == 9
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_page_is_small(report):
+    assert (report / "index.html").stat().st_size < 1_500_000
 
 
 def test_themes(open_page, report):

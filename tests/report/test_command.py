@@ -44,7 +44,7 @@ def test_the_tracker_gets_the_headline_table_and_is_closed(two_cells, tmp_path):
     build([two_cells], tmp_path, Options(), Recording())
     assert seen[0] == ("start", "report", "Privacy report: study")
     assert seen[2] == ("finish", False)
-    assert list(seen[1][1]["method"]) == ["random_patches", "saliency"]
+    assert list(seen[1][1]["method"]) == ["Saliency", "Random patches"]
 
 
 def test_wandb_keeps_the_table(tmp_path):

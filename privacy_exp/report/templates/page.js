@@ -70,7 +70,7 @@ function setUpTable(section, data) {
   }));
 
   // A long table is laid out a page at a time: sorting stays quick. Paper gets all of it.
-  const pager = section.querySelector(".pager"), [previous, next] = all("button", pager), page = Number(pager.dataset.rows);
+  const pager = section.querySelector(".pager"), [previous, next] = all("button", pager), page = matchMedia("(max-width: 600px)").matches ? 9 : Number(pager.dataset.rows);
   let first = 0;
   const fold = from => {
     const visible = [...body.rows].filter(row => !row.hidden);
@@ -154,7 +154,14 @@ function showDetails(cell, names) {
   document.addEventListener("pointermove", event => {
     const mark = event.target.closest?.("[data-tip]");
     if (mark && !mark.classList.contains("off")) show(mark, event.clientX, event.clientY);
-    else if (!at) hide();
+    else if (!at?.isConnected) hide();
+  });
+  // Words that explain themselves: to the pointer, to a finger, and to whoever comes by with Tab.
+  all(".term").forEach(word => {
+    const explain = () => { at = word; word.dataset.tip = word.dataset.gloss; const box = word.getBoundingClientRect(); show(word, box.left - 14, box.bottom - 8); };
+    for (const kind of ["focus", "pointerenter", "click"]) word.addEventListener(kind, explain);
+    for (const kind of ["blur", "pointerleave"]) word.addEventListener(kind, hide);
+    word.addEventListener("keydown", event => { if (event.key === "Escape") hide(); });
   });
   all(".panel svg").forEach(svg => {
     svg.setAttribute("tabindex", "0");
@@ -203,13 +210,13 @@ function setUpGallery(section, data, number) {
   if (!place || !gallery) return;
   const form = section.querySelector(".gallery .filters"), further = section.querySelector(".further");
   const outcome = form.querySelector("[data-outcome]"), rules = document.head.appendChild(make("style")).sheet;
-  const { tile, inline, count, columns, perFile, people } = gallery, known = new Map();
+  const { tile, inline, count, columns, perFile, people } = gallery, classes = new Map();
   const sheetClass = url => {
-    if (!known.has(url)) {
-      known.set(url, `sheet-${number}-${known.size}`);
-      rules.insertRule(`.${known.get(url)} { background-image: url("${url}"); }`);
+    if (!classes.has(url)) {
+      classes.set(url, `sheet-${number}-${classes.size}`);
+      rules.insertRule(`.${classes.get(url)} { background-image: url("${url}"); }`);
     }
-    return known.get(url);
+    return classes.get(url);
   };
   const picture = (sheets, index, extra, label) => {
     const inside = index < inline, first = inside ? 0 : inline + Math.floor((index - inline) / perFile) * perFile;
@@ -239,6 +246,27 @@ function setUpGallery(section, data, number) {
     viewer.append(range);
     return make("figure", { class: "face", "data-outcome": what, "data-cell": cellIndex }, strip, viewer, caption);
   };
+  // The lineup: the same people as they were and under the methods that the answer speaks of.
+  const lineup = section.querySelector(".lineup");
+  const known = data.lineup.filter(i => gallery.cells[i]).map(i => [data.cells[i], gallery.cells[i]]);
+  if (lineup && known.length) {
+    const seen = known[0][1].faces.filter(face => face[0] < inline && face[1] === face[2] && !known.some(([, own]) => own.missing.includes(face[0])));
+    const fooled = seen.filter(face => face[3] !== face[1]), kept = seen.filter(face => face[3] === face[1]);
+    const share = fooled.length && Math.max(1, Math.round(6 * fooled.length / seen.length)); // of six, as of all that lie here
+    const chosen = new Set([...fooled.slice(0, Math.max(share, 6 - kept.length)), ...kept].slice(0, 6));
+    const faces = seen.filter(face => chosen.has(face));
+    const row = (label, tiles) => make("div", { class: "row" }, make("span", { class: "who" }, label), make("div", { class: "tiles" }, ...tiles));
+    const originals = faces.map(face => picture(gallery.originals, face[0], "", `original of ${name(face[1])}`));
+    const rows = known.map(([cell, own]) => row(cell.method, faces.map(face => {
+      const mine = own.faces.find(other => other[0] === face[0]) ?? face, what = kind(cell, mine);
+      const tile = picture(own.results, face[0], "", `${cell.method}: ${words[what]}`);
+      return make("div", { class: `mark ${what}` }, tile);
+    })));
+    if (faces.length) {
+      lineup.querySelector(".rows").replaceChildren(row("Original", originals), ...rows);
+      lineup.hidden = false;
+    }
+  }
   let items = [], shown = 0;
   const more = () => {
     place.append(...items.slice(shown, shown + 24).map(card));
