@@ -1,5 +1,6 @@
 """Files behind files: whatever a loader reads moves the digest, wherever it lies."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -83,3 +84,53 @@ def test_a_changed_file_is_another_value(tmp_path, name):
     before = scientific({name: str(path)})
     path.write_text("two")
     assert scientific({name: str(path)}) != before
+
+
+def test_a_folders_digest_is_of_names_and_contents(tmp_path):
+    folder = tmp_path / "checkpoint"
+    (folder / "unet").mkdir(parents=True)
+    (folder / "unet" / "b").write_text("1")
+    (folder / "a").write_text("2")
+    total = hashlib.sha256()
+    for name, content in (("a", "2"), ("unet/b", "1")):
+        total.update(f"{name}\0{hashlib.sha256(content.encode()).hexdigest()}\n".encode())
+    assert content_digest(folder) == total.hexdigest()[:20]
+    (folder / "a").rename(folder / "c")
+    assert content_digest(folder) != total.hexdigest()[:20], "the same content under another name"
+
+
+@pytest.mark.parametrize("name", [".git/index", "sub/.DS_Store", "README.md", "sub/notes.md"])
+def test_hidden_files_and_notes_of_a_folder_say_nothing(tmp_path, name):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "w").write_text("weights")
+    before = content_digest(tmp_path)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("x")
+    assert content_digest(tmp_path) == before
+    (tmp_path / "sub" / "v").write_text("x")
+    assert content_digest(tmp_path) != before
+
+
+def test_an_index_may_be_moved_with_its_shards_and_renamed(tmp_path):
+    index = tmp_path / "m.json"
+    index.write_text(json.dumps({"weight_map": {"a": "one"}}))
+    (tmp_path / "one").write_text("1")
+    total = hashlib.sha256()
+    for name, path in (("", index), ("one", tmp_path / "one")):
+        total.update(f"{name}\0{file_digest(path)}\n".encode())
+    before = content_digest(index)
+    assert before == total.hexdigest()[:20]
+    index.rename(tmp_path / "n.json")
+    assert content_digest(tmp_path / "n.json") == before
+    (tmp_path / "one").write_text("2")
+    assert content_digest(tmp_path / "n.json") != before
+
+
+def test_what_is_no_graph_or_index_stands_for_itself(tmp_path):
+    for name, content in (("a.onnx", "no graph"), ("b.json", "{"), ("c.json", '{"weight_map": 3}'), ("d.bin", "x")):
+        path = tmp_path / name
+        path.write_text(content)
+        assert content_digest(path) == file_digest(path) == hashlib.sha256(content.encode()).hexdigest()
+    missing = tmp_path / "e.json"
+    missing.write_text(json.dumps({"weight_map": {"a": "not there"}}))
+    assert content_digest(missing) == file_digest(missing)

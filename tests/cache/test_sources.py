@@ -123,6 +123,36 @@ def test_this_package_counts_where_it_is_installed_among_the_libraries(monkeypat
     assert "privacy_exp.masking.base" in apart
 
 
+def test_names_that_are_no_modules_lead_nowhere():
+    assert module._file("") is None
+    assert module._file("json") is None, "Python's own"
+    assert module._file("sys") is None
+    assert module._file("privacy_exp") is None
+    assert module._public("privacy_exp.nobody") is None
+    assert module._public("json.dumps") is None
+    assert module._public("privacy_exp.Saliency") == "privacy_exp.masking.saliency"
+    assert module._public("privacy_exp.UserError") is None, "the front door itself"
+
+
+def test_imports_of_packages_further_up(tmp_path):
+    """One dot is the package itself, two are the one above; a package's own `__init__` is in itself."""
+    path = tmp_path / "part.py"
+    path.write_text("from . import a\nfrom .. import b\nfrom ..c import d\nimport e.f, g\n")
+    assert module._imports(path, "top.mid.part") == (
+        "e.f",
+        "g",
+        "top",
+        "top.b",
+        "top.c",
+        "top.c.d",
+        "top.mid",
+        "top.mid.a",
+    )
+    first = tmp_path / "__init__.py"
+    first.write_text("from .a import b\n")
+    assert module._imports(first, "top.mid") == ("top.mid.a", "top.mid.a.b")
+
+
 def test_a_part_of_what_keys_is_known_by_itself_alone():
     assert _closure("privacy_exp.cache.files") == {"privacy_exp.cache.files"}
     assert "privacy_exp.cache.files" not in _closure("privacy_exp.runs.folder")
