@@ -40,7 +40,8 @@ def estimate(job: Job) -> str:
     if first_fit:
         fits.append((1.0, fit_seconds(job, job.study.recognizer, job.study.recipe)))
     in_fits = sum(count * seconds for count, seconds in fits)
-    _cells.append((total, (total + further) * pace + in_fits, (total + further) * size))
+    checkpoints = (sum(count for count, _ in fits) + _apart(job)) * _checkpoint_size(job)
+    _cells.append((total, (total + further) * pace + in_fits, (total + further) * size + checkpoints))
     images, seconds, space = (sum(column) for column in zip(*_cells, strict=True))
     return (
         f"cell {len(_cells)}: {total} images, {_cells[-1][1] / 3600:.3f} h, {_cells[-1][2] / 1e6:.1f} MB"
@@ -49,6 +50,24 @@ def estimate(job: Job) -> str:
         + (", unless the store has them)" if fits or further else "")
         + f"\ncells so far: {len(_cells)}, {images} images, {seconds / 3600:.3f} h, {space / 1e6:.1f} MB"
     )
+
+
+def _checkpoint_size(job: Job) -> int:
+    """Bytes of a fitted recogniser's weights."""
+    network = job.study.recognizer.for_people(len(job.data.identities), job.data.template())
+    given = [value for value in network.fitted.values() if isinstance(value, torch.Tensor)]
+    return sum(value.numel() * value.element_size() for value in (*network.state_dict().values(), *given))
+
+
+def _apart(job: Job) -> bool:
+    """Whether run folder and cache lie on two file systems, so that a checkpoint cannot be one file in both."""
+    return _device(job.folder) != _device(job.store.root)
+
+
+def _device(path: Path) -> int:
+    """The file system that a path lies on, or will."""
+    there = next(place for place in (path, *path.resolve().parents) if place.exists())
+    return there.stat().st_dev
 
 
 def tell_cost(job: Job) -> None:

@@ -1,0 +1,54 @@
+"""What a dry run announces, against hours and bytes counted by hand."""
+
+import itertools
+
+import pytest
+
+from privacy_exp.recognition.recipe import FitRecipe
+from privacy_exp.study import dry_run
+from tests.recognition.small import Small
+
+SMALL = (
+    "recognition.net._target_=tests.recognition.small.Small",
+    *(f"~recognition.net.{key}" for key in ("image_size", "dropout", "legacy_scaling")),
+)
+
+
+@pytest.fixture
+def job(composed, tmp_path):
+    from privacy_exp.sweep.build import job_of
+
+    return job_of(composed(tmp_path / "run", *SMALL, "inpainting=mean_fill", "rerun=false"))
+
+
+@pytest.mark.parametrize("freeze", ["none", "trunk"])
+def test_a_fit_takes_all_epochs_of_reading_training_and_validation(job, monkeypatch, freeze):
+    """Each step of a batch takes one second by this clock: the first, warm ones, and a look at validation photos."""
+    clock = itertools.count()
+    monkeypatch.setattr(dry_run.time, "perf_counter", lambda: float(next(clock)))
+    data = job.data
+    train, val = len(data.photos["train"]), len(data.photos["val"])
+    batch = min(data.batch_size, train)
+    seconds = dry_run.fit_seconds(job, Small(freeze=freeze), FitRecipe(max_epochs=7, augment=True))
+    assert seconds == pytest.approx(7 * (train + val) / batch)
+
+
+def test_checkpoints_that_cannot_be_shared_are_counted(job, monkeypatch):
+    """A run's checkpoint is one file with the cache's, unless they lie on two file systems: then it is another copy."""
+    sizes = {}
+    for apart in (False, True):
+        monkeypatch.setattr(dry_run, "_apart", lambda job, apart=apart: apart)
+        monkeypatch.setattr(dry_run, "_cells", [])
+        dry_run.estimate(job)
+        dry_run.estimate(job)
+        sizes[apart] = [space for _, _, space in dry_run._cells]
+    network = Small(num_classes=len(job.data.identities))
+    weights = sum(value.numel() * value.element_size() for value in network.state_dict().values())
+    assert sizes[False][0] - sizes[False][1] == pytest.approx(weights, rel=0.05), "the cache's own, with the first run"
+    assert sizes[True][1] - sizes[False][1] == pytest.approx(weights, rel=0.05), "one more with every run"
+
+
+def test_two_file_systems_are_told_apart(job, monkeypatch):
+    assert not dry_run._apart(job)
+    monkeypatch.setattr(dry_run, "_device", lambda path: path)
+    assert dry_run._apart(job)
