@@ -22,6 +22,7 @@ from privacy_exp.report.sections import Section, show
 from privacy_exp.report.setting import question, run_details, setting
 from privacy_exp.report.tables import comparison_frame
 from privacy_exp.runs.names import display_name
+from privacy_exp.runs.questions import NOT_THIS, three_questions
 from privacy_exp.types import Metric
 
 GLYPHS = {
@@ -90,6 +91,7 @@ def write_page(out: Path, title: str, study: Collection, views: Sequence[Chapter
         study=study,
         sections=sections,
         glossary=GLOSSARY,
+        not_this=NOT_THIS,
         data={"sections": [s["data"] for s in sections]},
     )
     write_text(out / "index.html", page)
@@ -112,6 +114,7 @@ def _section(view: Chapter, number: int) -> dict[str, Any]:
             "below_gate": below_gate(cell),
             "best": index in view.best,
             "label": section.label(index),
+            "questions": three_questions(cell.record["metrics"]),
         }
         for index, cell in enumerate(section.cells)
     ]

@@ -15,6 +15,7 @@ from privacy_exp.runs.answer import answer
 from privacy_exp.runs.folder import KINDS
 from privacy_exp.runs.parts import parts_of
 from privacy_exp.runs.plan import command
+from privacy_exp.runs.questions import three_questions
 from privacy_exp.types import Metric, UserError
 
 __all__ = ["SCHEMA", "DamagedRecordError", "Record", "damage", "installed_versions", "read_record", "write_images"]
@@ -94,6 +95,9 @@ class Record:
         """The content of `record.md`: the answer, the warnings, and the licences of the parts."""
         warnings = "".join(f"- {' '.join(text.split())}\n" for text in self.warnings)
         text = f"# What this run found\n\n{self.answer()}\n" + (f"\n## Warnings\n\n{warnings}" if warnings else "")
+        told = three_questions(self.as_dict()["metrics"])
+        text += f"\n## Three questions\n\n{told.pop('not_this')}\n\n"
+        text += "".join(f"- {name.replace('_', ' ').capitalize()}: {said}\n" for name, said in told.items())
         rows = [" | ".join(str(value).replace("|", "\\|") for value in part) for part in parts_of(self.as_dict())]
         head = "part | licence | source | commercial use | digest or revision"
         table = "".join(f"| {row} |\n" for row in (head, " | ".join(["---"] * 5), *rows))
@@ -115,6 +119,7 @@ class Record:
         `record.md` beside it says in words what was found.
         """
         self.files = {str(path.relative_to(folder)): file_digest(path) for path in _listed(folder)}
+        self.details["questions"] = three_questions(self.as_dict()["metrics"])
         self.details["parts"] = [part._asdict() for part in parts_of(self.as_dict())]
         write_text(folder / IN_WORDS, self.in_words())
         path = folder / RECORD
