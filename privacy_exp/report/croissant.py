@@ -188,7 +188,7 @@ def _responsible(cell: Row) -> dict[str, Any]:
     return {
         "rai:dataCollection": f"Photos of {_data(cell)}, of which parts were hidden and repainted.",
         "rai:dataCollectionType": "Synthetic: drawn by a program" if cell.drawn else "Existing data set, altered",
-        "rai:dataPreprocessingProtocol": public_command(cell) or "the run's folder holds no command",
+        "rai:dataPreprocessingProtocol": public_command(cell.folder) or "the run's folder holds no command",
         "rai:dataLimitations": [
             *map(without_folders, record.get("warnings", [])),
             "Only these observers were tried: " + (", ".join(cell.observers) or "none") + ".",

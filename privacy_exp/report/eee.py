@@ -6,6 +6,7 @@ import shlex
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from privacy_exp.report.collect import Row
@@ -150,15 +151,15 @@ def _result(cell: Row, name: str, metric: Metric) -> dict[str, Any]:
         },
         "evaluation_timestamp": datetime.fromtimestamp(ended_at(cell), UTC).isoformat(),
     }
-    command = public_command(cell)
+    command = public_command(cell.folder)
     if command is not None:
         found["generation_config"] = {"generation_args": {"execution_command": command}}
     return found
 
 
-def public_command(cell: Row) -> str | None:
-    """The line that computes a cell, without the folders of the machine that it ran on; None where nobody knows it."""
-    overrides = read_overrides(cell.folder)
+def public_command(folder: Path) -> str | None:
+    """The line that computes a run, without the folders of the machine that it ran on; None where nobody knows it."""
+    overrides = read_overrides(folder)
     if overrides is None:
         return None
     return shlex.join(["privacy-exp", "train", *map(without_folders, overrides)])
