@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from privacy_exp.recognition.alignment import ARCFACE_SIZE, arcface_points, sampling_grid, similarity
-from privacy_exp.recognition.onnx import IMAGENET_MEAN, IMAGENET_STD, convert
+from privacy_exp.recognition.onnx import IMAGENET_MEAN, IMAGENET_STD
+from privacy_exp.recognition.onnx_graph import convert
 from privacy_exp.types import Images, UserError
 
 
