@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from privacy_exp.masking.stored import name_of, stored_scores
 from privacy_exp.recognition.fit import fit_key
 from privacy_exp.recognition.recipe import FitRecipe
 from privacy_exp.types import Faces
+from tests.dropping import idle
 from tests.recognition.small import Colours, Small
 
 
@@ -49,13 +51,17 @@ class Photos(Colours):
 
 
 def fit(tmp_path: Path, **changes) -> str:
+    return content_key(fit_fields(tmp_path, **changes))
+
+
+def fit_fields(tmp_path: Path, **changes) -> dict[str, Any]:
     data = Photos()
     for name in ("batch_size", "points", "seen"):
         setattr(data, name, changes.pop(name, getattr(data, name)))
     weights = tmp_path / "start.ckpt"
     weights.write_text(changes.pop("weights", "weights"))
     asked = {"seed": 0, "trainer": {"precision": 32}, "recognizer": Small(), "recipe": FitRecipe(), **changes}
-    return content_key(fit_key(data, **asked, init_from=weights))
+    return fit_key(data, **asked, init_from=weights)
 
 
 FIT = {
@@ -80,6 +86,13 @@ def test_a_fit_moves_with_its_code(tmp_path, edited, module):
     before = fit(tmp_path)
     edited(module)
     assert fit(tmp_path) != before
+
+
+def test_each_field_of_a_fits_key_dropped_makes_two_fits_collide(tmp_path, edited):
+    base = fit_fields(tmp_path)
+    changed = [fit_fields(tmp_path, **dict(changes)) for changes in FIT.values()]
+    edited("recognition.module")
+    assert idle(base, [*changed, fit_fields(tmp_path)]) == {"schema"}, "which the format of the file decides"
 
 
 @pytest.mark.parametrize("name", sorted(WITHOUT_EFFECT - {"batch_size"}))
@@ -136,6 +149,15 @@ SCORES = {
 @pytest.mark.parametrize("changes", SCORES.values(), ids=SCORES)
 def test_scores_move_with(tmp_path, changes):
     assert scores(tmp_path, **changes) != scores(tmp_path)
+
+
+def test_each_field_of_the_scores_key_dropped_makes_two_methods_collide(tmp_path, monkeypatch):
+    asked = []
+    known = Store.open_folder
+    monkeypatch.setattr(Store, "open_folder", lambda *args: asked.append(args[2]) or known(*args))
+    for changes in ({}, {"masker": smooth_grad(samples=3)}, {"seed": 1}, {"weight": 0.1}):
+        scores(tmp_path, **changes)
+    assert idle(asked[0], asked[1:]) == set()
 
 
 @pytest.mark.parametrize("module", ["masking.smooth_grad", "masking.base", "masking.target", "recognition.alignment"])

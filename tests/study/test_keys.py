@@ -4,6 +4,7 @@ import pytest
 
 from privacy_exp.cache import sources as code
 from privacy_exp.cache.keys import content_key
+from tests.dropping import idle
 from tests.recognition.small import Small
 
 SMALL = (
@@ -74,6 +75,21 @@ def test_what_looks_otherwise_is_another_cell_of_the_same_pictures(keys, overrid
     before, after = keys(), keys(override)
     assert before["cell"] != after["cell"]
     assert before["anonymized"] == after["anonymized"]
+
+
+def test_each_field_of_a_cells_key_dropped_makes_two_cells_collide(keys, monkeypatch):
+    asked: list[dict] = []
+    monkeypatch.setattr("privacy_exp.study.job.content_key", lambda fields: asked.append(fields) or content_key(fields))
+    alone = ["masking=center", "inpainting=blackout", "mask_ratio=0.3", "image_format=png", "data.max_test_images=3"]
+    alone += ["recognition.module.lr=0.5", "recognition.target_layer=trunk.0", *CELL_ALONE]
+    for override in ([], *([one] for one in alone)):
+        keys(*override)
+    known, path = code._code, code._file("privacy_exp.study.job")
+    monkeypatch.setattr(code, "_code", lambda p: "edited" if p == path else known(p))
+    code._digest.cache_clear()
+    keys()
+    double = {"schema", "seed", "reader"}  # the format, and what the key of the fit holds as well
+    assert idle(asked[0], asked[1:]) == double
 
 
 @pytest.mark.parametrize("override", NEITHER)

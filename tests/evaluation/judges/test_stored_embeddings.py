@@ -17,6 +17,7 @@ from privacy_exp.evaluation.measure import Scene
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.study.pairs import NoRecognizer
 from privacy_exp.types import Faces
+from tests.dropping import idle
 
 
 class Eye(Embedder):
@@ -51,9 +52,11 @@ def keys(tmp_path, monkeypatch):
         image[0, 0, 0, 0] = pixel / 255
         folder.save("original", ["p0"], torch.tensor([0]), image)
         asked: dict[str, str] = {}
+        keys_of.fields = {}
 
         def fetch(kind, fields, compute):
             asked[fields.get("part", "test")] = content_key({"kind": kind, **fields})
+            keys_of.fields[fields.get("part", "test")] = fields
             np.savez(tmp_path / "embeddings.npz", vectors=np.ones((1, 4), np.float32), detected=np.ones(1, bool))
             return tmp_path, True
 
@@ -97,6 +100,17 @@ def test_every_embedding_moves_with(keys, changes):
     before, after = keys(), keys(**changes)
     assert set(before) == set(after) == {"test", "train", "val"}
     assert all(before[part] != after[part] for part in before)
+
+
+def test_each_field_dropped_makes_two_embeddings_collide(keys):
+    seen = []
+    for changes in ({}, *ALL.values(), {"pixel": 200}, {"image_format": "jpg"}, {"digest": "others"}):
+        keys(**changes)
+        seen.append(keys.fields)
+    originals = [one["test"] for one in seen]
+    assert idle(originals[0], [one for one in originals[1:] if one != originals[0]]) == set()
+    train = [*(one["train"] for one in seen), seen[0]["val"]]
+    assert idle(train[0], [one for one in train[1:] if one != train[0]]) == {"reader"}, "one data set alone here"
 
 
 def test_the_originals_move_with_their_pixels(keys):
