@@ -1,4 +1,4 @@
-"""Writes a section of a board from a run's folder: whose pictures they are, who must be asked, and which areas are equal.
+"""Writes a section of a board from a run's folder: its images, who must be asked, and whether areas are equal.
 
 python scripts/board_section.py RUN docs/board/drawn_faces --title "Drawn faces, a quarter hidden" --equal-area 0.25
 """
@@ -19,6 +19,7 @@ from privacy_exp.runs.run import load_run
 
 
 def main() -> None:
+    """Writes `section.yaml` and `images.csv`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("section", type=Path)

@@ -56,7 +56,7 @@ def test_one_stage_at_a_time(capsys):
 
 
 def test_whole_photos(tmp_path, monkeypatch, capsys):
-    example = next(block for block in blocks("docs/python.md", "python") if "anonymize(Image" in block)
+    example = next(block for block in blocks("docs/python.md", "python") if "party_anonymized" in block)
     monkeypatch.chdir(tmp_path)
     head = Image.fromarray(draw(0, 3, 0, 160).image)
     photo = Image.new("RGB", (300, 240), (90, 120, 140))
