@@ -21,9 +21,13 @@ def run(config: DictConfig) -> Path:
     """
     from hydra.utils import instantiate
 
+    from privacy_exp import UserError
+    from privacy_exp.data.drawn.faces import DrawnFaces
     from privacy_exp.data.drawn.celeba_writer import write_celeba
 
     data = instantiate(config.data)
+    if not isinstance(data, DrawnFaces):
+        raise UserError("`data` must be synthetic or synthetic_training here: other faces are not drawn.")
     out = Path(config.out).expanduser()
     write_celeba(data, out)
     print(f"{data.count * data.photos_per_identity} faces of {data.count} people in {out}")

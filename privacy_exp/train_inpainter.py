@@ -27,9 +27,10 @@ def run(config: DictConfig) -> Path:
 
     config = align_first(config)
     data = instantiate(config.data)
-    data.setup()
     plain = OmegaConf.to_container(config, resolve=True)
-    return InpainterTraining(data, instantiate(config.trainer), plain).run()  # type: ignore[arg-type]
+    training = InpainterTraining(data, instantiate(config.trainer), plain)  # type: ignore[arg-type]
+    data.setup()
+    return training.run()
 
 
 main = entry_point("train_inpainter", run)

@@ -27,11 +27,12 @@ def run(config: DictConfig) -> None:
     if not root.is_dir():
         raise FileNotFoundError(f"`cache.root` {root} is no folder: nothing has been stored there yet.")
     found = items(root)
-    print(store_table(root, found))
     asked = config.prune
-    if asked.days is None and asked.max_gb is None and asked.kind is None:
+    nothing = asked.days is None and asked.max_gb is None and asked.kind is None
+    chosen = [] if nothing else to_prune(found, asked.kind, asked.days, asked.max_gb)
+    print(store_table(root, found))
+    if nothing:
         return
-    chosen = to_prune(found, asked.kind, asked.days, asked.max_gb)
     for item in chosen:
         done = "would go" if config.dry_run else "removed" if remove(item) else "in use, kept"
         print(f"{done}: {item.kind} {item.folder.name}, {item.size / 1e6:.1f} MB, unused for {item.days:.1f} days")

@@ -48,6 +48,8 @@ class Sampling(Configured):
                 f"`strength` must lie in (0, 1] and leave at least one of the `num_inference_steps` = "
                 f"{self.num_inference_steps}, but got {self.strength}."
             )
+        if isinstance(self.guidance_interval, str) or not isinstance(self.guidance_interval, Sequence):
+            raise UserError(f"`guidance_interval` must be a list, [start, stop], but got {self.guidance_interval}.")
         pair = tuple(float(number("guidance_interval", value)) for value in self.guidance_interval)
         if len(pair) != 2 or not 0 <= pair[0] < pair[1] <= 1:
             raise UserError(

@@ -147,7 +147,7 @@ def _read(file: Path) -> dict[str, Any]:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(_unpickling_message(file)) from error
-    except (RuntimeError, EOFError, ValueError) as error:
+    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:  # any text
         raise UserError(
             f"{file} is damaged, as after a broken copy or download ({_first_lines(error)}). Copy it again, or fit "
             "anew."

@@ -22,10 +22,13 @@ def run(config: DictConfig) -> Path:
     """
     from hydra.utils import instantiate
 
+    from privacy_exp import UserError
     from privacy_exp.report.build import Options, build
 
     sweeps = [config.sweep] if isinstance(config.sweep, str) else list(config.sweep)
     folders = [Path(str(sweep)).expanduser() for sweep in sweeps]
+    if not folders:
+        raise UserError("`sweep` must name a folder, or several as sweep=[DIR,DIR], but is empty.")
     options = Options(**dict(config.report), deletion=config.deletion)
     out = Path(config.out).expanduser() if config.out is not None else None
     return build(folders, out, options, instantiate(config.get("tracking")))

@@ -32,6 +32,9 @@ class Pictures:
         self.root, self._kind = Path(root), None
         if (self.root / kind).is_dir() and (self.root / "record.json").is_file():
             self.root, self._kind = self.root / kind, KINDS[kind]
+        if not self.root.is_dir():
+            key = "originals" if kind == "original" else "anonymized"
+            raise BadDataError(f"`{key}` must be a folder of pictures, but there is no folder {root}: set {key}=DIR.")
         self.data = Folder(str(self.root), image_size=image_size, labelled=False, min_images_per_identity=1)
         self.data.setup()
 

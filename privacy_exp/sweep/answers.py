@@ -40,11 +40,16 @@ def paragraph(error: BaseException, config_name: str, conf: str) -> str | None:
     if isinstance(cause, OSError):
         return f"error: {_system(cause)}"
     if isinstance(cause, OverrideParseException):
-        key, _, value = cause.override.partition("=")
+        key, sign, value = cause.override.partition("=")
+        if not sign or not key:
+            return f"error: {cause.override!r} is no key=value: write {key or 'KEY'}={value or 'VALUE'}."
         return (
             f"error: {cause.override!r} cannot be read as key=value: a value that holds =, a comma, a bracket, a quote "
             f"or a blank is quoted twice, '{key or 'key'}=\"{value}\"'."
         )
+    if isinstance(cause, ValueError) and str(cause).startswith("Config group override must be"):
+        wrong = next((line for line in sys.argv[1:] if line.startswith("=")), "=")
+        return f"error: {wrong!r} is no key=value: write KEY{wrong}."
     if isinstance(cause, HydraException | OmegaConfBaseException):
         return _composing(" ".join(str(cause).split()), config_name, conf)
     return None
@@ -75,6 +80,8 @@ def _composing(message: str, config_name: str, conf: str) -> str:
     """An error of composing the configuration in our words."""
     if found := re.match(r"Could not override '(.+?)'\.", message):
         return _unknown_key(found[1], config_name, conf)
+    if found := re.match(r"Missing mandatory value: (\S+)", message):
+        return f"error: `{found[1]}` must be given: add {found[1]}=VALUE to the command line."
     if found := re.match(r"Ambiguous value for argument '(.+?)' ", message):
         key, _, value = found[1].partition("=")
         return (

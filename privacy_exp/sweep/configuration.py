@@ -1,9 +1,11 @@
 """The configuration of a cell: its top-level keys checked once, and all of it as plain values."""
 
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -25,7 +27,46 @@ HEADLINES = (
 )
 """Metrics that every record has; all others have a slash in their name."""
 
-SWITCHES = ("dry_run", "rerun", "fit_only", "force_inert")
+TYPES: dict[str, tuple[type, str]] = {
+    "evaluation.gate": (float, "a number"),
+    "evaluation.batch_size": (int, "a whole number"),
+    "flips": (int, "a whole number"),
+    "granularity": (int, "a whole number of pixels"),
+    "image_size": (int, "a list, [height, width] in pixels"),
+    "mask_seeds": (int, "a list of whole numbers"),
+    "methods": (str, "a list of masking methods, methods=[grad_cam,saliency]"),
+    "prune.days": (float, "a number"),
+    "prune.max_gb": (float, "a number"),
+    "shares": (float, "a list of rising numbers in [0, 1]"),
+    "tries": (int, "a whole number of at least 1"),
+    "trust": (str, "a list of packages, trust=[mypackage]"),
+}
+"""Keys of commands that no class checks: the type of the value, or of each entry of a list, and what is allowed."""
+
+SWITCHES = ("dry_run", "rerun", "fit_only", "force_inert", "mirror", "fresh_text")
+
+
+def check_choices() -> None:
+    """Checks that each config group was given one name that exists; Hydra merges several into one part, and passes
+    over an unknown `experiment`.
+
+    Raises:
+        UserError: names the group, what there is and what came.
+    """
+    if not GlobalHydra.instance().is_initialized():
+        return
+    loader = GlobalHydra.instance().config_loader()
+    groups = set(loader.list_groups("")) - set(MEASURES)
+    for override in HydraConfig.get().overrides.task:
+        group, _, names = override.partition("=")
+        if group in groups and names.startswith("["):
+            raise UserError(f"`{group}` takes one name, but got {names}: a sweep over several is -m {group}=A,B.")
+    for group, name in HydraConfig.get().runtime.choices.items():
+        if group in MEASURES or "@" in group or group.startswith("hydra/") or name is None:
+            continue
+        known = sorted(loader.get_group_options(group))
+        if name not in known:
+            raise UserError(f"`{group}` must be one of {', '.join(known)}, but got {name}.")
 
 
 def check_keys(config: DictConfig) -> None:
@@ -47,12 +88,39 @@ def check_keys(config: DictConfig) -> None:
     for key in SWITCHES:
         if key in config and not isinstance(config[key], bool):
             raise UserError(f"`{key}` must be true or false, but got {config[key]!r}.")
+    for key, hint in TYPES.items():
+        value = OmegaConf.select(config, key, default=None)
+        if value is not None:
+            _check_type(key, value, hint)
+    gate = OmegaConf.select(config, "evaluation.gate", default=0.8)
+    if not 0 <= gate <= 1:
+        raise UserError(f"`evaluation.gate` is an accuracy in [0, 1], but got {gate}.")
+    if OmegaConf.select(config, "evaluation.batch_size", default=1) < 1:
+        raise UserError(f"`evaluation.batch_size` must be at least 1, but got {config.evaluation.batch_size}.")
+    if "device" in config and not re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(config.device)):
+        raise UserError(f"`device` must be cpu or cuda, but got {config.device}.")
+    root = OmegaConf.select(config, "cache.root", default=None)
+    if root is not None and Path(str(root)).expanduser().is_file():
+        raise UserError(f"`cache.root` must be a folder, but {root} is a file: set cache.root=DIR.")
     if "objective" in config:
         _check_objective(config)
     _check_root(config)
+    _check_checkpoint(config)
     trainer = config.get("trainer")
     if trainer is not None:
         _check_trainer(trainer)
+
+
+def _check_type(key: str, value: Any, allowed: tuple[type, str]) -> None:
+    kind, words = allowed
+    plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    entries = plain if kind is not list and isinstance(plain, list) and words.startswith("a list") else [plain]
+    fits = all(
+        _is_number(one) if kind is float else isinstance(one, kind) and isinstance(one, bool) == (kind is bool)
+        for one in entries
+    )
+    if not fits or (words.startswith("a list") and not isinstance(plain, list)):
+        raise UserError(f"`{key}` must be {words}, but got {plain!r}.")
 
 
 def _is_number(value: Any) -> bool:
@@ -87,6 +155,25 @@ def _check_root(config: DictConfig) -> None:
     if "_target_" in data and "root" in data and root is None and config.get("photos") is None:
         other = ", or photos=DIR for a folder of whole photos" if "photos" in config else ""
         raise UserError(f"`data.root` must be the folder of the photos, but none was given: set data.root=DIR{other}.")
+
+
+def _check_checkpoint(config: DictConfig) -> None:
+    """A fitted recogniser that is not there, or is none, is said before anything is read or written."""
+    for key in ("checkpoint", "init_from"):
+        given = OmegaConf.select(config, f"recognition.{key}", default=None)
+        if given is None:
+            continue
+        place = Path(str(given)).expanduser()
+        if place.suffix == ".onnx":
+            raise UserError(
+                f"`recognition.{key}` takes a fitted recogniser, but {given} is an ONNX model: fit a head on it with "
+                f"recognition=onnx recognition.net.model={given}."
+            )
+        if not (place / "recognizer.ckpt" if place.is_dir() else place).is_file():
+            raise UserError(
+                f"`recognition.{key}` takes a checkpoint, or a run folder with a recognizer.ckpt in it, but there is "
+                f"none at {given}."
+            )
 
 
 def _check_trainer(trainer: DictConfig) -> None:

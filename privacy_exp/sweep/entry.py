@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from privacy_exp.cache.store import default_root
 from privacy_exp.sweep.answers import ShownError, paragraph
-from privacy_exp.sweep.configuration import check_keys
+from privacy_exp.sweep.configuration import check_choices, check_keys
 
 PACKAGE = Path(__file__).parents[1]
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
@@ -67,6 +67,7 @@ def entry_point(config_name: str, run: Callable[[DictConfig], Any]) -> Callable[
     def job(config: DictConfig) -> Any:
         try:
             _forget_error()
+            check_choices()
             check_keys(config)
             if _parts_matter(config):
                 from privacy_exp.sweep.schema import check_parts  # imports the classes, and torch with them
@@ -158,7 +159,8 @@ def _interrupts() -> Iterator[list[int]]:
 
 def _parts_matter(config: DictConfig) -> bool:
     """Whether there are parts that are built from classes."""
-    return any("_target_" in part for part in config.values() if isinstance(part, DictConfig))
+    plain = OmegaConf.to_container(config)
+    return "'_target_'" in str(plain)
 
 
 def _keep_traceback() -> None:

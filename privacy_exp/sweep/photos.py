@@ -47,6 +47,8 @@ def anonymize_photos(config: DictConfig) -> bool:
     ratio = ratio_of(config, plain)
     kept_tags = _names(config, "keep_metadata")
     check_metadata(kept_tags)
+    if config.mask_ratio == 0:
+        raise UserError("`mask_ratio` must be above 0, or nothing would be hidden, but got 0.")
     inpainter, masker, finder = (instantiate(config[part]) for part in ("inpainting", "masking", "detector"))
     masker = implied(masker, inpainter)
     check_domain(inpainter, "photos")

@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import is_dataclass
 from functools import cache
 from typing import Any, get_args, get_type_hints
 
@@ -67,7 +68,7 @@ def _check_part(place: str, part: dict[str, Any]) -> None:
         if value == MISSING:
             raise UserError(f"`{name}` must be given: add {name}=VALUE to the command line.")
         if key in known and not any(True for _ in _parts(value)):
-            _check_value(name, value, known[key])
+            check_value(name, value, known[key])
     missing = [] if part.get("_partial_") else [name for name in required if name not in part]
     if missing:
         raise UserError(f"`{place}.{missing[0]}` must be given: add {place}.{missing[0]}=VALUE to the command line.")
@@ -85,6 +86,8 @@ def _arguments(call: Callable[..., Any]) -> tuple[dict[str, Any], list[str], boo
             given = get_args(hints.get(name))  # Unpack[Keys]
             anything = not given
             known |= get_type_hints(given[0]) if given else {}
+            if anything and inspect.ismethod(call):  # from_pretrained: keys of the constructor and of its groups
+                known |= _grouped(call.__self__)
         elif parameter.kind is not parameter.VAR_POSITIONAL:
             known[name] = hints.get(name, Any)
             if parameter.default is parameter.empty:
@@ -92,7 +95,23 @@ def _arguments(call: Callable[..., Any]) -> tuple[dict[str, Any], list[str], boo
     return known, required, anything
 
 
-def _check_value(name: str, value: Any, hint: Any) -> None:
+def _grouped(kind: Any) -> dict[str, Any]:
+    hints = get_type_hints(kind.__init__)
+    groups = [one for hint in hints.values() for one in (hint, *get_args(hint)) if is_dataclass(one)]
+    return {name: hint for group in groups for name, hint in get_type_hints(group).items()}
+
+
+def check_value(name: str, value: Any, hint: Any) -> None:
+    """Holds a plain value against a type.
+
+    Args:
+        name: of the key, for the message.
+        value: as yaml has it.
+        hint: what is allowed.
+
+    Raises:
+        UserError: the value is of another type.
+    """
     try:
         _adapter(hint).validate_json(json.dumps(value))
     except (PydanticUserError, TypeError):

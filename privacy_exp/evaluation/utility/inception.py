@@ -43,6 +43,10 @@ class KID(Measure):
     def __init__(
         self, weights: str | None = None, subset_size: int = 1000, subsets: int = 100, batch_size: int = 32
     ) -> None:
+        if subset_size < 2 or subsets < 1:
+            raise UserError(
+                f"`subset_size` must be at least 2 and `subsets` at least 1, but got {subset_size} and {subsets}."
+            )
         self.weights = checked(weights, "kid")
         self.subset_size = subset_size
         self.subsets = subsets

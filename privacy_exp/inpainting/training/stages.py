@@ -19,6 +19,7 @@ from privacy_exp.data.base import FaceData
 from privacy_exp.data.seeds import generator
 from privacy_exp.inpainting.loading import load_pipeline
 from privacy_exp.inpainting.training.autoencoder import AutoencoderTraining, latent_scale
+from privacy_exp.inpainting.training.checks import STAGES, check_recipe
 from privacy_exp.inpainting.training.denoiser import DenoiserTraining
 from privacy_exp.inpainting.training.faces import TrainingFaces, collect
 from privacy_exp.inpainting.training.losses import Adversary, FaceLoss
@@ -36,7 +37,6 @@ from privacy_exp.types import UserError
 
 log = logging.getLogger(__name__)
 
-STAGES = ("autoencoder", "unet", "export")
 RECIPE = (
     "seed",
     "parts",
@@ -95,7 +95,7 @@ class InpainterTraining:
     """Trains an inpainting checkpoint in resumable stages.
 
     Args:
-        data: after `setup()`; its photos and attributes are what is learnt.
+        data: after `setup()` when `run` is called; its photos and attributes are what is learnt.
         trainer: builds the Lightning trainer.
         config: conf/train_inpainter.yaml as plain values.
 
@@ -104,28 +104,11 @@ class InpainterTraining:
     """
 
     def __init__(self, data: FaceData, trainer: Callable[..., Trainer], config: Mapping[str, Any]) -> None:
-        if unknown := [stage for stage in config["stages"] if stage not in STAGES]:
-            raise UserError(f"`stages` may hold {', '.join(STAGES)}, but got {', '.join(unknown)}.")
-        if config["autoencoder_from"] is not None and config["init_from"] is not None:
-            raise UserError("`autoencoder_from` and `init_from` both name an autoencoder; leave one of them null.")
-        if config["fresh_text"] and config["init_from"] is None:
-            raise UserError("`fresh_text` replaces the text encoder of a given checkpoint, but `init_from` is null.")
-        if config["lora_rank"] is not None and config["init_from"] is None:
-            raise UserError("`lora_rank` changes a given checkpoint, but `init_from` is null. Name one there.")
+        check_recipe(config)
         self.data, self.trainer, self.config = data, trainer, config
         self.work = Path(config["work"]).expanduser()
-        self.dtype = {"float16": torch.float16, "float32": torch.float32, "bfloat16": torch.bfloat16}.get(
-            config["export_dtype"]
-        )
-        if self.dtype is None:
-            raise UserError(f"`export_dtype` must be float16, bfloat16 or float32, but got {config['export_dtype']}.")
+        self.dtype: torch.dtype = getattr(torch, config["export_dtype"])
         self._faces: TrainingFaces | None = None
-        text = config["fresh_text"] or config["unet"]["train_text"] or config["unet"]["train"] != "all"
-        if config["lora_rank"] is not None and text:
-            raise UserError(
-                "`lora_rank` saves low-rank layers of the UNet alone: leave `fresh_text`, `unet.train_text` and "
-                "`unet.train` at their defaults, or train without it."
-            )
 
     def run(self) -> Path:
         """Runs the stages that were asked for and returns the folder of the checkpoint."""
@@ -208,7 +191,7 @@ class InpainterTraining:
         module, out = self._unet_module(), Path(self.config["out"]).expanduser()
         step = self._load(module)
         if self.config["lora_rank"] is None:
-            save_pipeline(self.pipe, out, self.dtype)  # type: ignore[arg-type]  # checked in __init__
+            save_pipeline(self.pipe, out, self.dtype)
         else:
             save_lora(self.pipe.unet, out)
         log.info("export: the average after %d steps is in %s", step, out)
@@ -218,9 +201,6 @@ class InpainterTraining:
             keys = ("parts", "mirror", "max_photos", "seed")
             parts, mirror, limit, seed = (self.config[key] for key in keys)
             share, crop, colour = (self.config[key] for key in OPTIONAL)
-            for key, value in (("crop", crop), ("colour", colour)):
-                if not 0 <= value < 1:
-                    raise UserError(f"`{key}` must lie in [0, 1), but got {value}.")
             faces = collect(self.data, parts, size, mirror, limit, seed, self.work, share)
             self._faces = faces._replace(crop=crop, colour=colour)
             log.info(
