@@ -22,8 +22,8 @@ def run(config: DictConfig) -> Path:
     from hydra.utils import instantiate
 
     from privacy_exp import UserError
-    from privacy_exp.data.drawn.faces import DrawnFaces
     from privacy_exp.data.drawn.celeba_writer import write_celeba
+    from privacy_exp.data.drawn.faces import DrawnFaces
 
     data = instantiate(config.data)
     if not isinstance(data, DrawnFaces):

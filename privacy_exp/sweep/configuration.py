@@ -47,8 +47,9 @@ SWITCHES = ("dry_run", "rerun", "fit_only", "force_inert", "mirror", "fresh_text
 
 
 def check_choices() -> None:
-    """Checks that each config group was given one name that exists; Hydra merges several into one part, and passes
-    over an unknown `experiment`.
+    """Checks that each config group was given one name that exists.
+
+    Hydra merges several into one part, and passes over an unknown `experiment`.
 
     Raises:
         UserError: names the group, what there is and what came.

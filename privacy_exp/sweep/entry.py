@@ -102,9 +102,7 @@ def entry_point(config_name: str, run: Callable[[DictConfig], Any]) -> Callable[
                 shown = paragraph(error, config_name, str(CONF))
                 if shown is None:
                     raise
-                if isinstance(error, OSError) and not isinstance(
-                    error, HydraException
-                ):  # Hydra makes the output folder
+                if isinstance(error, OSError) and not isinstance(error, HydraException):  # Hydra's own mkdir
                     shown += "; choose another output folder with hydra.run.dir=DIR, or hydra.sweep.dir=DIR for a sweep"
                 if isinstance(error, ShownError):
                     shown += "\nprivacy-exp status sweep=DIR lists what has failed; the other cells have been run."

@@ -99,9 +99,7 @@ class Display:
     def failed(self, error: BaseException) -> None:
         """The line of a cell that failed."""
         self._clear()
-        if isinstance(error, KeyboardInterrupt):
-            print("stopped: what was finished is kept, and the same command goes on from there", flush=True)
-        elif self.head is not None:
+        if self.head is not None and not isinstance(error, KeyboardInterrupt):  # the entry point answers that
             first = next(iter(str(error).splitlines()), type(error).__name__)
             self.line(f"failed: {first}", rest=False)
 
