@@ -152,6 +152,13 @@ deletion shares=[0.5,0.2] | `shares` | rising
 deletion shares=0.5 | `shares` | a list
 deletion mask_seeds=[] | `mask_seeds` | at least one
 deletion mask_seeds=[a] | `mask_seeds` | whole numbers
+certify | `data.root` | data.root=DIR
+certify data=synthetic alpha=2 | `alpha` | (0, 1)
+certify data=synthetic ratios=0.5 | `ratios` | a list
+certify data=synthetic aside=many | `aside` | [0, 1)
+certify data=synthetic by=luck | `by` | verification, rank_1
+certify data=synthetic methods=center | `methods` | methods=[grad_cam,saliency]
+certify data=synthetic | `judge` | judge=[onnx]
 report | `sweep` must be given
 report sweep=nowhere | `sweep` | nowhere
 report sweep=empty | `sweep` | holds no run
@@ -211,7 +218,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_bad_commands(place, case, monkeypatch, capsys):
     line, *words = case.split(" | ")
     command, *arguments = shlex.split(line.replace("'", "\\'").replace('"', '\\"'))
-    if command in ("train", "deletion", "train_inpainter"):
+    if command in ("train", "deletion", "certify", "train_inpainter"):
         arguments = ["hydra.run.dir=out", *arguments]
     if command == "train":
         arguments = ["tracking=csv", *arguments] if "tracking" not in line else arguments

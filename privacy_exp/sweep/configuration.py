@@ -16,6 +16,9 @@ from privacy_exp.runs.formats import FORMATS
 MEASURES = ("judge", "attacker", "utility")
 """Config groups of which any number may be chosen; each looks at the finished run."""
 
+OPTIONAL = ("experiment", "tracking")
+"""Config groups that some commands take, but need not: there Hydra passes over a name that does not exist."""
+
 HEADLINES = (
     "accuracy",
     "accuracy_anonymized",
@@ -28,6 +31,13 @@ HEADLINES = (
 """Metrics that every record has; all others have a slash in their name."""
 
 TYPES: dict[str, tuple[type, str]] = {
+    "alpha": (float, "a number"),
+    "aside": (float, "a share in [0, 1)"),
+    "chosen_with": (str, "a list of run folders"),
+    "delta": (float, "a number"),
+    "far": (float, "a number"),
+    "groups": (str, "a list of attributes"),
+    "ratios": (float, "a list of shares in [0, 1]"),
     "evaluation.gate": (float, "a number"),
     "evaluation.batch_size": (int, "a whole number"),
     "flips": (int, "a whole number"),
@@ -57,17 +67,15 @@ def check_choices() -> None:
     if not GlobalHydra.instance().is_initialized():
         return
     loader = GlobalHydra.instance().config_loader()
-    groups = set(loader.list_groups("")) - set(MEASURES)
     for override in HydraConfig.get().overrides.task:
         group, _, names = override.partition("=")
-        if group in groups and names.startswith("["):
+        if names.startswith("[") and group not in MEASURES and group in loader.list_groups(""):
             raise UserError(f"`{group}` takes one name, but got {names}: a sweep over several is -m {group}=A,B.")
-    for group, name in HydraConfig.get().runtime.choices.items():
-        if group in MEASURES or "@" in group or group.startswith("hydra/") or name is None:
-            continue
-        known = sorted(loader.get_group_options(group))
-        if name not in known:
-            raise UserError(f"`{group}` must be one of {', '.join(known)}, but got {name}.")
+    for group in OPTIONAL:  # of the others Hydra says itself that there is none
+        name = HydraConfig.get().runtime.choices.get(group)
+        known = loader.get_group_options(group) if name is not None else []
+        if name is not None and name not in known:
+            raise UserError(f"`{group}` must be one of {', '.join(sorted(known))}, but got {name}.")
 
 
 def check_keys(config: DictConfig) -> None:

@@ -30,10 +30,11 @@ def check_recipe(config: Mapping[str, Any]) -> None:
     for stage in ("autoencoder", "unet"):
         for key in COUNTS:
             _check_count(f"{stage}.{key}", config[stage][key], optional=key in ("validate_every", "patience"))
-        for key in ("lr", "ema"):
-            value = config[stage][key]
-            if not _number(value) or not 0 < value < 1:
-                raise UserError(f"`{stage}.{key}` must be a number between 0 and 1, but got {value}.")
+        rate, average = config[stage]["lr"], config[stage]["ema"]
+        if not _number(rate) or rate <= 0:
+            raise UserError(f"`{stage}.lr` must be a number above 0, but got {rate}.")
+        if not _number(average) or not 0 <= average < 1:
+            raise UserError(f"`{stage}.ema` must lie in [0, 1), but got {average}.")
     if config["unet"]["train"] not in ("all", "text"):
         raise UserError(f"`unet.train` must be all or text, but got {config['unet']['train']}.")
     if config["export_dtype"] not in DTYPES:

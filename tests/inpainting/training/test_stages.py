@@ -162,12 +162,12 @@ def test_a_lora_is_trained_saved_and_loaded(tmp_path: Path, sd_inpaint: str) -> 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("stages=[decoder]", "`stages` may hold autoencoder, unet, export"),
+        ("stages=[decoder]", "`stages` must name one or more of autoencoder, unet, export"),
         ("lora_rank=4", "`init_from` is null"),
         ("export_dtype=int8", "`export_dtype` must be"),
         ("stages=[unet]", "`stages` needs autoencoder first"),
         ("parts=[test]", "`parts` must hold photos"),
-        ("unet.ema=1.5", r"`ema` must lie in \[0, 1\)"),
+        ("unet.ema=1.5", r"`unet.ema` must lie in \[0, 1\)"),
     ],
 )
 def test_wrong_keys_are_named(override: str, message: str, tmp_path: Path) -> None:
