@@ -1,6 +1,7 @@
 """What must hold of the photos that take part: readable, of one size, all or none with landmarks and attributes."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -151,6 +152,16 @@ def _check_points(points: Mapping[str, Points], size: tuple[int, int]) -> list[s
 SHOWN = 5
 """So many lines of what was left out are shown at once."""
 
+COUNTED = (
+    (r"unreadable image .+?: (.+)", "1 unreadable image (%s)", "{n} unreadable images (%s)"),
+    (
+        r"identity .+: \d+ photos, (\d+) needed",
+        "1 identity of fewer than %s photos",
+        "{n} identities of fewer than %s photos",
+    ),
+)
+"""Lines that differ in a name alone, and how they are said together."""
+
 
 def summary(parts: Mapping[str, Sequence[Photo]], indexed: int, people: Sequence[str], skipped: Sequence[str]) -> str:
     """One line on what takes part and what was left out.
@@ -165,5 +176,25 @@ def summary(parts: Mapping[str, Sequence[Photo]], indexed: int, people: Sequence
     used = f"used {sum(n.values())} of {indexed} photos"
     if people:
         used += f" of {len(people)} people ({n['train']} to train, {n['val']} to validate, {n['test']} to test)"
-    lines = list(skipped[:SHOWN]) + ([f"and {len(skipped) - SHOWN} more"] if len(skipped) > SHOWN else [])
+    lines = counted(skipped)
+    lines = lines[:SHOWN] + ([f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else [])
     return f"{used}; left out: {'; '.join(lines)}" if lines else used
+
+
+def counted(lines: Sequence[str]) -> list[str]:
+    """What was left out, lines that differ in a name alone as one with their number, the others as they are.
+
+    Example:
+        >>> counted(["identity 'a': 2 photos, 5 needed", "identity 'b': 1 photos, 5 needed"])
+        ['2 identities of fewer than 5 photos']
+    """
+    found = Counter(_said(line) for line in lines)
+    return [one if n == 1 else many.replace("{n}", str(n), 1) for (one, many), n in found.items()]
+
+
+def _said(line: str) -> tuple[str, str]:
+    """How one such line is said, and how several are."""
+    for shape, one, many in COUNTED:
+        if match := re.fullmatch(shape, line):
+            return one % match[1], many % match[1]
+    return line, line

@@ -177,9 +177,11 @@ def upright_srgb(file: Image.Image) -> Image.Image:
 
 
 def _bad_image(path: Path, error: BaseException) -> BadImageError:
+    fault = fault_of(path, error)
     return BadImageError(
-        f"The image {path} cannot be read: {fault_of(path, error)}. Fetch it again or take it away, or set "
-        "data.on_bad_image=skip to leave such images out and list them."
+        f"The image {path} cannot be read: {fault}. Fetch it again or take it away, or set data.on_bad_image=skip to "
+        "leave such images out and list them.",
+        f"unreadable image {path}: {fault}",
     )
 
 

@@ -13,7 +13,16 @@ class BadDataError(UserError):
 
 
 class BadImageError(BadDataError):
-    """A photo that cannot be read; the message names the file and what is wrong with it."""
+    """A photo that cannot be read; the message names the file and what is wrong with it.
+
+    Args:
+        message: what a user reads where the command stops.
+        left_out: the line that stands in its place where such photos are left out; None: the message itself.
+    """
+
+    def __init__(self, message: str, left_out: str | None = None) -> None:
+        super().__init__(message)
+        self.left_out = message if left_out is None else left_out
 
 
 Points = tuple[tuple[float, float], ...]

@@ -63,7 +63,7 @@ class Selection:
                 self.examined[photo.id] = found
                 good.append(photo)
             elif self.data.on_bad_image == "skip":
-                self.data.skipped.append(str(found))
+                self.data.skipped.append(found.left_out)
             else:
                 raise found
         return good

@@ -50,6 +50,29 @@ def test_nothing_is_said_about_good_photos(people):
     assert data.summary() == "used 18 of 18 photos of 3 people (12 to train, 3 to validate, 3 to test)"
 
 
+def test_one_line_says_what_was_used_and_what_was_left_out_and_why(people):
+    heic = b"\0\0\0\x18ftypheic" + bytes(100)
+    for name, content in (("a/IMG_1.HEIC", heic), ("b/IMG_2.heic", heic), ("b/cut.jpg", b"xx"), ("c/raw.dng", b"x")):
+        (people / name).write_bytes(content)
+    for name in ("few", "one"):
+        (people / name).mkdir()
+        noise(7, len(name)).save(people / name / "0.png")
+    data = ready(people, on_bad_image="skip")
+    unread = f"2 unreadable images ({read_fault(people / 'a' / 'IMG_1.HEIC')})"
+    assert data.summary() == (
+        "used 18 of 23 photos of 3 people (12 to train, 3 to validate, 3 to test); left out: files of a kind that is "
+        f"not read (.dng): 1; 2 identities of fewer than 5 photos; {unread}; 1 unreadable image (it is not an image)"
+    )
+    assert "on_bad_image" not in " ".join(data.skipped), "it was set"
+    assert f"unreadable image {people / 'b' / 'cut.jpg'}: it is not an image" in data.skipped
+
+
+def read_fault(path):
+    with pytest.raises(BadImageError) as caught:
+        read_image(path)
+    return caught.value.left_out.partition(": ")[2]
+
+
 def test_copies_of_equal_bytes_or_pixels_stay_on_one_side(people):
     for path in sorted(people.glob("*/*.png")):
         path.with_name(f"copy {path.name}").write_bytes(path.read_bytes())
