@@ -26,6 +26,7 @@ def test_counts_by_hand():
     np.testing.assert_allclose(found.hits[:, 0], [1, 0, 1, 0, 0.5, 0])
     np.testing.assert_allclose(found.hits[:, 1], [1, 0, 1, 1, 1, 0])
     assert found.num_identities == 3
+    assert identify(GALLERY, WHO, GALLERY, WHO).ranks == (1, 5, 10), "those of the published tables"
     assert found.known.all()
     np.testing.assert_allclose(found.best_other, np.cos(np.deg2rad([40, 2, 35, 10, 20, 5])), atol=1e-6)
 

@@ -20,6 +20,7 @@ from privacy_exp.evaluation.judges.judge import Judge, Views, _intrusion
 from privacy_exp.evaluation.measure import Scene, strongest_observer
 from privacy_exp.evaluation.utility.frechet import frechet_distance
 from privacy_exp.evaluation.verification import Threshold
+from privacy_exp.recognition.facenet import WEIGHTS
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.study.pairs import NoRecognizer
 from privacy_exp.types import UserError
@@ -95,6 +96,81 @@ def test_pictures_that_were_left_alone_are_known_as_before(scene):
     assert strongest_observer(found.outcomes)[0].value == 1
 
 
+def test_what_stands_beside_the_figures(scene):
+    found = Judge(Colour(), gate=0.7, fars=[0.05, 0.001]).measure(scene(lambda x: x), "judge/colour")
+    details = dict(found.details)
+    known = details.pop("thresholds")
+    assert list(known) == ["1e-2", "5e-2", "1e-3"]
+    assert known["1e-3"] is None
+    assert -1 < known["5e-2"] < known["1e-2"] < 1
+    behind = details.pop("impostor_pairs_of_people")
+    assert behind["1e-3"] is None
+    assert 1 <= behind["1e-2"] <= behind["5e-2"]
+    by_template = {"aligned_by_detection": 0, "aligned_by_template": 96, "not_embedded": 0}
+    assert details == {
+        "gate": 0.7,
+        "gallery_identities": PEOPLE,
+        "original": by_template,
+        "anonymized": by_template,
+        "impostor_pairs": 4320,
+        "impostor_photos": 96,
+        "clean_equal_error_rate": pytest.approx(details["clean_equal_error_rate"]),
+    }
+    assert 0 <= details["clean_equal_error_rate"] < 0.01
+    few = found.metrics["judge/colour/same_photo_1e-3"]
+    assert (few.value, few.n, few.reason) == (None, 96, "4320 impostor pairs, 30000 needed")
+    for name in ("detected", "detected_anonymized"):
+        metric = found.metrics[f"judge/colour/{name}"]
+        assert (metric.value, metric.n, metric.reason) == (None, 96, "this judge does not detect")
+    assert set(found.columns) == {
+        f"judge/colour/{name}" for name in ("tar_cross_5e-2", "tar_cross_1e-3", "similarity_same_photo", "rank_1")
+    }
+    assert np.isnan(found.columns["judge/colour/tar_cross_1e-3"]).all()
+    np.testing.assert_allclose(found.columns["judge/colour/similarity_same_photo"], 1, atol=1e-6)
+    (seen,) = found.outcomes
+    assert (seen.name, seen.chance, seen.rows.tolist()) == ("judge/colour", 1 / PEOPLE, list(range(96)))
+    assert seen.identity.tolist() == [f"person{i // PHOTOS}" for i in range(96)]
+    assert found.warnings == [
+        f"judge/colour: {count:.1f} pairs of people decide its threshold at a false accept rate of {far} "
+        "(30 needed): other people would put it elsewhere."
+        for far, count in behind.items()
+        if count is not None and count < 30
+    ]
+
+
+def test_a_judge_that_detects_says_how_often_it_did(scene, monkeypatch):
+    """A third of the originals has a face that is found, and none of the results, which are dark."""
+
+    class Aligned(Colour):
+        aligns = True
+
+    def detect(images, device):
+        found = (torch.arange(len(images)) % 3 == 0) & (images.mean((1, 2, 3)) > 0)
+        return SimpleNamespace(found=found, landmarks=torch.zeros(len(images), 5, 2))
+
+    monkeypatch.setattr(embedder, "detect_faces", detect)
+    found = Judge(Aligned(), fars=[0.01], batch_size=96).measure(scene(lambda x: 0 * x), "judge/colour")
+    assert values(found)["detected"] == pytest.approx(1 / 3)
+    assert values(found)["detected_anonymized"] == 0
+    assert not found.columns["judge/colour/detected_anonymized"].any()
+    assert found.details["original"] == {"aligned_by_detection": 32, "aligned_by_template": 64, "not_embedded": 0}
+    assert found.metrics["judge/colour/detected"].n == 96
+
+
+def test_without_a_known_gate_the_judge_takes_no_part(scene, monkeypatch):
+    monkeypatch.setattr("privacy_exp.evaluation.verification.PAIRS_NEEDED", 1000)
+    found = Judge(Colour(), fars=[0.5]).measure(scene(lambda x: x), "judge/colour")
+    assert found.outcomes[0].excluded == "no_gate: 4320 impostor pairs, 100000 needed"
+    assert "its TAR at FAR 1 % on originals is not known (4320 impostor pairs, 100000 needed)" in found.warnings[0]
+    flagged = {name for name, metric in values_with_reasons(found).items() if metric == found.outcomes[0].excluded}
+    assert {"rank_1", "intrusion", "tar_cross_5e-1", "same_photo_5e-1"} <= flagged
+    assert not {"clean_rank_1", "clean_tar_5e-1", "utility/frechet_colour", "detected"} & flagged
+
+
+def values_with_reasons(found):
+    return {name.removeprefix("judge/colour/"): metric.reason for name, metric in found.metrics.items()}
+
+
 def test_black_pictures_leave_a_judge_at_chance(scene):
     found = Judge(Colour(), fars=[0.01]).measure(scene(lambda x: 0 * x), "judge/colour")
     figures = values(found)
@@ -130,6 +206,11 @@ def test_a_judge_that_steered_the_masks_is_named(scene, tmp_path):
     embedder = Colour()
     embedder.fields = lambda: {"onnx": file_digest(tmp_path / "net.onnx")}
     assert "is no held-out judge" in Judge(embedder, fars=[0.01]).measure(place, "judge/colour").warnings[0]
+    started = dataclasses.replace(place, config={"recognition": {"net": {"pretrained": "vggface2"}}})
+    for fields, steered in (({"facenet": WEIGHTS["vggface2"]}, True), ({"facenet": "another"}, False)):
+        embedder.fields = lambda fields=fields: fields
+        warnings = Judge(embedder, fars=[0.01]).measure(started, "judge/colour").warnings
+        assert any("held-out" in line for line in warnings) == steered
     embedder.fields = lambda: {"onnx": "another", "facenet": None}
     assert not any("held-out" in line for line in Judge(embedder, fars=[0.01]).measure(place, "judge/colour").warnings)
 
