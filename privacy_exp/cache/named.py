@@ -32,7 +32,8 @@ def class_named(name: Any, kind: type[Kind], source: object, trust: Collection[s
     if module.split(".")[0] not in ("privacy_exp", *trust) and module not in sys.modules:
         raise UserError(
             f"{source} names {name}, which is not a part of privacy_exp: a file runs no code of its own choosing. If "
-            f"you trust that package, say so: trust=[{module.split('.')[0]}], or import it first."
+            f"you trust that package, say so: trust=[{module.split('.')[0]}] with `privacy-exp evaluate` or in Python; "
+            "elsewhere name one of its classes in the configuration, which imports it."
         )
     try:
         found = getattr(importlib.import_module(module), own)

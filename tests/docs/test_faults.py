@@ -35,3 +35,19 @@ def test_a_row_names_tests_that_exist_or_says_that_it_is_open(row):
 def _text(file: str) -> str:
     path = TESTS / file
     return path.read_text() if path.is_file() else ""
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ("README.md", "source .venv/bin/activate"),
+        ("docs/your-photos.md", "**Aligned face crops.**"),
+        ("docs/your-photos.md", "**One size.**"),
+        ("docs/extending.md", "(Inpainter):"),
+        ("docs/faq.md", "I pressed Ctrl-C"),
+        ("docs/faq.md", "My path holds `=`"),
+        ("docs/scoring-other-tools.md", "anonymized_name="),
+    ],
+)
+def test_what_a_new_user_missed_stands_on_a_page(page, words):
+    assert words in (TESTS.parent / page).read_text()
