@@ -16,7 +16,9 @@ if [[ " $* " == *" --all "* ]]; then
   extras+=(docs) # the site and the notebook
   extras+=(exports) # validators of report.export
   extras+=(fidelity) # Inception of kid and fid
+  extras+=(paper) # widths and fonts of conferences
   bash scripts/setup_browser.sh
+  bash scripts/setup_latex.sh
 fi
 bash scripts/setup.sh "${extras[@]}"
 bin=.venv/bin

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from privacy_exp.cache.files import atomic_file
+from privacy_exp.cache.files import atomic_file, write_text
 from privacy_exp.report.answers import answer_of
 from privacy_exp.report.charts import charts
 from privacy_exp.report.collect import Collection, collect
 from privacy_exp.report.curves import find_deletion
 from privacy_exp.report.exports import check_formats, write_exports
 from privacy_exp.report.faces import write_faces
+from privacy_exp.report.latex import Pivot
 from privacy_exp.report.page import Chapter, write_page
+from privacy_exp.report.paper import Paper, write_chart
 from privacy_exp.report.pictures import Album, make_gallery
 from privacy_exp.report.ranking import best, compare
 from privacy_exp.report.sections import Section, headline, sections
@@ -23,7 +25,7 @@ from privacy_exp.tracking.tracker import CsvTracking
 from privacy_exp.types import UserError
 
 FIGURE = re.compile(
-    r"(plane|methods|deletion|fool_rate_over_ratio|guidance_and_ratio|faces)(_\d+)?(_section\d+)?\.(png|pdf|svg)"
+    r"(plane|methods|deletion|fool_rate_over_ratio|guidance_and_ratio|faces)(_\d+)?(_wide)?(_section\d+)?\.(png|pdf|svg)"
 )
 SPRITE = re.compile(r"[0-9a-f]{16}\.(jpeg|webp|png)")
 """Names that a report gives to its files."""
@@ -41,6 +43,11 @@ class Options:
         utility: metric that stands for utility; None takes the first ones there are.
         deletion: a `deletion.json`; None takes those that lie in the sweeps' folders.
         export: formats of other people's tools: "eee", "croissant".
+        columns: figures of `table.tex`, in the record's names or short: fool_rate, tar, rank_1, ssim.
+        percent: whether shares stand there in percent.
+        font: see `Paper`.
+        style: see `Paper`.
+        venue: see `Paper`.
     """
 
     title: str | None = None
@@ -50,8 +57,24 @@ class Options:
     utility: str | None = None
     deletion: str | None = None
     export: Sequence[str] = ()
+    columns: Sequence[str] = ("fool_rate",)
+    percent: bool | int | str = True
+    font: str = "sans-serif"
+    style: str | None = None
+    venue: str | None = None
+
+    @property
+    def paper(self) -> Paper:
+        """How figures for papers look."""
+        return Paper(self.font, self.style, self.venue)
+
+    @property
+    def pivot(self) -> Pivot:
+        """What stands in `table.tex`."""
+        return Pivot(self.columns, self.percent)
 
     def __post_init__(self) -> None:
+        _ = self.paper, self.pivot  # they check what they are given
         check_formats(self.export)
         if self.pictures not in (None, True, False):
             raise UserError(f"`report.pictures` must be true, false or null, but got {self.pictures!r}.")
@@ -83,6 +106,8 @@ def build(sweeps: Sequence[Path], out: Path | None, options: Options, tracking: 
     columns = [headline(section, options.utility) for section in parts]
     out = sweeps[0] / "report" if out is None else out
     _remove_stale(out)
+    for section in parts:
+        options.pivot.metrics(section)  # before anything is written
     views = []
     for section, names in zip(parts, columns, strict=True):
         comparisons = compare(section)
@@ -90,8 +115,10 @@ def build(sweeps: Sequence[Path], out: Path | None, options: Options, tracking: 
         gallery, why = _gallery(section, out, options, study)
         found, drawn = answer_of(section, comparisons), charts(section, utility, curves)
         views.append(Chapter(section, found, names, drawn, comparisons, best(comparisons), gallery, why))
-    _write_figures(out / "figures", views)
+    _write_figures(out / "figures", views, options.paper)
     write_tables(out, parts, columns, [view.best for view in views])
+    latex = [options.pivot.table(v.section, v.best, number) for number, v in enumerate(views)]
+    write_text(out / "table.tex", "\n".join(latex))
     with atomic_file(out / "comparisons.csv") as temporary:
         for_spreadsheets(_all_comparisons(views)).to_csv(temporary, index=False)
     title = options.title or "Privacy report: " + ", ".join(sweep.resolve().name for sweep in sweeps)
@@ -127,12 +154,12 @@ def _gallery(section: Section, out: Path, options: Options, study: Collection) -
     return gallery, "The run folders hold no pictures."
 
 
-def _write_figures(folder: Path, views: Sequence[Chapter]) -> None:
+def _write_figures(folder: Path, views: Sequence[Chapter], paper: Paper) -> None:
     for number, view in enumerate(views):
         suffix = "" if len(views) == 1 else f"_section{number + 1}"
         for chart in view.charts:
             if chart.panels:
-                chart.write(folder, suffix)
+                write_chart(chart, folder, suffix, paper)
         if view.gallery is not None:
             write_faces(view.section, folder, suffix)
 

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from privacy_exp.cache.files import atomic_file, write_text
 from privacy_exp.evaluation.certifying import Line
-from privacy_exp.report.charts import UNDATED
 from privacy_exp.report.figures import COLOURS, MARKERS, MUTED, STYLE
+from privacy_exp.report.paper import UNDATED
 from privacy_exp.study.certificate import Certificate
 
 

@@ -2,18 +2,15 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from privacy_exp.cache.files import atomic_file
 from privacy_exp.report.curves import deletion_frame
 from privacy_exp.report.figures import (
     STYLE,
@@ -25,22 +22,18 @@ from privacy_exp.report.figures import (
     draw_lines,
     draw_plane,
     looks,
+    point_sizes,
+    top_shade,
 )
 from privacy_exp.report.metrics import as_text, describe
 from privacy_exp.report.ranking import pareto_front
 from privacy_exp.report.sections import STEMS, Section
 from privacy_exp.report.svg import inline_svg
-from privacy_exp.runs.names import display_name, name_order
+from privacy_exp.runs.names import name_order
 
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # a page of log for each pdf
 
-FORMATS = ("png", "pdf", "svg")
-"""Of the figures for papers."""
-
 MOST_DOTS = 24
-
-UNDATED: dict[str, dict[str, None]] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
-"""Metadata that keeps the time out of the files: equal figures give equal files."""
 
 
 @dataclass
@@ -68,6 +61,9 @@ class Chart:
         values: the same figures as a table.
         size: of a panel, in inches.
         look: methods of the legend.
+        sizes: of points, in words to points, where they mean something.
+        shares_y: whether all panels have the same upward axis.
+        top: of the colours' scale, where colours are figures.
     """
 
     name: str
@@ -77,6 +73,9 @@ class Chart:
     values: pd.DataFrame
     size: tuple[float, float]
     look: Mapping[str, Look]
+    sizes: Mapping[str, float] = field(default_factory=dict)
+    shares_y: bool = False
+    top: float | None = None
 
     def svgs(self, prefix: str) -> list[str]:
         """A panel each, for the page."""
@@ -86,44 +85,18 @@ class Chart:
                 figure = Figure(figsize=self.size, layout="constrained")
                 ax, marks = figure.add_subplot(), Marks()
                 panel.draw(ax, marks)
-                _leave_out_of_layout(ax)
+                leave_out_of_layout(ax)
                 ax.set_title(panel.title, loc="left")
                 name = f"{self.title}, {panel.title}" if panel.title else self.title
                 label = f"{name}. {self.reading} The values stand in the table below."
                 made.append(inline_svg(figure, marks, f"{prefix}-{self.name}-{number}", label))
         return made
 
-    def write(self, folder: Path, suffix: str = "") -> None:
-        """All panels in one figure with a legend, as png, pdf and svg."""
-        columns = min(3, len(self.panels))
-        rows = -(-len(self.panels) // columns)
-        width, height = self.size
-        with matplotlib.rc_context(STYLE):
-            figure = Figure(figsize=(width * columns, height * rows + 0.3), layout="constrained", facecolor="white")
-            for number, panel in enumerate(self.panels):
-                ax = figure.add_subplot(rows, columns, number + 1)
-                panel.draw(ax, Marks())
-                _leave_out_of_layout(ax)
-                ax.set_title(panel.title, loc="left")
-            if self.look:
-                figure.legend(handles=_handles(self.look), loc="outside lower center", ncols=min(6, len(self.look)))
-            for kind in FORMATS:
-                with atomic_file(folder / f"{self.name}{suffix}.{kind}") as temporary:
-                    figure.savefig(temporary, format=kind, dpi=200, metadata=UNDATED[kind])
-                figure.set_layout_engine("none")  # what the first file laid out holds for the others
 
-
-def _leave_out_of_layout(ax: Axes) -> None:
+def leave_out_of_layout(ax: Axes) -> None:
     """What lies inside the axes needs no room around them; measuring thousands of marks would take seconds."""
     for artist in (*ax.lines, *ax.collections, *ax.patches, *ax.texts):
         artist.set_in_layout(False)
-
-
-def _handles(look: Mapping[str, Look]) -> list[Line2D]:
-    return [
-        Line2D([], [], color=own.colour, marker=own.marker, linestyle=own.dash, label=display_name(name))
-        for name, own in look.items()
-    ]
 
 
 def charts(section: Section, utility: str | None, curves: Sequence[Mapping[str, Any]]) -> list[Chart]:
@@ -174,7 +147,7 @@ def plane(section: Section, utility: str | None, look: Mapping[str, Look]) -> Ch
     panel = Panel("", partial(draw_plane, section=section, look=look, x=privacy, y=utility, fronts=fronts))
     values = _values(section, [privacy, utility])
     values["Pareto front"] = ["yes" if any(i in front for front in fronts) else "" for i in range(len(values))]
-    return Chart("plane", title, reading, [panel], values, (4.9, 3.7), look)
+    return Chart("plane", title, reading, [panel], values, (4.9, 3.7), look, sizes=point_sizes(section))
 
 
 def _front_words(fronts: Sequence[Sequence[int]]) -> str:
@@ -201,7 +174,7 @@ def over_ratio(section: Section, look: Mapping[str, Look]) -> Chart:
     if not panels:
         reading = "Not drawn: it needs cells of at least two mask ratios that are alike in the rest."
     size = (4.9, 3.0) if len(panels) == 1 else (3.7, 2.8)
-    return Chart("fool_rate_over_ratio", title, reading, panels, _values(section, [name]), size, look)
+    return Chart("fool_rate_over_ratio", title, reading, panels, _values(section, [name]), size, look, shares_y=True)
 
 
 def heat(section: Section) -> Chart:
@@ -217,7 +190,17 @@ def heat(section: Section) -> Chart:
     reading = "A field a cell, lighter where more people are no longer recognised; ! below the gate, – no value."
     if not panels:
         reading = "Not drawn: it needs a method with at least two ratios and two guidance scales."
-    return Chart("guidance_and_ratio", title, reading, panels, _values(section, [name]), (3.1, 2.5), {})
+    return Chart(
+        "guidance_and_ratio",
+        title,
+        reading,
+        panels,
+        _values(section, [name]),
+        (3.1, 2.5),
+        {},
+        shares_y=True,
+        top=top_shade(section, name),
+    )
 
 
 def deletion(content: Mapping[str, Any], number: int = 0) -> Chart:

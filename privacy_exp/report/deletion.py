@@ -11,6 +11,7 @@ from rich.table import Table
 
 from privacy_exp.cache.files import write_text
 from privacy_exp.report.charts import deletion
+from privacy_exp.report.paper import write_chart
 from privacy_exp.report.table import render
 
 COLUMNS = ("method", "share", "prob", "prob_low", "prob_high", "fool_rate")
@@ -32,7 +33,7 @@ def write_deletion(folder: Path, content: dict[str, Any]) -> Path:
         names = ("shares", *COLUMNS[2:])
         writer.writerows((curve["method"], *values) for values in zip(*(curve[n] for n in names), strict=True))
     write_text(folder / "deletion.csv", rows.getvalue())
-    deletion(content).write(folder)
+    write_chart(deletion(content), folder)
     print(_table(content))
     print(f"files    {path}\npicture  {folder / 'deletion.png'}")
     return path

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from matplotlib.figure import Figure
 
 from privacy_exp.cache.files import atomic_file
-from privacy_exp.report.charts import FORMATS, UNDATED
 from privacy_exp.report.collect import Row
 from privacy_exp.report.figures import INK, MUTED, STYLE
+from privacy_exp.report.paper import FORMATS, UNDATED
 from privacy_exp.report.pictures import spread
 from privacy_exp.report.sections import Section
 from privacy_exp.runs.folder import RunFolder

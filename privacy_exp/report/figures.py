@@ -21,6 +21,7 @@ DARK, LIGHT = "#000001", "#fffffe"  # on shades that are the same in both themes
 COLOURS = ("#0b62c4", "#c2410c", "#15803d", "#7c3aed", "#be185d", "#0f766e", "#946200", "#475569")
 CONTROL = COLOURS[-1]
 MOST_BANDS = 6
+HEAT = colormaps["cividis"]
 DODGE = 0.012
 """Of the width of a chart, between the whiskers of two methods."""
 
@@ -104,11 +105,24 @@ def tip(section: Section, index: int, names: Sequence[str]) -> str:
     return "\n".join([section.label(index), *figures])
 
 
+def point_sizes(section: Section) -> dict[str, float]:
+    """Hidden share in words to the size of its points; empty where there is one share alone."""
+    levels = [level for level in section.axes[1].levels if level is not None]
+    last = max(1, len(levels) - 1)
+    return {section.axes[1].word(v): 4 + 4 * i / last for i, v in enumerate(levels)} if len(levels) > 1 else {}
+
+
+def top_shade(section: Section, name: str) -> float:
+    """The upper end of a colour scale that begins at 0: the highest value, but not so low that noise is bright."""
+    values = [value for cell in section.cells if (value := cell.metric(name).value) is not None]
+    return min(1.0, max([0.3, *values]))
+
+
 def draw_plane(
     ax: Axes, marks: Marks, section: Section, look: Mapping[str, Look], x: str, y: str, fronts: Sequence[Sequence[int]]
 ) -> None:
     """Privacy against utility, a point a cell, larger for a larger ratio, hollow below gate; the fronts as lines."""
-    ratios = [level for level in (section.axes[1].levels) if level is not None]
+    sizes = point_sizes(section)
     for front in fronts:
         points = [(section.cells[i].metric(x).value, section.cells[i].metric(y).value) for i in front]
         ax.plot(*zip(*points, strict=True), color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
@@ -120,7 +134,7 @@ def draw_plane(
         cross = (*_ends(across), nan, across.value, across.value), (up.value, up.value, nan, *_ends(up))
         (bars,) = ax.plot(*cross, color=own.colour, linewidth=0.8, alpha=0.35, zorder=2)
         marks.add(bars, cell=index)
-        size = 5 + 5 * (ratios.index(cell.mask_ratio) / max(1, len(ratios) - 1)) if cell.mask_ratio in ratios else 6
+        size = sizes.get(section.axes[1].word(cell.mask_ratio), 4)
         fill = "none" if across.reason else own.colour
         (point,) = ax.plot([across.value], [up.value], own.marker, color=own.colour, mfc=fill, ms=size, zorder=3)
         marks.add(point, cell=index, tip=tip(section, index, [x, y]))
@@ -181,15 +195,15 @@ def draw_heat(ax: Axes, marks: Marks, section: Section, cells: Sequence[int], na
     ratios, scales = section.axes[1].levels, section.axes[2].levels
     ratios, scales = [r for r in ratios if r is not None], [s for s in scales if s is not None]
     places = {(section.cells[i].mask_ratio, section.cells[i].guidance): i for i in cells}
-    colours = colormaps["cividis"]
+    top = top_shade(section, name)
     for column, ratio in enumerate(ratios):
         for row, scale in enumerate(scales):
             index = places.get((ratio, scale))
             metric = Metric(None, None, None, 0) if index is None else section.cells[index].metric(name)
-            shade = "none" if metric.value is None else colours(min(max(metric.value, 0.0), 1.0))
+            shade = "none" if metric.value is None else HEAT(min(max(metric.value / top, 0.0), 1.0))
             place = Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=shade, edgecolor=GRID, linewidth=1)
             text = "–" if metric.value is None else f"{metric.value:.2f}" + ("!" if metric.reason else "")
-            ink = MUTED if metric.value is None else DARK if metric.value > 0.5 else LIGHT
+            ink = MUTED if metric.value is None else DARK if metric.value / top > 0.5 else LIGHT
             label = ax.text(column, row, text, ha="center", va="center", color=ink, fontsize=8.5)
             ax.add_patch(place)
             if index is not None:

@@ -112,7 +112,7 @@ class Section:
             if max(spreads) == 0
             else f"by at most {100 * max(spreads):.0f} points, far inside its interval"
         )
-        return f"{axis.label.capitalize()} ({', '.join(levels)}) moves the fool rate {moved}; charts show {kept}."
+        return f"{axis.label.capitalize()} ({', '.join(levels)}) moves the fool rate {moved}; shown is {kept}."
 
     def middle_level(self, axis: Axis) -> str:
         """The level of an axis that stands for it, in words."""

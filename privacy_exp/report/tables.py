@@ -59,7 +59,7 @@ def headline_frame(section: Section, columns: Sequence[str], best: set[int]) -> 
 def write_tables(
     out: Path, sections: Sequence[Section], columns: Sequence[list[str]], best: Sequence[set[int]]
 ) -> None:
-    """Writes `table.csv`, `table.parquet`, `table.tex` and `table.md`.
+    """Writes `table.csv`, `table.parquet` and `table.md`.
 
     Args:
         out: folder.
@@ -73,7 +73,6 @@ def write_tables(
     with atomic_file(out / "table.parquet") as temporary:
         _storable(full).to_parquet(temporary, engine="pyarrow", index=False)
     frames = [headline_frame(*each) for each in zip(sections, columns, best, strict=True)]
-    write_text(out / "table.tex", "\n".join(_latex(s.title, f) for s, f in zip(sections, frames, strict=True)))
     write_text(out / "table.md", "\n".join(_markdown(s.title, f) for s, f in zip(sections, frames, strict=True)))
 
 
@@ -81,21 +80,6 @@ def _storable(frame: pd.DataFrame) -> pd.DataFrame:
     """Columns of mixed types (a ratio and "auto") as text: a parquet column has one type."""
     mixed = [name for name in frame if frame[name].dropna().map(type).nunique() > 1]
     return frame.assign(**{name: frame[name].map(show) for name in mixed})
-
-
-LATEX = {
-    **{sign: f"\\{sign}" for sign in "%_&#${}"},
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-}
-"""What LaTeX would take for a command, and how it is printed: names in a record may come from anybody."""
-
-
-def _latex(title: str, frame: pd.DataFrame) -> str:
-    """A booktabs table with its caption."""
-    caption = "".join(LATEX.get(sign, sign) for sign in f"{title}. {FOOTNOTE}.")
-    return f"% needs \\usepackage{{booktabs}}\n{frame.to_latex(index=False, escape=True, caption=caption)}"
 
 
 def for_spreadsheets(frame: pd.DataFrame) -> pd.DataFrame:

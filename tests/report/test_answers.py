@@ -81,7 +81,7 @@ def test_an_axis_along_which_nothing_moves_is_a_sentence(tmp_path):
         config = record["config"] | {"inpainting": record["config"]["inpainting"] | {"guidance_scale": 9.0}}
         (root / f"1{cell}" / "record.json").write_text(json.dumps(record | {"config": config, "key": cell}))
     page = build([root], tmp_path / "out", Options()).read_text()
-    assert "Guidance (3, 9) moves the fool rate not at all; charts show 9." in page
+    assert "Guidance (3, 9) moves the fool rate not at all; shown is 9." in page
     assert page.count("<svg") - page.count('aria-hidden="true"><path') == 2, "one panel, and privacy against utility"
 
 

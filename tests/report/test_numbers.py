@@ -86,10 +86,20 @@ def test_markdown(report, sweep):
 
 
 def test_latex(report, sweep):
+    """Methods and guidance down, shares across: every cell is the percentage that its record says."""
     text = (report / "table.tex").read_text()
     assert all(rule in text for rule in ("\\toprule", "\\midrule", "\\bottomrule"))
-    rows = [line.rstrip("\\ ").replace("\\_", "_").split(" & ") for line in text.splitlines() if " & " in line]
-    check(by_axes(rows), sweep)
+    head, *rows = [line.rstrip("\\ ").split(" & ") for line in text.splitlines() if " & " in line]
+    assert head[:2] == ["Method", "Guidance"]
+    stems, truth, seen = {display_name(stem): stem for stem in METHODS}, records(sweep), set()
+    for method, guidance, *cells in rows:
+        for area, cell in zip(head[2:], cells, strict=True):
+            key = (stems[method], _share(area), float(guidance))
+            rate = truth[key]["fool_rate"]
+            shown = [float(number) for number in re.findall(r"\d+(?:\.\d+)?", cell.replace("\\scriptsize", ""))]
+            assert shown == pytest.approx([100 * rate[part] for part in ("value", "low", "high")], abs=0.51), key
+            seen.add(key)
+    assert seen == set(truth)
 
 
 def test_the_rendered_page(open_page, report, sweep):
