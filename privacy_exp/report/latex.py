@@ -235,9 +235,7 @@ def _down(section: Section) -> list[Axis]:
     return [axis for axis in section.varying if axis.name != "mask_ratio" and axis.name not in section.inert]
 
 
-def _pivot(
-    section: Section,
-) -> tuple[list[tuple[str, ...]], list[object], Mapping[tuple[tuple[str, ...], object], int]]:
+def _pivot(section: Section) -> tuple[list[Key], list[float | None], dict[tuple[Key, float | None], int]]:
     """Rows in words, areas, and the cell of each pair; of an inert axis the middle level alone."""
     inert = [(axis, section.middle_level(axis)) for axis in section.axes if axis.name in section.inert]
     down, cells = _down(section), dict[tuple[Key, float | None], int]()
