@@ -1,6 +1,8 @@
 """Holds the records of two trees of runs against each other, figure by figure, to the last digit.
 
-python scripts/compare_figures.py OLD NEW      runs are matched by relative folder; exit code 1 on a difference
+python scripts/compare_figures.py OLD NEW      runs are matched by relative folder; exit code 1 where a value differs
+
+Intervals are counted apart: they move with the way in which they are computed, although no picture has changed.
 """
 
 import json
@@ -11,13 +13,16 @@ NAMES = {"worst_observer": "strongest_observer", "/c": "/target"}
 """Words of older records and what they are called today."""
 
 
-def figures(folder: Path) -> dict[str, list[float | None]]:
+Figure = tuple[float | None, tuple[float | None, float | None]]
+
+
+def figures(folder: Path) -> dict[str, Figure]:
     """Each figure's value and interval, under today's names."""
     found = {}
     for name, metric in json.loads((folder / "record.json").read_text())["metrics"].items():
         today = name.replace("worst_observer", NAMES["worst_observer"])
         today = today[:-2] + NAMES["/c"] if today.endswith("/c") else today
-        found[today] = [metric["value"], metric["low"], metric["high"]]
+        found[today] = (metric["value"], (metric["low"], metric["high"]))
     return found
 
 
@@ -32,11 +37,13 @@ def main() -> int:
             differing += 1
             continue
         before, after = figures(old / name), figures(new / name)
-        moved = [one for one in before if one in after and before[one] != after[one]]
+        moved = [one for one in before if one in after and before[one][0] != after[one][0]]
+        intervals = sum(before[one][1] != after[one][1] for one in before if one in after)
         gone, come = sorted(set(before) - set(after)), sorted(set(after) - set(before))
-        print(f"{name}: {len(before)} figures, {len(moved)} moved, {len(gone)} gone, {len(come)} new")
+        counts = f"{len(moved)} values and {intervals} intervals moved, {len(gone)} gone, {len(come)} new"
+        print(f"{name}: {len(before)} figures, {counts}")
         for one in moved:
-            print(f"    {one}: {before[one]} -> {after[one]}")
+            print(f"    {one}: {before[one][0]} -> {after[one][0]}")
         for words, names in (("gone", gone), ("new", come)):
             if names:
                 print(f"    {words}: {', '.join(names)}")
