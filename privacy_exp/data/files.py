@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import struct
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from privacy_exp.data.colour import cut_short, to_srgb
 from privacy_exp.data.duplicates import look_of
 from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Points, safe_id
 from privacy_exp.data.tables import FileNames, left_over, match_files, read_table
+from privacy_exp.runs.folder import FAULTS
 
 SUFFIXES = (
     ".jpg",
@@ -52,21 +52,6 @@ UNREAD = (
 """Pictures and films that are not read; they are counted, so that nobody misses photos unawares."""
 
 _TRUTH = {"1": True, "-1": False, "0": False, "true": True, "false": False}
-FAULTS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    EOFError,
-    KeyError,
-    IndexError,
-    OverflowError,
-    RuntimeError,  # the decoders of AVIF and HEIC
-    struct.error,
-    Image.DecompressionBombError,
-)
-"""All of this Pillow and its decoders raise for broken files."""
-
 NEEDED = {
     ".heic": "HEIC needs `pip install privacy-exp[heic]`",
     ".heif": "HEIC needs `pip install privacy-exp[heic]`",
@@ -191,6 +176,8 @@ def fault_of(path: Path, error: BaseException) -> str:
         return "it is empty (0 bytes)"
     if isinstance(error, UnidentifiedImageError):
         return NEEDED.get(path.suffix.lower(), "it is not an image")
+    if isinstance(error, MemoryError):
+        return f"its header asks for more memory than there is, and the file has {path.stat().st_size} bytes"
     return str(error)
 
 

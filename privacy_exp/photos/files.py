@@ -13,8 +13,9 @@ from jaxtyping import UInt8
 from PIL import ExifTags, Image, JpegImagePlugin, PngImagePlugin
 
 from privacy_exp.cache.files import write_bytes
-from privacy_exp.data.files import FAULTS, UNREAD, fault_of, upright_srgb
+from privacy_exp.data.files import UNREAD, fault_of, upright_srgb
 from privacy_exp.data.find import refuse_undecodable, walk
+from privacy_exp.runs.folder import FAULTS
 from privacy_exp.types import UserError
 
 Pixels = UInt8[np.ndarray, "_ _ 3"]

@@ -10,6 +10,7 @@ An image id holds no hyphen (see `Faces.ids`), so it ends at the first one; the 
 """
 
 import os
+import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,8 +34,21 @@ UNKNOWN = "unknown"
 THREADS = min(4, os.cpu_count() or 1)
 """That read or write pictures at once: Pillow works outside the interpreter's lock."""
 
-FAULTS = (OSError, ValueError, SyntaxError, EOFError, OverflowError, MemoryError, Image.DecompressionBombError)
-"""What Pillow raises over files that are no pictures, broken ones, and small ones that claim to be enormous."""
+FAULTS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    EOFError,
+    KeyError,
+    IndexError,
+    OverflowError,
+    MemoryError,  # a header that claims more than any file has
+    RuntimeError,  # the decoders of AVIF and HEIC
+    struct.error,
+    Image.DecompressionBombError,
+)
+"""All that Pillow and its decoders raise over files that are no pictures, broken ones, and ones that claim too much."""
 
 
 class RunFolder:
@@ -149,6 +163,5 @@ def read_rgb(path: Path) -> np.ndarray:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
     except FAULTS as error:
-        raise UserError(
-            f"{path} cannot be read as a picture ({error}); run the cell again to write it anew."
-        ) from error
+        why = "its header asks for more memory than there is" if isinstance(error, MemoryError) else str(error)
+        raise UserError(f"{path} cannot be read as a picture ({why}); run the cell again to write it anew.") from error

@@ -9,14 +9,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
-from PIL import Image
 from torch import Tensor
 
 from privacy_exp.cache.configured import Configured
 from privacy_exp.data.points import celeba_template
 from privacy_exp.evaluation.measure import Scene
 from privacy_exp.recognition.detection import detect_faces
-from privacy_exp.runs.folder import RunFolder
+from privacy_exp.runs.folder import RunFolder, read_rgb
 from privacy_exp.types import Images, Landmarks, UserError
 
 Array = np.ndarray
@@ -181,8 +180,8 @@ def frame_templates(scene: Scene) -> dict[tuple[int, int], Float[Tensor, "5 2"]]
     """
     known = {} if scene.data is None else {scene.data.image_size: scene.data.template()}
     first, _ = next(iter(scene.folder.list("original").values()))
-    with Image.open(first) as image:
-        size = image.height, image.width
+    height, width, _ = read_rgb(first).shape
+    size = height, width
     if scene.template is not None:
         known[size] = scene.template
     elif scene.data is None:
