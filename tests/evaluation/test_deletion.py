@@ -13,13 +13,15 @@ from sklearn.metrics import auc
 from torch import nn
 
 from privacy_exp import deletion
-from privacy_exp.evaluation.deletion import Deletion, area, curves, delete
+from privacy_exp.evaluation.deletion import Deletion, _fooled, area, curves, delete
+from privacy_exp.evaluation.statistics.intervals import bootstrap_mean, holm, sign_flip_test
 from privacy_exp.masking.center import Center
+from privacy_exp.masking.filling import mean_filled
 from privacy_exp.masking.random_patches import RandomPatches
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.sweep.deletion import methods
 from privacy_exp.sweep.entry import CONF
-from privacy_exp.types import Faces
+from privacy_exp.types import Faces, UserError
 
 
 class SeesTheMiddle(Recognizer):
@@ -93,6 +95,73 @@ def test_the_fool_rate_of_each_share_is_its_own_among_the_known():
     first, second = curves({"random": one, "same": one}, [0.1, 0.5, 0.9], "random")
     assert first["fool_rate"] == [0, 0.5, 1]
     assert second["p_reason"] is None, "twenty people are enough"
+
+
+def test_a_row_by_hand():
+    """Twenty people: areas over unequal steps, intervals and tests as the statistics module gives them."""
+    rng = np.random.default_rng(0)
+    shares, labels = [0.1, 0.2, 0.6], np.repeat(np.arange(20), 2)
+    known, right = np.arange(40) % 4 > 0, rng.integers(0, 2, (40, 3)).astype(float)
+    found = {
+        n: Deletion(labels, known, rng.uniform(size=(40, 3)) * top, right)
+        for n, top in (("r", 1), ("a", 0.8), ("b", 0.6))
+    }
+    rows = {row["method"]: row for row in curves(found, shares, "r")}
+    assert list(rows) == ["r", "a", "b"]
+    areas = {n: (d.prob @ [0.05, 0.25, 0.2]) / 0.5 for n, d in found.items()}
+    raw = [sign_flip_test(areas[name], areas["r"], labels) for name in "ab"]
+    assert [rows[name]["p_vs_random"] for name in "ab"] == pytest.approx(holm(raw))
+    for name, row in rows.items():
+        assert area(found[name].prob, shares) == pytest.approx(areas[name])
+        each = [bootstrap_mean(column, labels) for column in found[name].prob.T]
+        whole = bootstrap_mean(areas[name], labels)
+        wrong = 1 - right[known]
+        assert row == {
+            "method": name,
+            "shares": shares,
+            "prob": [m.value for m in each],
+            "prob_low": [m.low for m in each],
+            "prob_high": [m.high for m in each],
+            "fool_rate": pytest.approx(wrong.mean(0).tolist()),
+            "auc": pytest.approx({"value": whole.value, "low": whole.low, "high": whole.high, "n": 40}),
+            "p_vs_random": row["p_vs_random"],
+            "p_reason": "it is what the others are compared with" if name == "r" else None,
+            "auc_minus_random": pytest.approx((areas[name] - areas["r"]).mean()),
+        }
+
+
+def test_few_people_and_nobody_known_are_said():
+    labels, right = np.repeat(np.arange(19), 2), np.ones((38, 2))
+    one = Deletion(labels, np.zeros(38, bool), np.full((38, 2), 0.5), right)
+    first, second = curves({"r": one, "a": one}, [0.2, 0.4], "r")
+    assert (second["p_vs_random"], second["p_reason"]) == (None, "fewer than 20 people")
+    assert first["fool_rate"] == [None, None]
+    nobody = _fooled(one, 0)
+    assert (nobody.value, nobody.n, nobody.reason) == (None, 0, "nothing was recognised on the originals")
+
+
+def test_each_seed_and_batch_counts_by_hand():
+    """Prob and guess of every image at each share, averaged over seeds; the batches one after the other."""
+    net, shares = SeesTheMiddle(), [0.25, 0.75]
+    masker = RandomPatches(2, granularity=2)
+    two = faces()._replace(ids=["c", "d"], labels=torch.tensor([1, 0]))
+    batches = [faces(), two]
+    found = delete(batches, net, masker, shares, [3, 8], lambda s: lambda f: masker.rank(f, None, s))
+    assert found.labels.tolist() == [1, 1, 1, 0]
+    assert found.known.tolist() == [True, True, True, False]
+    for row, (batch, i) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):
+        each = batches[batch]
+        for column, share in enumerate(shares):
+            probs, rights = [], []
+            for seed in (3, 8):
+                masks = masker.mask(each, mask_ratio=share, seed=seed)
+                logits = net(mean_filled(each.images, masks))[i]
+                probs.append(float(logits.softmax(0)[each.labels[i]]))
+                rights.append(float(logits.argmax() == each.labels[i]))
+            assert found.prob[row, column] == pytest.approx(np.mean(probs), abs=1e-6)
+            assert found.right[row, column] == np.mean(rights)
+    with pytest.raises(UserError, match="photos of known people"):
+        delete([faces()._replace(labels=None)], net, masker, shares, [0], lambda s: lambda f: masker.rank(f, None, s))
 
 
 def test_a_method_that_does_not_draw_is_asked_once():

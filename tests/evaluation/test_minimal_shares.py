@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from privacy_exp.evaluation.minimal import minimal_metrics
+from privacy_exp.evaluation.minimal import NOTED, minimal_metrics
 
 
 def table() -> pd.DataFrame:
@@ -30,7 +30,9 @@ def test_quantiles_are_over_the_images_that_were_known_and_lost():
 
 
 def test_the_interval_draws_people_and_the_columns_may_be_read_back_as_objects():
-    found = minimal_metrics(table().astype({"minimal_lost": object, "minimal_recognised": object}))
+    found = minimal_metrics(
+        table().astype(dict.fromkeys(("minimal_lost", "minimal_recognised", "minimal_monotone"), object))
+    )
     assert found == minimal_metrics(table())
     assert set(found) == {
         *(f"minimal/share_{name}" for name in ("q10", "median", "q90")),
@@ -38,12 +40,20 @@ def test_the_interval_draws_people_and_the_columns_may_be_read_back_as_objects()
         "minimal/not_monotone",
     }
     assert found["minimal/share_q10"].value == pytest.approx(0.1 + 0.3 * 0.1)
-    people = [[0.1, 0.2], [0.3, 0.5]]  # 2 of 2 people drawn: one of them twice, or both
-    drawn = [[*people[i], *people[j]] for i, j in np.random.default_rng(0).integers(0, 2, (2000, 2))]
+    shares = np.random.default_rng(1).uniform(size=(12, 3))
+    flags = {"minimal_recognised": True, "minimal_lost": True, "minimal_monotone": True}
+    many = pd.DataFrame({"label": np.repeat(np.arange(12), 3), "share_hidden": shares.ravel(), **flags})
+    found = minimal_metrics(many)
+    picks = np.random.default_rng(0).integers(0, 12, (2000, 12))
     for name, q in (("q10", 0.1), ("median", 0.5), ("q90", 0.9)):
-        low, high = np.quantile([np.quantile(shares, q) for shares in drawn], [0.025, 0.975])
+        low, high = np.quantile([np.quantile(shares[pick], q) for pick in picks], [0.025, 0.975])
         metric = found[f"minimal/share_{name}"]
         assert (metric.low, metric.high) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_the_columns_that_the_method_notes_are_carried_over_by_their_beginning():
+    """`study.rescore` copies what begins so from the run's own table."""
+    assert all(name.startswith(NOTED) for name in table() if name not in ("label", "share_hidden"))
 
 
 def test_where_nothing_was_lost_or_known_there_is_a_reason_instead_of_a_figure():
