@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -81,6 +82,39 @@ def test_attackers_are_asked_again_of_a_finished_run(adaptive, tmp_path, monkeyp
     assert {name: found[name] for name in known} == known
     assert 0 <= found["attacker/whole_frame_plain/accuracy"] <= 1
     assert evaluate.run(elsewhere) == found
+
+
+@pytest.mark.parametrize(
+    ("inpainting", "words"),
+    [
+        (
+            {"_target_": "privacy_exp.inpainting.command.Command", "command": "touch PWNED {input} {output}"},
+            "a Command",
+        ),
+        ({"_target_": "privacy_exp.inpainting.function.Function", "function": "evil_painter.paint"}, "a Function"),
+        ({"_target_": "evil_painter.Painter"}, "not a part of privacy_exp"),
+        ({"_target_": "subprocess.run", "args": "touch PWNED"}, "not a"),
+    ],
+    ids=["command", "function", "class", "callable"],
+)
+def test_a_records_painter_starts_no_code_of_its_choosing(adaptive, tmp_path, monkeypatch, caplog, inpainting, words):
+    run = tmp_path / "run"
+    shutil.copytree(adaptive, run)
+    (tmp_path / "evil_painter.py").write_text(
+        f"open({str(tmp_path / 'PWNED')!r}, 'w')\ndef paint(images): return images"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    record = json.loads((run / "record.json").read_text())
+    record["config"]["inpainting"] = inpainting
+    (run / "record.json").write_text(json.dumps(record))
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        asked = [f"run={run}", "attacker=[whole_frame]", "trust=[tests]", f"cache.root={tmp_path / 'cache'}"]
+        found = evaluate.run(compose("evaluate", overrides=asked))
+    assert not (tmp_path / "PWNED").exists()
+    assert "evil_painter" not in sys.modules
+    assert found["attacker/whole_frame/accuracy"] is None
+    assert words in caplog.text
 
 
 def test_a_folder_made_elsewhere_gives_observers_of_the_whole_frame_nothing(adaptive, tmp_path):

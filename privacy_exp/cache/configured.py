@@ -21,6 +21,9 @@ class Configured:
     without_effect: ClassVar[frozenset[str]] = frozenset()
     """Arguments that change no figure, such as batch sizes: they are part of no key."""
 
+    starts_code: ClassVar[bool] = False
+    """Whether it starts code that its arguments name, such as a command: no file may have such a one made."""
+
     _arguments: dict[str, Any]
 
     def __new__(cls, *args: Any, **keys: Any) -> Any:

@@ -65,6 +65,11 @@ def make_named(
     """
     target = str(described.get("_target_"))
     made = class_named(target.removesuffix(MAKER), kind, source, trust)
+    if getattr(made, "starts_code", False):
+        raise UserError(
+            f"{source} names a {made.__name__}, which starts code that its arguments name: a file runs no code of its "
+            "own choosing."
+        )
     make = getattr(made, MAKER[1:], made) if target.endswith(MAKER) else made
     arguments = {name: value for name, value in described.items() if not name.startswith("_")}
     if nested := [name for name, value in arguments.items() if _describes(value)]:

@@ -54,6 +54,7 @@ class Command(Inpainter):
     """
 
     reads_hidden = True
+    starts_code = True
     without_effect = frozenset({"workers", "timeout"})
 
     def __init__(

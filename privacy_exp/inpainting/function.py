@@ -36,6 +36,7 @@ class Function(Inpainter):
     """
 
     reads_hidden = True
+    starts_code = True
 
     def __init__(self, function: str | Callable[..., Any]) -> None:
         self.name = function if isinstance(function, str) else _name(function)
