@@ -13,6 +13,7 @@ COMMANDS = {
     "certify": ("privacy_exp.certify", "how much must be hidden so that few are recognised, and how sure is that"),
     "deletion": ("privacy_exp.deletion", "deletion curves: how recognition falls as pixels go"),
     "report": ("privacy_exp.report.__main__", "make a page, figures and tables of finished sweeps"),
+    "app": ("privacy_exp.app", "a page to play with on this machine: a photo, a method, a painter"),
     "board": ("privacy_exp.board", "check submissions to a board of anonymisers, and make its page"),
     "status": ("privacy_exp.status", "say which cells of a sweep are done, running, failed or missing"),
     "draw": ("privacy_exp.draw", "write drawn faces in CelebA's layout"),

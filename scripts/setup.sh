@@ -21,6 +21,10 @@ free=$(df -Pk . | awk 'NR == 2 {print int($4 / 1048576)}')
 pip=(.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir --constraint constraints.txt)
 # torch first and alone: a CPU build that is at hand satisfies every later requirement, and nothing fetches another
 "${pip[@]}" torch torchvision
-"${pip[@]}" --editable ".${extras:+[$extras]}"
+others=$(tr , '\n' <<< "$extras" | grep -vx app | paste -sd, || true)
+"${pip[@]}" --editable ".${others:+[$others]}"
+# gradio asks for Pillow 12, which resizes photos of odd sizes differently; it runs with ours, so its set goes in as it is
+case ",$extras," in *,app,*) "${pip[@]}" --no-deps brotli fastapi gradio gradio_client groovy hf-gradio orjson pydub \
+  python-multipart pytz safehttpx semantic-version starlette tomlkit uvicorn ;; esac
 echo "$want:$all" > .venv/.ready
 echo "ready: source .venv/bin/activate, then privacy-exp --help"

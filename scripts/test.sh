@@ -14,6 +14,7 @@ if [[ " $* " == *" --all "* ]]; then
   extras+=(optuna)
   extras+=(dlib) # the judge
   extras+=(docs) # the site and the notebook
+  extras+=(app) # the page to play with
   extras+=(exports) # validators of report.export
   extras+=(fidelity) # Inception of kid and fid
   extras+=(paper) # widths and fonts of conferences
