@@ -67,6 +67,7 @@ def _section(path: Path, prefix: str) -> Iterator[str]:
     if targets:
         yield f"Builds {', '.join(f'`{target}`' for target in targets)}.\n"
     based = [name for name in _defaults(text) if name != "_self_" and not name.endswith("@_here_")]
+    based = [name for name in based if not name.startswith("hydra/")]
     if based and prefix:
         yield f"Based on {', '.join(f'`{name}`' for name in based)}.\n"
     elif based:

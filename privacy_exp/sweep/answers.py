@@ -124,7 +124,7 @@ def _keys(config_name: str, conf: str, wrong: str) -> tuple[list[str], list[str]
         except (HydraException, OmegaConfBaseException):
             continue
         groups = [name for name in config.hydra.runtime.choices if not name.startswith("hydra/")]
-        return groups, [key for key in _flat(OmegaConf.to_container(config)) if not key.startswith("hydra.")]
+        return groups, [key for key in _flat(OmegaConf.to_container(config)) if key.partition(".")[0] != "hydra"]
     return [], []
 
 
