@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from privacy_exp.evaluation.attackers.parrot import Parrot as Parrot
     from privacy_exp.evaluation.attackers.parrot_open import ParrotOpen as ParrotOpen
     from privacy_exp.evaluation.attackers.purification import Purification as Purification
+    from privacy_exp.evaluation.attackers.reconstruction import Reconstruction as Reconstruction
     from privacy_exp.evaluation.attackers.several_photos import SeveralPhotos as SeveralPhotos
     from privacy_exp.evaluation.attackers.whole_frame import WholeFrame as WholeFrame
     from privacy_exp.evaluation.attackers.whole_frame_net import WholeFrameNet as WholeFrameNet
@@ -103,6 +104,7 @@ _PUBLIC = {
     "evaluation.attackers.parrot": ("Parrot",),
     "evaluation.attackers.parrot_open": ("ParrotOpen",),
     "evaluation.attackers.purification": ("Purification",),
+    "evaluation.attackers.reconstruction": ("Reconstruction",),
     "evaluation.attackers.several_photos": ("SeveralPhotos",),
     "evaluation.attackers.whole_frame": ("WholeFrame",),
     "evaluation.attackers.whole_frame_net": ("WholeFrameNet",),

@@ -22,6 +22,7 @@ FILES = [(group, path) for group in MEASURES for path in sorted((CONF / group).g
 NAMES = [f"{group}/{path.stem}" for group, path in FILES if path.stem != "default"]  # which bundles some
 
 FEW = {  # a measure that trains is shortened; what it promises does not depend on how well it learns
+    "attacker/reconstruction": ["attacker.reconstruction.steps=2", "attacker.reconstruction.width=8"],
     "judge/independent": ["judge.independent.embedder.module.max_epochs=1"],
 }
 
@@ -110,6 +111,7 @@ def test_the_yaml_holds_the_constructors_defaults(name, scene, monkeypatch, requ
     differ = {
         "attacker/mask_aware": {"grey_hidden": True},
         "attacker/whole_frame_plain": {"learns_from": "originals"},
+        "attacker/reconstruction": {"steps": 2, "width": 8},
         "judge/independent": {"detect": False},
     }.get(name, {})
     required = {"embedder": made.arguments["embedder"]} if "embedder" in made.arguments else {}
