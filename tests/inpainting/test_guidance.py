@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import StableDiffusionInpaintPipeline
+from diffusers import StableDiffusionInpaintPipeline, StableDiffusionXLInpaintPipeline
 
 from privacy_exp.inpainting.guidance import Interval, Text, encode, stack, steers, warn_of_unknown_words
 from tests.inpainting.conftest import tokenizer
@@ -137,7 +137,39 @@ def test_words_are_split_at_commas_and_spaces() -> None:
         warn_of_unknown_words(Pipe(), "a 火,face, 水")
 
 
+def test_sdxl_has_pooled_texts_and_sizes_that_change_too() -> None:
+    class Large(StableDiffusionXLInpaintPipeline):
+        def __init__(self) -> None:
+            pass
+
+    names = ["prompt_embeds", "mask", "masked_image_latents", "add_text_embeds", "add_time_ids"]
+    assert Interval(TEXT, 3.0, (0.0, 0.5)).inputs(Large()) == names
+    assert Interval(TEXT, 3.0, (0.0, 1.0)).inputs(Large()) == []
+
+
+def test_the_negative_prompt_comes_back_in_the_steps_own_precision() -> None:
+    given = Interval(TEXT, 3.0, (0.25, 1.0))(Pipe(guided=False), 0, None, {"prompt_embeds": row(1.0).half()})
+    assert given["prompt_embeds"].dtype == torch.float16
+    assert given["prompt_embeds"][:, 0, 0].tolist() == [-1.0, 1.0]
+
+
+def test_a_checkpoint_may_lack_a_second_tokenizer() -> None:
+    pipe = Pipe()
+    del pipe.__dict__["tokenizer_2"]
+    assert steers(pipe, "a face", "")
+
+
+def test_the_warning_points_at_who_asked() -> None:
+    def outer() -> None:
+        (lambda: (lambda: warn_of_unknown_words(Pipe(), "火"))())()
+
+    with pytest.warns(UserWarning, match="火") as caught:
+        outer()
+    assert caught[0].filename == __file__
+
+
 def test_prompts_stack_in_order() -> None:
+    assert torch.equal(stack([TEXT]).prompt, TEXT.prompt)
     other = Text(row(2.0), row(-2.0))
     stacked = stack([TEXT, other])
     assert stacked.prompt[:, 0, 0].tolist() == [1.0, 2.0]
@@ -160,6 +192,8 @@ def test_what_was_encoded_before_is_handed_on() -> None:
     encode(pipe, "old", "ugly", first)
     pooled = Text(*first[:2], torch.ones(1, 1), torch.zeros(1, 1))
     encode(pipe, "old", "ugly", pooled)
+    assert [keys["prompt"] for keys in asked] == ["a face", "old", "old"]
+    assert {str(keys["device"]) for keys in asked} == {"cpu"}
     assert asked[0]["negative_prompt"] is None
     assert asked[0]["do_classifier_free_guidance"] is True
     assert asked[0]["num_images_per_prompt"] == 1
