@@ -14,6 +14,8 @@ from privacy_exp.evaluation.statistics.certificate import p_value, people_needed
 from privacy_exp.evaluation.statistics.comparison import compare, shared_outcomes
 from privacy_exp.evaluation.statistics.intervals import (
     bootstrap_mean,
+    clustered_interval,
+    design_effect,
     holm,
     interval_of_maximum,
     sign_flip_test,
@@ -22,6 +24,7 @@ from privacy_exp.evaluation.statistics.intervals import (
 from privacy_exp.evaluation.statistics.paired import Difference, fool_rate_difference, mcnemar_of, paired_difference
 from privacy_exp.evaluation.statistics.power import detectable_difference
 from privacy_exp.evaluation.statistics.resampling import chunks, exchange_test, identity_sums, ratio, resampled_sums
+from privacy_exp.types import UserError
 
 
 @pytest.mark.parametrize(
@@ -217,3 +220,34 @@ def test_flips_and_seed_reach_every_test():
     assert found[2].difference.value == pytest.approx(16 / 48)
     assert found[3].difference.value == pytest.approx(-16 / 48)
     assert found[3].mcnemar is None
+
+
+def test_hits_of_pairs_count_as_the_photos_that_they_are_made_of():
+    rng = np.random.default_rng(0)
+    who, hits = np.repeat(np.arange(12), 10), rng.random(120) < 0.3
+    low, high = wilson(hits.mean(), min(30, 120 / design_effect(hits, who)))
+    few = beta_binomial_interval(np.bincount(who, weights=hits) / 4, np.full(12, 2.5))
+    assert clustered_interval(hits, who, trials=30) == pytest.approx((min(low, few[0]), max(high, few[1])))
+
+
+def test_one_person_says_nothing_of_what_could_be_found():
+    one = paired_difference(np.ones((2, 4)), np.stack([np.zeros(4), np.ones(4)]), np.zeros(4))
+    assert (one.value, one.low, one.high, one.detectable, one.identities) == (1, 1, 1, None, 1)
+    never = paired_difference(
+        np.ones((2, 4)),
+        np.stack([np.zeros(4), np.ones(4)]),
+        np.arange(4),
+        lambda s: ratio(s) if s.shape[1] == 1 else np.nan * s[0],
+    )
+    assert (never.value, never.low, never.high, never.detectable) == (1, 1, 1, None), "no draw has a figure"
+
+
+def test_tables_in_another_order_are_put_in_one_and_a_stranger_is_named():
+    i = np.arange(48)
+    a = table(i < 12)
+    swapped = table(i < 12).sample(frac=1, random_state=0)
+    swapped.loc[swapped["image_id"] == "p03_1", "identity"] = "p99"
+    with pytest.raises(UserError, match="'p03_1' shows p03 in one and p99 in the other"):
+        fool_rate_difference(a.sample(frac=1, random_state=1), swapped)
+    with pytest.raises(UserError, match="2 stand in one only, such as 'p00_0'"):
+        fool_rate_difference(a, a.assign(image_id=a["image_id"].replace("p00_0", "x")))

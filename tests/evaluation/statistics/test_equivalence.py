@@ -5,6 +5,7 @@ import gc
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import ttest_rel
 from sentinels import sentinel_run, sentinel_table
 
 from privacy_exp.evaluation.statistics.equivalence import equivalence, equivalences, margin_of
@@ -64,3 +65,31 @@ def test_compare_says_so(tmp_path, capsys):
     other = sentinel_run(tmp_path / "c", "b")
     compare_runs(str(a), str(other), equivalence=True)
     assert "fool_rate: not shown to be alike within 0.03" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "margin"),
+    [
+        *((name, 0.03) for name in ("fool_rate", "accuracy_anonymized", "judge/a/tar_cross_1e-2", "judge/a/rank_1")),
+        *((name, 0.03) for name in ("utility/agreement", "utility/detected")),
+        ("utility/ssim_outside", 0.02),
+        ("utility/landmark_error", 0.01),
+        ("prob_anonymized", None),
+    ],
+)
+def test_the_margins_are_those_that_were_written_down(name, margin):
+    assert margin_of(name) == margin
+
+
+def test_twenty_people_with_the_figure_in_both_runs_are_enough():
+    rng = np.random.default_rng(0)
+    a, b = (np.stack([rng.random(21), np.ones(21)]) for _ in "ab")
+    a[1, 20] = 0  # nothing of this person counts in the first run
+    found = equivalence("rank_1", a, b, np.arange(21), 0.03)
+    expected = ttest_rel(a[0, :20], b[0, :20])
+    assert found.people == 20
+    assert found.mean == pytest.approx((a[0, :20] - b[0, :20]).mean())
+    low, high = expected.confidence_interval(0.9)
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    fewer = equivalence("rank_1", a[:, 1:], b[:, 1:], np.arange(20), 0.03)
+    assert (fewer.people, fewer.p, fewer.reason) == (19, None, "19 people, 20 needed for a test")
