@@ -1,7 +1,8 @@
 """Face detection by MTCNN, in batches: is there a face, and where are its five points."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import numpy as np
@@ -10,6 +11,9 @@ import torch.nn.functional as F
 from facenet_pytorch import MTCNN
 from jaxtyping import Bool, Float
 
+from privacy_exp.cache.rows import Rows
+from privacy_exp.cache.sources import sources
+from privacy_exp.cache.store import Store
 from privacy_exp.data.points import celeba_template, resized_points
 from privacy_exp.types import Faces, Images, Landmarks
 
@@ -58,6 +62,31 @@ def detect_faces(images: Images, device: torch.device | str = "cpu", batch_size:
                 found[i] = True
                 landmarks[i], boxes[i] = _own_pixels(points[0]), _own_pixels(box[0].reshape(2, 2)).reshape(4)
     return Detections(found, landmarks, boxes)
+
+
+class StoredDetections:
+    """Detections from the store where they are there, else made and kept, photo by photo.
+
+    Args:
+        store: where they lie.
+
+    Attributes:
+        rows: counts how many were read and computed.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.rows = Rows(store.open_folder("detections", {"code": sources(__name__)}), "detections")
+
+    def __call__(self, names: Sequence[str], images: Images, device: torch.device | str = "cpu") -> Detections:
+        """As `detect_faces`.
+
+        Args:
+            names: digests of the pictures.
+            images: RGB in [0, 1].
+            device: what MTCNN runs on.
+        """
+        rows = self.rows(names, lambda: {k: v.numpy() for k, v in vars(detect_faces(images, device)).items()})
+        return Detections(*(torch.from_numpy(rows[field.name]) for field in fields(Detections)))
 
 
 def five_points(faces: Faces) -> Landmarks:

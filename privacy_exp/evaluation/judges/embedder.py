@@ -14,7 +14,7 @@ from torch import Tensor
 from privacy_exp.cache.configured import Configured
 from privacy_exp.data.points import celeba_template
 from privacy_exp.evaluation.measure import Scene
-from privacy_exp.recognition.detection import detect_faces
+from privacy_exp.recognition.detection import Detections, detect_faces
 from privacy_exp.runs.folder import RunFolder, read_rgb
 from privacy_exp.types import Images, Landmarks, UserError
 
@@ -134,27 +134,55 @@ def embed_batches(
         RuntimeError: before `fit`.
         UserError: no pictures.
     """
-    if embedder.face_points is None:
-        raise RuntimeError("`fit` comes before the first picture.")
-    device = embedder.device
     vectors, detected = [], []
     for images in batches:
-        images = images.to(device)
-        height, width = images.shape[-2:]
-        landmarks = embedder.face_points[height, width].to(images).expand(len(images), 5, 2)
-        found = torch.zeros(len(images), dtype=torch.bool)
-        if detect and embedder.aligns:
-            faces = detect_faces(images, device)
-            found = faces.found
-            landmarks = torch.where(found.to(device)[:, None, None], faces.landmarks.to(images), landmarks)
-        features = embedder.features(embedder.prepare(images, landmarks)).float()
-        usable = features.isfinite().all(1) & (features.norm(dim=1) > 0)
-        unit = torch.where(usable[:, None], F.normalize(features, dim=1), torch.nan)
-        vectors.append(unit.cpu().numpy())
+        seen = detect_faces(images, embedder.device) if detect and embedder.aligns else None
+        landmarks, found = where_faces_lie(embedder, images, seen)
+        vectors.append(embed(embedder, images, landmarks))
         detected.append(found.numpy())
     if not vectors:
         raise UserError("`batches` must hold pictures to embed, but holds none.")
     return Embedded(np.concatenate(vectors), np.concatenate(detected))
+
+
+def where_faces_lie(
+    embedder: Embedder, images: Images, seen: Detections | None
+) -> tuple[Landmarks, Bool[Tensor, " n"]]:
+    """Five points of each face, and whether they were found; else they are the template's.
+
+    Args:
+        embedder: after `fit`.
+        images: RGB in [0, 1].
+        seen: None where nobody has looked.
+
+    Raises:
+        RuntimeError: before `fit`.
+    """
+    if embedder.face_points is None:
+        raise RuntimeError("`fit` comes before the first picture.")
+    height, width = images.shape[-2:]
+    template = embedder.face_points[height, width].to(images).expand(len(images), 5, 2)
+    if seen is None:
+        return template, torch.zeros(len(images), dtype=torch.bool)
+    landmarks = torch.where(seen.found.to(images.device)[:, None, None], seen.landmarks.to(images), template)
+    return landmarks, seen.found
+
+
+@torch.inference_mode()
+def embed(embedder: Embedder, images: Images, landmarks: Landmarks) -> Float[Array, "n d"]:
+    """Rows of unit norm; NaN rows where embedding failed.
+
+    Args:
+        embedder: the network.
+        images: RGB in [0, 1].
+        landmarks: five points a face, in pixels.
+    """
+    images, landmarks = images.to(embedder.device), landmarks.to(embedder.device)
+    features = embedder.features(embedder.prepare(images, landmarks)).float()
+    usable = features.isfinite().all(1) & (features.norm(dim=1) > 0)
+    unit = torch.where(usable[:, None], F.normalize(features, dim=1), torch.nan)
+    vectors: np.ndarray = unit.cpu().numpy()
+    return vectors
 
 
 def picture_batches(folder: RunFolder, kind: str, batch_size: int) -> Iterator[Images]:

@@ -16,6 +16,7 @@ from torchvision.transforms.functional import pil_to_tensor
 from privacy_exp.cache.keys import file_digest
 from privacy_exp.cache.sources import sources
 from privacy_exp.evaluation.judges.embedder import Embedded, Embedder, embed_batches, frame_templates, picture_batches
+from privacy_exp.evaluation.judges.known import KnownFaces, joined
 from privacy_exp.evaluation.measure import Scene
 from privacy_exp.runs.folder import RunFolder, to_pillow
 from privacy_exp.runs.formats import FORMATS
@@ -50,8 +51,8 @@ class Viewer:
             paths: the files, all of one size.
         """
         pictures = hashlib.sha256("".join(file_digest(path) for path in paths).encode()).hexdigest()
-        starts = range(0, len(paths), self.batch_size)
-        batches = (scene.folder.read(paths[start : start + self.batch_size]) for start in starts)
+        parts = (paths[start : start + self.batch_size] for start in range(0, len(paths), self.batch_size))
+        batches = (([file_digest(path) for path in part], scene.folder.read(part)) for part in parts)
         return self._stored(scene, {"pictures": pictures}, batches)
 
     def see(self, scene: Scene, kind: str, folder: RunFolder | None = None) -> Embedded:
@@ -91,14 +92,15 @@ class Viewer:
         usable = ~np.isnan(all_vectors).any(1)
         return all_vectors[usable], all_labels[usable]
 
-    def _stored(self, scene: Scene, which: dict[str, Any], batches: Iterable[Images]) -> Embedded:
+    def _stored(self, scene: Scene, which: dict[str, Any], batches: Iterable[tuple[list[str], Images]]) -> Embedded:
         points = [[list(size), template.tolist()] for size, template in sorted(frame_templates(scene).items())]
         code = [sources(type(self.embedder)), sources(__name__)]
         known = {"detect": self.detect, "templates": points, "code": code}
         fields = {"embedder": self.embedder.fields(), **known, **which}
 
         def compute(folder: Path) -> None:
-            seen = embed_batches(self.embedder, batches, self.detect)
+            known = KnownFaces(scene.store, self.embedder, self.detect)
+            seen = joined([known(names, images) for names, images in batches])
             np.savez(folder / "embeddings.npz", vectors=seen.vectors, detected=seen.detected)
 
         folder, _ = scene.store.fetch("embeddings", fields, compute)
@@ -106,13 +108,14 @@ class Viewer:
             return Embedded(arrays["vectors"], arrays["detected"])
 
 
-def _as_saved(batches: Iterable[Faces], image_format: str) -> Iterator[Images]:
-    """Photos as a run's folder would hold them: thresholds and test pictures then share one format."""
+def _as_saved(batches: Iterable[Faces], image_format: str) -> Iterator[tuple[list[str], Images]]:
+    """Photos as a run's folder would hold them, with their files' digests: they share one format with test pictures."""
     for faces in batches:
-        images = []
+        names, images = [], []
         for image in faces.images:
             file = io.BytesIO()
             to_pillow(image).save(file, {"jpg": "JPEG", "png": "PNG"}[image_format], **FORMATS[image_format])
+            names.append(hashlib.sha256(file.getvalue()).hexdigest())
             with Image.open(file) as saved:
                 images.append(pil_to_tensor(saved.convert("RGB")).float() / 255)
-        yield torch.stack(images)
+        yield names, torch.stack(images)

@@ -1,14 +1,17 @@
 """Whether a result still shows a face, and how far its parts moved."""
 
+from itertools import islice
+
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from privacy_exp.cache.keys import file_digest
 from privacy_exp.evaluation.measure import Findings, Measure, Scene
 from privacy_exp.evaluation.statistics.intervals import clustered_rate
 from privacy_exp.evaluation.utility.pictures import mean_of_present, pictures
-from privacy_exp.recognition.detection import Detections, detect_faces
+from privacy_exp.recognition.detection import Detections, StoredDetections, detect_faces
 
 
 class Detection(Measure):
@@ -31,8 +34,11 @@ class Detection(Measure):
         """Looks for a face in every original and result of a run; see `Measure`."""
         group = name.partition("/")[0]
         before, after, errors = [], [], []
+        known = StoredDetections(scene.store)
+        names = (file_digest(path) for path, _ in scene.folder.list("original").values())
         for batch in pictures(scene.folder, self.batch_size):
-            original, result = (detect_faces(images, scene.device) for images in (batch.originals, batch.results))
+            original = known(list(islice(names, len(batch.originals))), batch.originals, scene.device)
+            result = detect_faces(batch.results, scene.device)
             before.append(original.found)
             after.append(result.found)
             errors.append(landmark_error(original, result))

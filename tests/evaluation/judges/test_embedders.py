@@ -2,7 +2,6 @@
 
 import inspect
 from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,7 @@ import torch
 from pytorch_lightning import Trainer
 from torch import nn
 
+from privacy_exp.cache.keys import file_digest
 from privacy_exp.cache.store import Store
 from privacy_exp.data.base import FaceData
 from privacy_exp.data.photo import Photo
@@ -22,6 +22,7 @@ from privacy_exp.evaluation.judges.independent import IndependentEmbedder
 from privacy_exp.evaluation.judges.viewer import Viewer, _as_saved
 from privacy_exp.evaluation.measure import Scene
 from privacy_exp.recognition.alignment import align
+from privacy_exp.recognition.detection import Detections
 from privacy_exp.recognition.facenet import WEIGHTS
 from privacy_exp.recognition.onnx import IMAGENET_MEAN, IMAGENET_STD
 from privacy_exp.recognition.recipe import TRAINER, FitRecipe
@@ -237,7 +238,7 @@ def test_the_detector_runs_where_the_embedder_does(monkeypatch):
 
     def detect(images, device):
         asked.append(device)
-        return SimpleNamespace(found=torch.zeros(len(images), dtype=torch.bool), landmarks=torch.zeros(1, 5, 2))
+        return Detections(torch.zeros(1, dtype=torch.bool), torch.zeros(1, 5, 2), torch.zeros(1, 4))
 
     monkeypatch.setattr(embedder, "detect_faces", detect)
     flat = Flat()
@@ -279,11 +280,13 @@ def test_an_embedder_is_tried_out_with_the_template_of_its_pictures():
 def test_photos_are_seen_as_a_run_would_have_saved_them(tmp_path, image_format):
     images = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     batches = [Faces(["a", "b"], images[:2]), Faces(["c"], images[2:])]
-    seen = list(_as_saved(batches, image_format))
+    names, seen = zip(*_as_saved(batches, image_format), strict=True)
     assert [len(batch) for batch in seen] == [2, 1]
     folder = RunFolder(tmp_path, image_format)
     folder.save("original", ["a", "b", "c"], None, images)
-    saved = [read_rgb(path) for path, _ in folder.list("original").values()]
+    paths = [path for path, _ in folder.list("original").values()]
+    saved = [read_rgb(path) for path in paths]
+    assert [name for batch in names for name in batch] == [file_digest(path) for path in paths]
     assert torch.cat(seen).equal(torch.from_numpy(np.stack(saved)).permute(0, 3, 1, 2).float() / 255)
 
 
@@ -301,7 +304,7 @@ def test_impostors_are_all_originals_that_can_be_embedded(tmp_path):
     vectors, labels = viewer.impostors(scene, clean, np.array([0]))
     assert labels.tolist() == [0, 1, 1]
     assert labels.dtype == np.array([0]).dtype
-    expected = [torch.cat(list(_as_saved([Faces(["x"], images[part][:1])], "png"))).flatten() for part in images]
+    expected = [next(_as_saved([Faces(["x"], images[part][:1])], "png"))[1].flatten() for part in images]
     for row, one in zip(vectors[1:], expected, strict=True):
         np.testing.assert_allclose(row, one / one.norm(), atol=1e-6)
     np.testing.assert_array_equal(vectors[0], clean.vectors[0])

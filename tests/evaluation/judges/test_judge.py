@@ -1,7 +1,6 @@
 """A judge whose every figure is known: it sees the mean colour of a picture."""
 
 import dataclasses
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -20,6 +19,8 @@ from privacy_exp.evaluation.judges.judge import Judge, Views, _intrusion
 from privacy_exp.evaluation.measure import Scene, strongest_observer
 from privacy_exp.evaluation.utility.frechet import frechet_distance
 from privacy_exp.evaluation.verification import Threshold
+from privacy_exp.recognition import detection
+from privacy_exp.recognition.detection import Detections
 from privacy_exp.recognition.facenet import WEIGHTS
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.study.pairs import NoRecognizer
@@ -146,9 +147,10 @@ def test_a_judge_that_detects_says_how_often_it_did(scene, monkeypatch):
 
     def detect(images, device):
         found = (torch.arange(len(images)) % 3 == 0) & (images.mean((1, 2, 3)) > 0)
-        return SimpleNamespace(found=found, landmarks=torch.zeros(len(images), 5, 2))
+        return Detections(found, torch.zeros(len(images), 5, 2), torch.zeros(len(images), 4))
 
-    monkeypatch.setattr(embedder, "detect_faces", detect)
+    for module in (embedder, detection):
+        monkeypatch.setattr(module, "detect_faces", detect)
     found = Judge(Aligned(), fars=[0.01], batch_size=96).measure(scene(lambda x: 0 * x), "judge/colour")
     assert values(found)["detected"] == pytest.approx(1 / 3)
     assert values(found)["detected_anonymized"] == 0
@@ -255,7 +257,8 @@ def test_the_anonymised_picture_is_the_probe(scene):
 def test_a_found_face_is_aligned_by_its_own_points(monkeypatch):
     found = torch.tensor([True, False])
     points = torch.arange(20.0).reshape(2, 5, 2)
-    monkeypatch.setattr(embedder, "detect_faces", lambda images, device: SimpleNamespace(found=found, landmarks=points))
+    seen = Detections(found, points, torch.zeros(2, 4))
+    monkeypatch.setattr(embedder, "detect_faces", lambda images, device: seen)
     aligned = []
 
     class Aligning(Colour):
