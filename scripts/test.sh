@@ -15,6 +15,7 @@ if [[ " $* " == *" --all "* ]]; then
   extras+=(dlib) # the judge
   extras+=(docs) # the site and the notebook
   extras+=(app) # the page to play with
+  extras+=(wandb) # saved workspaces
   extras+=(exports) # validators of report.export
   extras+=(fidelity) # Inception of kid and fid
   extras+=(paper) # widths and fonts of conferences

@@ -8,7 +8,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from privacy_exp import UserError
 from privacy_exp.cache.configured import description
@@ -99,8 +99,21 @@ def place_of(config: DictConfig, slot: int | None) -> Place:
     choices |= {group: list(config[group]) for group in MEASURES}
     multirun = hydra.mode == RunMode.MULTIRUN
     group = Path(hydra.sweep.dir).name if multirun else folder.name
-    name = f"{group}-{hydra.job.num}" if multirun else folder.name
+    name = run_name(config, hydra.job.num) if multirun else folder.name
     return Place(folder, name, group, choices, slot, instantiate(config.tracking), bool(config.rerun))
+
+
+def run_name(config: DictConfig, number: int) -> str:
+    """The number of a cell and what the sweep varies in it, such as "3 · saliency · mask_ratio 0.25"."""
+    choices = HydraConfig.get().runtime.choices
+    parts = []
+    for key in swept_keys():
+        if key in choices:
+            parts.append(str(choices[key]))
+        else:
+            value = OmegaConf.select(config, key)
+            parts.append(f"{key.rpartition('.')[2]} {value:g}" if isinstance(value, float) else f"{key} {value}")
+    return " · ".join([str(number), *parts])
 
 
 def objective_of(record: Record, names: list[str]) -> float | tuple[float, ...]:

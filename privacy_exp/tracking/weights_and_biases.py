@@ -18,6 +18,9 @@ from privacy_exp.types import UserError
 PLACES = {"WANDB_DATA_DIR": "data", "WANDB_CACHE_DIR": "cache", "WANDB_ARTIFACT_DIR": "artifacts"}
 """Where W&B puts files besides the run's own, below `wandb/` in the run folder: a home may be closed or full."""
 
+GOALS = {"fool_rate": "maximize", "accuracy": "maximize"}
+"""Figures that stand in a run's summary under their plain names, for tables and sweeps, and which way is better."""
+
 PLACE_WORDS = ("root", "dir", "out", "folder", "file", "path")
 """Last words of keys whose values are places on this machine even where nothing lies there now."""
 
@@ -113,7 +116,7 @@ class WandbTracking(CsvTracking):
             tags=self.tags,
             id=None if "WANDB_SWEEP_ID" in os.environ else secrets.token_hex(4),  # an id from outside would be shared
             resume="never",
-            config=without_places(config),
+            config=without_places({**config, "goals": GOALS}),
             dir=folder,
             settings=settings,
             reinit="finish_previous",
@@ -123,6 +126,8 @@ class WandbTracking(CsvTracking):
         """Logs the metrics, which W&B puts into the run's summary, the table, and the picture if uploads are on."""
         super().log_record(record, images, picture)
         with self.mirroring():
+            if self.run is not None:
+                self.run.log(headline(record))
             if images is not None:
                 self._table("test/images", images if self.upload_names else without_names(images))
             if self.run is not None and picture is not None and self.upload_images:
@@ -168,6 +173,29 @@ class WandbTracking(CsvTracking):
         for name, place in PLACES.items():
             self._before.setdefault(name, os.environ.get(name))
             os.environ[name] = str(folder / "wandb" / place)
+
+
+def headline(record: Record) -> dict[str, float]:
+    """What panels draw: the figures with goals and their intervals, by plain names and by guidance, over the ratio.
+
+    A line plot of W&B joins the runs of a group by a figure that each of them logged: `mask_ratio` is that figure.
+    """
+    found = {} if record.mask_ratio is None else {"mask_ratio": record.mask_ratio}
+    guidance = record.config.get("inpainting", {}).get("guidance_scale")
+    for name in GOALS:
+        metric = record.metrics.get(name)
+        ends = {} if metric is None else {"": metric.value, "/low": metric.low, "/high": metric.high}
+        for suffix, value in ends.items():
+            if value is not None:
+                found[f"{name}{suffix}"] = value
+                if guidance is not None:
+                    found[f"{name}/{panel_key(guidance)}{suffix}"] = value
+    return found
+
+
+def panel_key(guidance: float) -> str:
+    """The part of a figure's name that says with which guidance it was found."""
+    return f"guidance_{guidance:g}"
 
 
 def without_places(value: Any, key: str = "") -> Any:

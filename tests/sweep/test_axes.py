@@ -103,3 +103,20 @@ def test_keys_of_a_sweep_are_found_though_jobs_change_their_folder(tmp_path: Pat
     (tmp_path / "sweep" / "0").mkdir()
     monkeypatch.chdir(tmp_path / "sweep" / "0")  # as hydra.job.chdir=true does
     assert swept_keys() == ["mask_ratio"]
+
+
+def test_a_run_is_called_by_what_the_sweep_varies(monkeypatch):
+    from types import SimpleNamespace
+
+    from omegaconf import OmegaConf
+
+    from privacy_exp.sweep import build
+
+    choices = {"masking": "saliency", "inpainting": "tiny"}
+    hydra = SimpleNamespace(runtime=SimpleNamespace(choices=choices))
+    monkeypatch.setattr(build.HydraConfig, "get", lambda: hydra)
+    monkeypatch.setattr(build, "swept_keys", lambda: ["masking", "mask_ratio", "inpainting.guidance_scale", "seed"])
+    config = OmegaConf.create({"mask_ratio": 0.25, "inpainting": {"guidance_scale": 7.5}, "seed": 3})
+    assert build.run_name(config, 4) == "4 · saliency · mask_ratio 0.25 · guidance_scale 7.5 · seed 3"
+    monkeypatch.setattr(build, "swept_keys", list)
+    assert build.run_name(config, 4) == "4"

@@ -35,7 +35,7 @@ def record(value: float) -> Record:
         "fool_rate": Metric(value, value - 0.1, value + 0.1, 10),
         "strongest_observer": Metric(None, None, None, 10, "why"),
     }
-    return Record("k", {}, {}, 0.25, 0, 10, metrics, [], {})
+    return Record("k", {}, {"inpainting": {"guidance_scale": 3.0}}, 0.25, 0, 10, metrics, [], {})
 
 
 def logged(tracking, folder: Path, value: float, failed: bool = False, picture: Path | None = None) -> None:
@@ -69,6 +69,10 @@ def test_each_run_is_its_own_with_group_config_and_figures(tracking, tmp_path):
         history = {i.key or "/".join(i.nested_key): json.loads(i.value_json) for i in items}
         assert history["test/fool_rate"] == value
         assert history["test/fool_rate/low"] == pytest.approx(value - 0.1)
+        assert config["goals"] == {"fool_rate": "maximize", "accuracy": "maximize"}
+        assert (history["fool_rate"], history["mask_ratio"]) == (value, 0.25)
+        assert history["fool_rate/guidance_3"] == value
+        assert history["fool_rate/high"] == pytest.approx(value + 0.1)
         assert not any("strongest_observer" in key for key in history), "a null is not logged as a number"
         assert not list((tmp_path / name).glob("wandb/**/*.png")), "no picture leaves without being asked"
         assert [r.exit.exit_code for r in records if r.HasField("exit")] == [0]
