@@ -1,7 +1,7 @@
 """How a recogniser is trained, as plain values."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from privacy_exp.cache.configured import Configured
@@ -80,3 +80,20 @@ class FitRecipe(Configured):
             raise UserError(
                 f"`patience` must be at least 1 epoch, or null to never stop early, but got {self.patience}."
             )
+
+    def longer(self, times: int) -> "FitRecipe":
+        """The same recipe stretched to so many times its epochs, with the same peak of the schedule.
+
+        Args:
+            times: at least 1.
+
+        Example:
+            >>> FitRecipe(max_epochs=8, milestones=[5]).longer(3).milestones
+            [15]
+        """
+        return replace(
+            self,
+            max_epochs=times * self.max_epochs,
+            patience=None if self.patience is None else times * self.patience,
+            milestones=None if self.milestones is None else [times * epoch for epoch in self.milestones],
+        )

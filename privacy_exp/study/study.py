@@ -120,6 +120,7 @@ class Study:
         freeze: str | None = None,
         net: Recognizer | None = None,
         recipe: FitRecipe | None = None,
+        times: int = 1,
     ) -> Recognizer:
         """Another recogniser, fitted to other pictures as the target was: same initial weights, same budget.
 
@@ -128,13 +129,14 @@ class Study:
             freeze: replaces the recogniser's own; None leaves it.
             net: another network, which starts from weights of its own; None takes the target.
             recipe: how `net` is trained; None takes the target's.
+            times: the recipe's epochs, for attackers who spend more.
         """
         own = self.recognition()
         start = {**own, "checkpoint": None, "init_from": own["init_from"] if net is None else None}
         net = net or self.recognizer
         if freeze is not None:
             net = type(net)(**{**net.arguments, "freeze": freeze})
-        parts = self._parts(net) | {"module": recipe or self.recipe}
+        parts = self._parts(net) | {"module": (recipe or self.recipe).longer(times)}
         config = {"recognition": start, "trainer": self.trainer_keywords}
         return fit(data, parts, config, self.seed, self.store).recognizer.to(self.device)
 

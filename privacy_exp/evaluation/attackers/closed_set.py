@@ -41,7 +41,7 @@ class Attempt:
     freeze: str
 
 
-def attempts(scene: Scene, data: FaceData) -> list[Attempt]:
+def attempts(scene: Scene, data: FaceData, times: int = 1) -> list[Attempt]:
     """Fits on `data`, the best first: as the target was fitted, and with a frozen trunk's last stage open as well.
 
     Without validation photos nothing could choose between the two, so only the first is made.
@@ -49,27 +49,29 @@ def attempts(scene: Scene, data: FaceData) -> list[Attempt]:
     Args:
         scene: the run.
         data: pictures to learn from, after `setup()`.
+        times: the epochs of the target's fit.
     """
     frozen = scene.recognizer.freeze == "trunk" and len(data.photos["val"]) > 0
-    found = [attempt(scene, data, freeze) for freeze in ([None, LAST_STAGE_OPEN] if frozen else [None])]
+    found = [attempt(scene, data, freeze, times) for freeze in ([None, LAST_STAGE_OPEN] if frozen else [None])]
     return sorted(found, key=lambda a: -(a.val_accuracy or 0.0))  # stable: of equals, the target's own way comes first
 
 
-def fits_of_attempts(data: FaceData, recognizer_frozen: bool) -> tuple[Fits, ...]:
+def fits_of_attempts(data: FaceData, recognizer_frozen: bool, times: int = 1) -> tuple[Fits, ...]:
     """What `attempts` trains.
 
     Args:
         data: the run's, after `setup()`.
         recognizer_frozen: whether the target's trunk is frozen.
+        times: the epochs of the target's fit.
     """
     also = recognizer_frozen and len(data.photos["val"]) > 0
-    return (Fits(1), Fits(1, LAST_STAGE_OPEN)) if also else (Fits(1),)
+    return (Fits(times), Fits(times, LAST_STAGE_OPEN)) if also else (Fits(times),)
 
 
-def attempt(scene: Scene, data: FaceData, freeze: str | None = None) -> Attempt:
-    """One fit on `data` as the target was fitted; `freeze` replaces the net's own."""
+def attempt(scene: Scene, data: FaceData, freeze: str | None = None, times: int = 1) -> Attempt:
+    """One fit on `data` as the target was fitted, or so many times as long; `freeze` replaces the net's own."""
     assert scene.fit is not None  # noqa: S101  a scene that can anonymise can fit
-    recognizer = scene.fit(data, freeze)
+    recognizer = scene.fit(data, freeze) if times == 1 else scene.fit(data, freeze, times=times)
     has_val = len(data.photos["val"]) > 0
     accuracy = clean_accuracy(recognizer, data.batches("val")) if has_val else None
     return Attempt(recognizer, accuracy, recognizer.freeze)

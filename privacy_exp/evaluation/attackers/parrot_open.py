@@ -10,6 +10,7 @@ from privacy_exp.data.identity_split import PARTS, by_identity, groups_of, seede
 from privacy_exp.data.photo import Photo
 from privacy_exp.evaluation.attackers.anonymized_faces import AnonymizedFaces
 from privacy_exp.evaluation.attackers.closed_set import attempts, fits_of_attempts
+from privacy_exp.evaluation.attackers.effort import EFFORTS, check_effort
 from privacy_exp.evaluation.attackers.embedding import embed_files, rank_findings, search
 from privacy_exp.evaluation.attackers.pictures import check_photos, check_seed, own_cost, own_pictures
 from privacy_exp.evaluation.identification import Identification
@@ -32,10 +33,12 @@ class ParrotOpen(Measure):
 
     Args:
         seed: of the attacker's masks and noise (added to the run's), and of both splits; at least 1.
+        effort: "quick" takes the target's own budget, "default" and "strong" 3 and 10 times its epochs.
     """
 
-    def __init__(self, seed: int = 1) -> None:
+    def __init__(self, seed: int = 1, effort: str = "quick") -> None:
         self.seed = check_seed(seed)
+        self.times = EFFORTS[check_effort(effort)]
 
     def check(self, data: FaceData) -> None:
         """Refuses people with a single photo, and fewer than four people.
@@ -52,7 +55,9 @@ class ParrotOpen(Measure):
 
     def cost(self, data: FaceData, recognizer_frozen: bool, seed: int) -> Cost:
         """Two fits on half of the people each, and twice that with a frozen trunk."""
-        return own_cost(data, seed + self.seed, *fits_of_attempts(data, recognizer_frozen))  # two on half of the people
+        return own_cost(
+            data, seed + self.seed, *fits_of_attempts(data, recognizer_frozen, self.times)
+        )  # two on half of the people
 
     def measure(self, scene: Scene, name: str) -> Findings:
         """Rank-1, 5 and 10 among unseen people, and the recovered share."""
@@ -67,7 +72,7 @@ class ParrotOpen(Measure):
             parts = {part: folder for part, folder in folders.items() if part != "test"}
             data = AnonymizedFaces(scene.data, parts, kind, people=learnt)
             data.setup()
-            recognizer = attempts(scene, data)[0].recognizer
+            recognizer = attempts(scene, data, self.times)[0].recognizer
             searches.append(self._search(scene, recognizer, folders, kind, enrolled, probes))
         people = np.array([str(photo.identity) for photo in probes])
         found = rank_findings(scene, name, people, *searches)

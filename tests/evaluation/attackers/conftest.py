@@ -42,15 +42,17 @@ class World:
     data: Colours
     freeze: str = "none"
     fits: list[tuple[str, str | None]] = field(default_factory=list)
-    fitted: dict[tuple[str, str], Any] = field(default_factory=dict)
+    fitted: dict[tuple, Any] = field(default_factory=dict)
+    recipes: list[FitRecipe] = field(default_factory=list)
     recognizer: Any = None
 
-    def fit(self, data, freeze=None, net=None, recipe=None):
+    def fit(self, data, freeze=None, net=None, recipe=None, times=1):
         """Fits each kind of pictures once: the store's part in a run."""
         self.fits.append((type(data).__name__, freeze))
-        key = data.digest(), freeze or self.freeze, type(net or Small).__name__
+        key = data.digest(), freeze or self.freeze, type(net or Small).__name__, times
         if key not in self.fitted:
-            net, recipe = net or Small(freeze=key[1]), recipe or FitRecipe(max_epochs=10, lr=0.03)
+            net, recipe = net or Small(freeze=key[1]), (recipe or FitRecipe(max_epochs=10, lr=0.03)).longer(times)
+            self.recipes.append(recipe)
             self.fitted[key] = fit_recognizer(data, net, recipe, self.trainer, 0, self.root).recognizer
         return self.fitted[key]
 

@@ -151,6 +151,16 @@ def test_a_frozen_trunk_is_also_tried_with_its_last_stage_open(world, negative):
     assert tries[0].val_accuracy == clean_accuracy(tries[0].recognizer, data.batches("val"))
 
 
+def test_effort_stretches_the_targets_own_recipe(world, negative):
+    before = len(world.recipes)
+    Parrot(effort="default", seed=3).measure(replace(negative, fit=world.fit), "attacker/parrot")
+    assert [recipe.max_epochs for recipe in world.recipes[before:]] == [30]
+    cost = Parrot(effort="strong").cost(world.data, False, 0), Parrot().cost(world.data, False, 0)
+    assert [c.fits[0].count for c in cost] == [10, 1]
+    with pytest.raises(ValueError, match="`effort` must be one of quick, default, strong"):
+        ParrotOpen(effort="more")
+
+
 def test_a_median_washes_dots_away(world):
     scene = world.scene("dots")
     found = Purification().measure(scene, "attacker/purification")
