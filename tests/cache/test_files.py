@@ -1,6 +1,8 @@
 import errno
 import json
+import os
 import threading
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -29,6 +31,26 @@ def test_a_failed_write_leaves_the_old_file_and_no_temporary(tmp_path):
         fail()
     assert path.read_text() == "old"
     assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
+
+
+@pytest.mark.parametrize(("mask", "rights"), [(0o022, 0o644), (0o007, 0o660), (0o077, 0o600)])
+def test_files_have_the_rights_that_the_user_gives_new_ones(tmp_path, mask, rights):
+    before = os.umask(mask)
+    try:
+        write_text(tmp_path / "file", "x")
+        assert os.umask(mask) == mask, "left as it was"
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == rights
+
+
+def test_a_temporary_file_lies_in_the_work_folder_that_was_named(tmp_path, monkeypatch):
+    (tmp_path / "work").mkdir()
+    places, replace = [], Path.replace
+    monkeypatch.setattr(Path, "replace", lambda self, to: (places.append(self.parent.name), replace(self, to))[1])
+    write_text(tmp_path / "out" / "file", "x", tmp_path / "work")
+    write_text(tmp_path / "out" / "file", "x")
+    assert places == ["work", "out"]
 
 
 def test_keys_ignore_order_and_see_values():
