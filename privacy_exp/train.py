@@ -31,7 +31,7 @@ def run(config: DictConfig) -> float | tuple[float, ...] | None:
     with shown(config) as display, slot(slots_of(config.slots, accelerator), accelerator) as place:
         job = job_of(config, place)
         if config.dry_run:
-            print(estimate(job))
+            display.estimated(estimate(job))
             return None
         if config.fit_only:
             accuracy = fit_only(job)

@@ -105,14 +105,15 @@ def test_doing_nothing_fools_nobody(cell, tmp_path):
 
 def test_a_dry_run_of_a_method_that_needs_identity_means(cell, tmp_path, capsys):
     assert cell(tmp_path, "dry_run=true", "masking=grad_cam", "masking.target=similarity") is None
-    assert "images" in capsys.readouterr().out
+    assert "photos: about" in capsys.readouterr().out
 
 
 def test_a_dry_run_measures_and_writes_nothing(cell, tmp_path, capsys):
     assert cell(tmp_path, "dry_run=true", "inpainting=mean_fill") is None
     printed = capsys.readouterr().out
-    assert "10 images" in printed
-    assert "MB" in printed
+    assert " photos: about 0." in printed
+    assert " minutes and 0.0" in printed
+    assert " GB" in printed
     assert not (tmp_path / "record.json").exists()
 
 

@@ -252,9 +252,16 @@ class Job:
         images = pd.read_parquet(self.folder / "images.parquet")
         self.tracking.log_record(record, images, self.folder / "grid.png")
 
+    def _part_fields(self, part: str, seed: int) -> dict[str, Any]:
+        return self._fields("masking", "inpainting", "image_format") | {"part": part, "seed": seed}
+
+    def has_part(self, part: str, seed: int) -> bool:
+        """Whether the store has the anonymised photos of another part."""
+        return self.store.folder("anonymized", self._part_fields(part, seed)).is_dir()
+
     def anonymize_part(self, fitted: Fitted, part: str, seed: int) -> RunFolder:
         """Photos of another part, anonymised as the test photos are; kept in the store, as attackers share them."""
-        fields = self._fields("masking", "inpainting", "image_format") | {"part": part, "seed": seed}
+        fields = self._part_fields(part, seed)
 
         def compute(folder: Path) -> None:
             self._paint(fitted, part, seed, folder, control=False)

@@ -1,5 +1,6 @@
 """From a composed configuration to the objects of a run; the only place where a study meets Hydra."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,9 +10,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from privacy_exp import UserError
 from privacy_exp.cache.configured import description
+from privacy_exp.cache.keys import content_key
 from privacy_exp.evaluation.measure import Measure
 from privacy_exp.masking.base import OwnArea
 from privacy_exp.recognition.recipe import FitRecipe
@@ -38,7 +41,8 @@ def job_of(config: DictConfig, slot: int | None = None) -> Job:
     check_keys(config)
     config = align_first(config)
     plain = plain_config(config)
-    asked, inpainter = instantiate(config.masking), instantiate(config.inpainting)
+    asked = instantiate(config.masking)
+    inpainter = _shared("inpainting", plain, lambda: instantiate(config.inpainting))
     masker = implied(asked, inpainter)
     refuse_inert_axis(inpainter, config.force_inert)
     if isinstance(masker, OwnArea) and "mask_ratio" in swept_keys():
@@ -51,7 +55,7 @@ def job_of(config: DictConfig, slot: int | None = None) -> Job:
     if masker is not asked:
         plain["masking"] = description(masker)
         place = replace(place, choices={**place.choices, "masking": "everything"})
-    study = study_of(config, plain, place.folder)
+    study = _shared("study", plain, lambda: study_of(config, plain, place.folder))
     measures: dict[str, Measure] = {}
     for group in MEASURES:
         measures |= {f"{group}/{name}": instantiate(part) for name, part in config[group].items()}
@@ -62,6 +66,35 @@ def job_of(config: DictConfig, slot: int | None = None) -> Job:
     if masker is not asked:
         job.warn(IMPLIED)
     return job
+
+
+LIGHT = 50_000_000
+"""Weights, of all parts together, up to which a dry run keeps what it has built for cells to come."""
+
+STUDY = ("data", "recognition", "trainer", "seed")
+
+_built: dict[str, Any] = {}
+
+
+def _shared(name: str, plain: Mapping[str, Any], make: Callable[[], Any]) -> Any:
+    """A part of a dry run, which other cells of the same configuration use again: loading takes most of its time."""
+    if not plain.get("dry_run"):
+        return make()
+    fields = {part: plain[part] for part in (STUDY if name == "study" else (name, "seed"))}
+    key = content_key({"name": name, **fields})
+    if key in _built:
+        return _built[key]
+    made = make()
+    if _weights(made) <= LIGHT:
+        _built[key] = made
+    return made
+
+
+def _weights(part: Any) -> int:
+    """Numbers that the networks of a part hold."""
+    held = [value for own in vars(part).values() for value in (own, *getattr(own, "components", {}).values())]
+    networks = {id(value): value for value in held if isinstance(value, nn.Module)}
+    return sum(p.numel() for network in networks.values() for p in network.parameters())
 
 
 def study_of(config: DictConfig, plain: dict[str, Any], out: Path) -> Study:

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from privacy_exp import UserError
 from privacy_exp.cache.keys import content_key
 from privacy_exp.runs.answer import below_gate, decimals, metric_of
 from privacy_exp.runs.names import display_name
@@ -25,6 +26,8 @@ from privacy_exp.sweep.watch import Watch, in_words
 from privacy_exp.tracking.stages import watched
 
 GROUPS = ("data", "recognition", "masking", "inpainting", "judge", "attacker", "utility")
+
+BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 _spent: dict[str, list[float]] = {}  # a sweep's folder to the seconds of its cells that this process has computed
 
@@ -95,6 +98,18 @@ class Display:
             _spent.setdefault(str(self.sweep), []).append(seconds)
         took = "taken as it was finished before" if before else in_words(seconds)
         self.line(f"{outcome(record.as_dict())} · {took}")
+
+    def estimated(self, text: str) -> None:
+        """What a dry run has found, once the last cell of a sweep is in it.
+
+        Raises:
+            UserError: cells run in several processes, of which each knows its own alone.
+        """
+        self._clear()
+        if self.head is not None and HydraConfig.get().launcher._target_ != BASIC:
+            raise UserError("`dry_run=true` adds up cells in one process: leave out hydra/launcher.")
+        if self.head is None or HydraConfig.get().job.num + 1 == self.cells:
+            print(text)
 
     def failed(self, error: BaseException) -> None:
         """The line of a cell that failed."""

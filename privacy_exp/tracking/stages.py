@@ -24,6 +24,17 @@ class Watcher(Protocol):
         """The stage that began last has come further."""
 
 
+class _Nobody:
+    def begin(self, name: str, total: int) -> None:
+        del name, total
+
+    def advance(self, steps: int) -> None:
+        del steps
+
+
+NOBODY: Watcher = _Nobody()
+"""Watches and says nothing."""
+
 _watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
 
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from privacy_exp.recognition.recipe import FitRecipe
-from privacy_exp.study import dry_run
+from privacy_exp.study import dry_run, fit_cost
 from tests.recognition.small import Small
 
 SMALL = (
@@ -25,11 +25,11 @@ def job(composed, tmp_path):
 def test_a_fit_takes_all_epochs_of_reading_training_and_validation(job, monkeypatch, freeze):
     """Each step of a batch takes one second by this clock: the first, warm ones, and a look at validation photos."""
     clock = itertools.count()
-    monkeypatch.setattr(dry_run.time, "perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr(fit_cost.time, "perf_counter", lambda: float(next(clock)))
     data = job.data
     train, val = len(data.photos["train"]), len(data.photos["val"])
     batch = min(data.batch_size, train)
-    seconds = dry_run.fit_seconds(job, Small(freeze=freeze), FitRecipe(max_epochs=7, augment=True))
+    seconds = fit_cost.fit_seconds(job, Small(freeze=freeze), FitRecipe(max_epochs=7, augment=True))
     assert seconds == pytest.approx(7 * (train + val) / batch)
 
 
@@ -52,3 +52,41 @@ def test_two_file_systems_are_told_apart(job, monkeypatch):
     assert not dry_run._apart(job)
     monkeypatch.setattr(dry_run, "_device", lambda path: path)
     assert dry_run._apart(job)
+
+
+def test_each_distinct_cost_is_measured_once(job, monkeypatch):
+    measured = []
+
+    def once(name, fields, measure, own=dry_run._once):
+        return own(name, fields, lambda: measured.append(name) or measure())
+
+    monkeypatch.setattr(dry_run, "_once", once)
+    monkeypatch.setattr(dry_run, "_known", {})
+    monkeypatch.setattr(dry_run, "_cells", [])
+    told = [dry_run.estimate(job) for _ in range(3)]
+    assert sorted(measured) == ["mask", "paint", "score", "weights"]
+    assert told[2].startswith("3 runs, 30 photos: about ")
+
+
+def test_what_the_cache_has_is_taken_off(job, monkeypatch):
+    monkeypatch.setattr(dry_run, "_cells", [])
+    monkeypatch.setattr(dry_run, "_finished", [])
+    dry_run.estimate(job)
+    job.store.folder("cell", {"key": job.key()}).mkdir(parents=True)
+    assert "1 run of them finished before" in dry_run.estimate(job)
+    assert dry_run._cells[0][1] > 0
+    assert dry_run._cells[1][1] == 0
+    job.store.folder("cell", {"key": job.key()}).rmdir()
+
+
+def test_guidance_counts_only_where_there_is_any(job):
+    job.inpainter.guidance = "live"
+    painters = []
+    for scale in (0.5, 1.0, 3.0, 7.5):
+        job.config["inpainting"] = {"guidance_scale": scale}
+        painters.append(dry_run._painter(job))
+    assert painters[0] == painters[1] != painters[2] == painters[3]
+
+
+def test_durations_in_minutes_and_hours():
+    assert [dry_run.duration(seconds) for seconds in (90, 7199, 7200)] == ["1.5 minutes", "120.0 minutes", "2.0 hours"]
