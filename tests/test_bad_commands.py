@@ -167,6 +167,8 @@ report sweep=old | schema 1
 report sweep=empty report.max_pictures=-1 | `report.max_pictures` | at least 1
 report sweep=empty report.titel=x | did you mean report.title?
 report sweep=empty tracking=tensorboard | `tracking` | wandb
+app nothing=1 | `nothing` | top-level keys
+board nothing=1 | `nothing` | top-level keys
 status | `sweep` must be given
 status sweep=nowhere | `sweep` | nowhere
 status sweep=empty | empty | sweep
