@@ -1,14 +1,12 @@
 """Paints the photos of calibrating people at each ratio, and asks every observer whom it still recognises."""
 
 import logging
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from privacy_exp.cache.configured import description
 from privacy_exp.cache.keys import file_digest, scientific
@@ -28,6 +26,7 @@ from privacy_exp.recognition.checkpoint import checkpoint_file, checkpoint_ident
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.runs.run import load_run
 from privacy_exp.study.asked import named, stem_of
+from privacy_exp.study.calibrating import groups_by_photo, members_of, table_of
 from privacy_exp.study.certificate import Certificate
 from privacy_exp.study.implied import implied
 from privacy_exp.study.pairs import NoRecognizer
@@ -70,9 +69,9 @@ def certify(
     people = _people(study.data, question, study.seed)
     steered = inpainter.asks_recognizer or not all(m.blind for m in methods.values())
     _check_chosen(study, steered, question, {str(photo.identity) for photo in people.calibrating})
-    members = _members(people.calibrating, question.groups)
-    table = _table(people.calibrating)
-    who, groups = table["identity"].to_numpy(str), _groups(people.calibrating)
+    members = members_of(people.calibrating, question.groups)
+    table = table_of(people.calibrating)
+    who, groups = table["identity"].to_numpy(str), groups_by_photo(people.calibrating)
     eyes = {name: _Eyes(name, judge, study, people, question) for name, judge in observers.items()}
     losses: dict[str, dict[float | None, dict[str, float]]] = {}
     for name, masker in methods.items():
@@ -224,42 +223,9 @@ def _people(data: FaceData, question: Question, seed: int) -> People:
     return people
 
 
-def _table(photos: Sequence[Photo]) -> pd.DataFrame:
-    names = [str(photo.identity) for photo in photos]
-    number = {name: label for label, name in enumerate(sorted(set(names)))}
-    ids = [photo.id for photo in photos]
-    return pd.DataFrame({"image_id": ids, "identity": names, "label": np.array([number[n] for n in names], np.int64)})
-
-
-def _groups(photos: Sequence[Photo]) -> np.ndarray:
-    group = {photo.id: name for name, members in groups_of(photos).items() for photo in members}
-    return np.array([group[photo.id] for photo in photos])
-
-
-def _members(photos: Sequence[Photo], attributes: Sequence[str]) -> dict[str, set[str]]:
-    """Group to its people: by the value that most of a person's photos have."""
-    votes: dict[tuple[str, str], list[bool]] = defaultdict(list)
-    for photo in photos:
-        for name in attributes:
-            if name not in (photo.attributes or {}):
-                known = ", ".join(sorted(photo.attributes or {})) or "none"
-                raise UserError(f"`groups` takes attributes of the data ({known}), but got {name!r}.")
-            votes[name, str(photo.identity)].append(bool((photo.attributes or {})[name]))
-    found: dict[str, set[str]] = defaultdict(set)
-    for (name, person), flags in votes.items():
-        found[f"{name}={'yes' if 2 * sum(flags) > len(flags) else 'no'}"].add(person)
-    for group, own in found.items():
-        if len(own) < FEWEST:
-            raise UserError(
-                f"a certificate needs at least {FEWEST} people in each group, but {group} has {len(own)}. Take more "
-                "people, or leave this attribute out of `groups`."
-            )
-    return dict(sorted(found.items()))
-
-
 def _scene(study: Study, people: People, folder: RunFolder) -> Scene:
     names = sorted({str(photo.identity) for photo in people.calibrating})
-    table = _table(people.calibrating)
+    table = table_of(people.calibrating)
     return Scene(folder, table, names, NoRecognizer(), study.store, study.seed, study.device, study.data)
 
 
