@@ -95,7 +95,8 @@ class Display:
         seconds = time.perf_counter() - self.watch.started
         before = record.taken_from is not None or float(record.timing.get("ended") or 0) < time.time() - seconds
         if not before:
-            _spent.setdefault(str(self.sweep), []).append(seconds)
+            fitted = float(record.timing.get("fit_s") or 0.0)  # the other cells find it in the cache
+            _spent.setdefault(str(self.sweep), []).append(seconds - fitted)
         took = "taken as it was finished before" if before else in_words(seconds)
         self.line(f"{outcome(record.as_dict())} · {took}")
 

@@ -1,12 +1,14 @@
 """What a run says while it works, with a clock that is moved by hand."""
 
 import json
+import time
 
 import pytest
 from omegaconf import OmegaConf
 from rich.progress import Progress
 
 from privacy_exp.report.metrics import telling
+from privacy_exp.runs.record import Record
 from privacy_exp.sweep.terminal import Display, label, outcome
 from privacy_exp.sweep.watch import PACES, Watch, in_words
 from privacy_exp.tracking.stages import begin, stage, watched
@@ -102,12 +104,12 @@ def test_the_outcome_of_a_cell(rate, text):
     assert outcome({"metrics": {"fool_rate": rate}}) == text
 
 
-def test_a_cell_that_failed_or_was_stopped_says_so_in_a_line(watch, capsys):
+def test_a_cell_that_failed_says_so_in_a_line(watch, capsys):
     display = Display(watch, head="cell 3/27 · Saliency 90 %")
     display.failed(ValueError("`mask_ratio` is too large\nand more"))
     assert capsys.readouterr().out == "cell 3/27 · Saliency 90 % · failed: `mask_ratio` is too large\n"
     display.failed(KeyboardInterrupt())
-    assert "what was finished is kept" in capsys.readouterr().out
+    assert capsys.readouterr().out == "", "the entry point answers that"
 
 
 def test_a_live_bar_tells_the_stage_and_the_time_left(watch, clock, tmp_path):
@@ -123,6 +125,18 @@ def test_a_live_bar_tells_the_stage_and_the_time_left(watch, clock, tmp_path):
     (drawn,) = bar.tasks
     assert drawn.description == "cell 2/4 · Saliency 25 % · painting 5/10 · about 25 s left"
     assert (drawn.completed, drawn.total) == (1.5, 4)
+
+
+def test_a_fit_that_all_cells_share_is_no_part_of_what_the_others_take(watch, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("privacy_exp.sweep.terminal._at_once", lambda: 1)
+    display = Display(watch, "cell 1/3 · Saliency 25 %", tmp_path, 3)
+    watch.started = time.perf_counter() - 64
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "record.json").write_text("{}")
+    rate = {"fool_rate": Metric(0.5, 0.4, 0.6, 9)}
+    record = Record("k", {}, {}, 0.25, 0, 9, rate, [], {"fit_s": 60.0, "ended": time.time()})
+    display.finished(record, "everything")
+    assert capsys.readouterr().out.endswith("fooled 0.50 (0.40-0.60) · 64 s · about 8 s left\n")
 
 
 def test_durations_in_words():
