@@ -17,6 +17,7 @@ all=$(tr -s , <<< "$known$extras" | sed 's/^,//; s/,$//')
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 free=$(df -Pk . | awk 'NR == 2 {print int($4 / 1048576)}')
 [ "$free" -ge 9 ] || echo "warning: $free GiB are free here; torch and the rest may need 9" >&2
+echo "installing${extras:+ with the extras $extras}: up to 7 GB into .venv, some minutes" >&2
 # no cache: what is unpacked once need not lie on the disk twice
 pip=(.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir --constraint constraints.txt)
 # torch first and alone: a CPU build that is at hand satisfies every later requirement, and nothing fetches another
@@ -27,4 +28,4 @@ others=$(tr , '\n' <<< "$extras" | grep -vx app | paste -sd, || true)
 case ",$extras," in *,app,*) "${pip[@]}" --no-deps brotli fastapi gradio gradio_client groovy hf-gradio orjson pydub \
   python-multipart pytz safehttpx semantic-version starlette tomlkit uvicorn ;; esac
 echo "$want:$all" > .venv/.ready
-echo "ready: source .venv/bin/activate, then privacy-exp --help"
+echo "ready${extras:+ with $extras}: source .venv/bin/activate, then privacy-exp --help"

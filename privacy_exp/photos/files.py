@@ -200,8 +200,8 @@ def _saving(image: Image.Image) -> dict[str, Any]:
     return {"compression": "tiff_deflate"} if image.format == "TIFF" else {}
 
 
-def list_photos(root: Path) -> tuple[list[str], list[str]]:
-    """Relative paths of photos in a folder and below, and of pictures that cannot be read here.
+def list_photos(root: Path) -> tuple[list[str], list[str], int]:
+    """Relative paths of photos in a folder and below, of pictures that cannot be read here, and how many other files.
 
     Linked folders are entered. Hidden files and folders, and folders in which other programs keep thumbnails, are
     passed over.
@@ -209,7 +209,7 @@ def list_photos(root: Path) -> tuple[list[str], list[str]]:
     Raises:
         UserError: a name that is no text, so that no list could hold it.
     """
-    found, unread = [], []
+    found, unread, others = [], [], 0
     for folder, names in walk(root, (), Counter(), []):
         for name in names:
             suffix, place = Path(name).suffix.lower(), (folder / name).relative_to(root).as_posix()
@@ -219,5 +219,7 @@ def list_photos(root: Path) -> tuple[list[str], list[str]]:
                 found.append(place)
             elif suffix in _PICTURES or (guess_type(name)[0] or "").startswith(("image/", "video/")):
                 unread.append(place)
+            else:
+                others += 1
     refuse_undecodable([*found, *unread], "files")
-    return sorted(found), sorted(unread)
+    return sorted(found), sorted(unread), others

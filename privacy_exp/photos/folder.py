@@ -48,6 +48,9 @@ class Outcome:
         unread: names of pictures in formats that are not read.
         unmarked: names of changed photos whose format has no place for the mark.
         stale: names of results of an earlier call whose photo is gone, or can't be read any more.
+        others: how many files that are no pictures were not copied.
+        thresholds: similarity from which each judge takes two faces for one person.
+        keeping: the same for `keep_people`; None where nobody is kept.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -55,6 +58,9 @@ class Outcome:
     unread: list[str] = field(default_factory=list)
     unmarked: list[str] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
+    others: int = 0
+    thresholds: dict[str, float] = field(default_factory=dict)
+    keeping: float | None = None
 
     @property
     def faces(self) -> list[dict[str, Any]]:
@@ -90,8 +96,10 @@ def anonymize_folder(
         UserError: no such folder or no photo in it, an `out` of other settings or in use, a tag that can't be kept.
     """
     check_metadata(keep_metadata)
-    names, unread = _checked(source, out)
-    outcome = Outcome(unread=unread)
+    names, unread, others = _checked(source, out)
+    thresholds = {watcher.name: watcher.threshold for watcher in anonymizer.looking.watchers}
+    keeping = None if anonymizer.people is None else anonymizer.people.watcher.strict
+    outcome = Outcome(unread=unread, others=others, thresholds=thresholds, keeping=keeping)
     with _held(out):
         _same_settings(out, content_key({**settings, "keep_metadata": list(keep_metadata)}))
         waiting = []
@@ -103,28 +111,32 @@ def anonymize_folder(
                 outcome.rows.append(row)
         if outcome.rows:
             log.info("%d of %d photos were finished before; going on with the rest", len(outcome.rows), len(names))
-        for group in _groups(source, waiting, anonymizer, batch_size, keep_metadata, outcome):
-            _treat(group, source, out, anonymizer, outcome)
+        with tqdm(total=len(waiting), unit="photo", desc="anonymising") as bar:
+            for group in _groups(source, waiting, anonymizer, batch_size, keep_metadata, outcome, bar):
+                _treat(group, source, out, anonymizer, outcome)
+                bar.update(len(group))
         outcome.rows.sort(key=lambda row: row["photo"])
         outcome.unmarked = [row["photo"] for row in outcome.rows if row["changed"] and not row["marked"]]
         outcome.stale = _stale(out, {row["photo"] for row in outcome.rows})
     return outcome
 
 
-def _checked(source: Path, out: Path) -> tuple[list[str], list[str]]:
+def _checked(source: Path, out: Path) -> tuple[list[str], list[str], int]:
     if not source.is_dir():
         raise UserError(f"`photos` must be a folder, but there is no {source}.")
     inner, outer = out.resolve(), source.resolve()
     if inner == outer or inner.is_relative_to(outer) or outer.is_relative_to(inner):
-        raise UserError(f"`out` must lie beside `photos`, but {out} and {source} lie in one another.")
+        raise UserError(
+            f"`out` must lie beside `photos` and not inside it, nor the other way round, but got {out} and {source}."
+        )
     if out.exists() and not out.is_dir():
         raise UserError(f"`out` must be a folder, but {out} is a file.")
-    names, unread = list_photos(source)
+    names, unread, others = list_photos(source)
     if not names:
         raise UserError(f"`photos` {source} holds no photo that can be read ({len(unread)} in other formats).")
     if out.is_dir() and any(out.iterdir()) and not (out / STATE / "settings.json").is_file():
         raise UserError(f"`out` {out} holds files already that are not of an earlier call; name a new folder.")
-    return names, unread
+    return names, unread, others
 
 
 @contextmanager
@@ -197,20 +209,22 @@ def _groups(
     batch_size: int,
     keep_metadata: Sequence[str],
     outcome: Outcome,
+    bar: "tqdm[Any]",
 ) -> Iterator[list[_Waiting]]:
     """Photos whose faces together fill a batch; photos that can't be read are noted and passed over."""
     group: list[_Waiting] = []
-    faces, bar = 0, tqdm(names, unit="photo", desc="anonymising")
-    for name in bar:
+    faces = 0
+    for name in names:
         try:
             photo = read_photo(source / name, keep_metadata)
         except UnreadablePhotoError as error:
-            outcome.failed[name] = str(error)
+            outcome.failed[name] = str(error).replace(str(source / name), name)
             log.warning("left out: %s", error)
+            bar.update()
             continue
         group.append((name, photo, anonymizer.finder.find(photo.pixels)))
         faces += len(group[-1][2])
-        bar.set_postfix(faces=faces, refresh=False)
+        bar.set_postfix(faces=faces)
         pixels = sum(photo.pixels.size // 3 for _, photo, _ in group)
         if pixels >= PIXELS_AT_ONCE or sum(len(found) for _, _, found in group) >= batch_size:
             yield group
@@ -246,6 +260,7 @@ def _row(name: str, photo: Photo, result: Treated) -> dict[str, Any]:
             "doubtful": face.found.doubtful,
             "treated": face.treated,
             "kept": face.kept,
+            "like": face.like,
             "share": round(face.share, 4),
             "tries": face.tries,
             "similarity": {who: round(value, 4) for who, value in face.similarity.items()},

@@ -55,7 +55,7 @@ def prepare(people: Path, out: Path, finder: FaceFinder, size: tuple[int, int] =
         raise UserError(
             f"`out` must be a new or empty folder, but {out} {'holds files' if out.is_dir() else 'is a file'}."
         )
-    names, unread = list_photos(people)
+    names, unread, _ = list_photos(people)
     flat = [name for name in names if "/" not in name]
     if flat:
         raise UserError(f"`people` must have one sub-folder per person, but {flat[0]} lies in {people} itself.")

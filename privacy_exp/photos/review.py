@@ -118,12 +118,15 @@ def closing(outcome: Outcome) -> list[str]:
     ]
     if faces and not treated:
         lines.append("Nothing is hidden: no face was treated.")
-    kept = [face for face in faces if face["kept"]]
-    if kept:
-        lines.append(f"{_count(len(kept), 'face')} left alone, because keep_people knows them.")
+    lines += _of_kept(outcome)
     for who in sorted({name for face in faces for name in face["similarity"]}):
         known = [face for face in treated if who in face["recognised_by"]]
-        lines.append(f"{who} still recognises {len(known)} of {len(treated)} treated faces.")
+        seen = f" (similarity from {outcome.thresholds[who]:.3g})" if who in outcome.thresholds else ""
+        lines.append(f"{who} still recognises {len(known)} of {len(treated)} treated faces{seen}.")
+    if any(face["recognised_by"] for face in faces):
+        lines.append(
+            "What helps: look at them, then take inpainting=mean_fill or a larger mask_ratio, or leave them out."
+        )
     if treated and not any(face["similarity"] for face in faces):
         lines.append("Nobody looked whether treated faces are still recognised; choose a judge to know.")
     without = [row for row in outcome.rows if not row["faces"]]
@@ -131,13 +134,27 @@ def closing(outcome: Outcome) -> list[str]:
         lines.append(f"No face was found in {_count(len(without), 'photo')}: look whether there is none.")
     if outcome.failed or outcome.unread:
         total = len(outcome.failed) + len(outcome.unread)
-        lines.append(f"{_count(total, 'file')} could not be read and were copied nowhere.")
+        lines.append(f"{_count(total, 'file')} could not be read and {'was' if total == 1 else 'were'} copied nowhere.")
+    if outcome.others:
+        lines.append(f"{_count(outcome.others, 'other file')} not copied, since only photos are.")
     if outcome.stale:
         shown = ", ".join(outcome.stale[:3]) + (", ..." if len(outcome.stale) > 3 else "")
         lines.append(f"{_count(len(outcome.stale), 'result')} of an earlier call without a photo any more: {shown}.")
     if outcome.unmarked:
         lines.append(f"No place for the mark of a machine's change in {_count(len(outcome.unmarked), 'photo')}.")
     return lines
+
+
+def _of_kept(outcome: Outcome) -> list[str]:
+    """What `keep_people` left alone, and how near it came to the others."""
+    if outcome.keeping is None:
+        return []
+    kept = [face for face in outcome.faces if face["kept"]]
+    others = [face["like"] for face in outcome.faces if not face["kept"] and face["like"] is not None]
+    near = f"; the nearest of the others reaches {max(others):.2f}" if others else ""
+    advice = "" if kept else " More photos of each person in its folder help."
+    counted = f"{_count(len(kept), 'face')} left alone, from a similarity of {outcome.keeping:.2f} on{near}."
+    return [f"keep_people: {counted}{advice}"]
 
 
 @dataclass(frozen=True)
@@ -163,7 +180,7 @@ def _listed(outcome: Outcome) -> list[_Listed]:
                 reasons.append(f"still recognised by {', '.join(face['recognised_by'])}")
                 badness += 8
             if face["doubtful"]:
-                reasons.append(f"doubtful: {face['score']:.2f}")
+                reasons.append(f"doubtful: {face['score']:.2f}, perhaps no face")
                 badness += 4
             if min(face["box"][2] - face["box"][0], face["box"][3] - face["box"][1]) < SMALL:
                 reasons.append("small")
@@ -171,8 +188,11 @@ def _listed(outcome: Outcome) -> list[_Listed]:
             if face["kept"]:
                 reasons.append(f"kept, {face['kept']}")
                 badness += 1
-            more = [f"{face['share']:.0%} hidden"] if face["treated"] else []
-            more += [f"{who}: similarity {value:.2f}" for who, value in face["similarity"].items()]
+            more = [f"at {face['box'][0]:.0f}, {face['box'][1]:.0f} px"] if len(row["faces"]) > 1 else []
+            more += [f"{face['share']:.0%} hidden"] if face["treated"] else []
+            for who, value in face["similarity"].items():
+                known = f", one person from {outcome.thresholds[who]:.3g}" if who in outcome.thresholds else ""
+                more.append(f"{who}: similarity {value:.3g}{known}")
             listed.append(_Listed(badness, reasons, row["photo"], face["box"], more))
         listed += [_Listed(4, ["found in the result alone"], row["photo"], box) for box in row["appeared"]]
     return listed
@@ -194,7 +214,7 @@ def _figure(path: Path, box: Sequence[float], pages: dict[str, np.ndarray], capt
     image.save(stream, "JPEG", quality=80)
     data = base64.b64encode(stream.getvalue()).decode()
     text = f"<figcaption>{caption}</figcaption>" if caption else ""
-    return f'<figure>{text}<img alt="face {caption}" src="data:image/jpeg;base64,{data}"></figure>'
+    return f'<figure>{text}<img alt="{f"face {caption}".strip()}" src="data:image/jpeg;base64,{data}"></figure>'
 
 
 def _cell(text: str) -> str:

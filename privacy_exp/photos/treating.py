@@ -33,6 +33,7 @@ class Face:
         found: where it was, and how sure the detector was.
         treated: whether it was masked and repainted.
         kept: why it was left alone, or None.
+        like: how alike it is to the nearest face of `keep_people`; None where nobody is kept.
         share: hidden pixels / all pixels of its crop.
         tries: how often it was repainted.
         similarity: of original and result, by observer.
@@ -43,6 +44,7 @@ class Face:
     found: Found
     treated: bool = False
     kept: str | None = None
+    like: float | None = None
     share: float = 0.0
     tries: int = 0
     similarity: dict[str, float] = field(default_factory=dict)
@@ -100,7 +102,7 @@ class LookingAgain:
 
     watchers: tuple[Watcher, ...] = ()
     until: str = "once"
-    tries: int = 4
+    tries: int = 5
 
     def __post_init__(self) -> None:
         if self.until not in ("once", "unrecognised"):
@@ -196,6 +198,7 @@ class PhotoAnonymizer:
                 jobs.append(_Job(index, face, f"{name}#{number}", matrix, crop))
         if self.people is not None and jobs:
             for job, (photo, alike) in zip(jobs, self.people.nearest(torch.stack([j.crop for j in jobs])), strict=True):
+                job.face.like = round(alike, 4)
                 if alike >= self.people.watcher.strict:
                     job.face.kept = f"like {photo} ({self.people.watcher.name} {alike:.2f})"
         if isinstance(self.masker, Nothing):

@@ -135,7 +135,7 @@ def _rows(images: pd.DataFrame) -> dict[str, Any]:
             "dataType": TYPES.get(images[column].dtype.kind, "sc:Text"),
             "source": {"fileObject": {"@id": "images.parquet"}, "extract": {"column": column}},
         }
-        for column in images
+        for column in map(str, images)
     ]
     return {
         "@type": "cr:RecordSet",

@@ -78,7 +78,7 @@ def write_tables(
 
 def _storable(frame: pd.DataFrame) -> pd.DataFrame:
     """Columns of mixed types (a ratio and "auto") as text: a parquet column has one type."""
-    mixed = [name for name in frame if frame[name].dropna().map(type).nunique() > 1]
+    mixed = [str(name) for name in frame if frame[name].dropna().map(type).nunique() > 1]
     return frame.assign(**{name: frame[name].map(show) for name in mixed})
 
 

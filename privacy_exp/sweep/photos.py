@@ -91,6 +91,7 @@ def anonymize_photos(config: DictConfig) -> bool:
     review = write_review(out, outcome, source if config.review.originals else None)
     print("\n".join(closing(outcome)))
     print(f"look at  {review}")
+    print("to share: the photos alone; faces.csv, review.html and .privacy_exp are for you")
     return outcome.safe
 
 

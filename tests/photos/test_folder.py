@@ -157,6 +157,17 @@ def test_a_photo_that_changed_is_treated_again(holiday, tmp_path):
     assert {row["photo"]: len(row["faces"]) for row in outcome.rows}["empty.png"] == 1
 
 
+def test_the_closing_lines_count_other_files_and_name_broken_ones_as_the_folder_does(holiday, tmp_path):
+    (holiday / "notes.txt").write_text("who sat where")
+    (holiday / "sub" / "broken.jpg").write_bytes(b"\xff\xd8 no photo")
+    outcome = run(holiday, tmp_path / "out")
+    assert "1 other file not copied, since only photos are." in closing(outcome)
+    assert "1 file could not be read and was copied nowhere." in closing(outcome)
+    (said,) = outcome.failed.values()
+    assert said.startswith("sub/broken.jpg ")
+    assert str(tmp_path) not in said
+
+
 def test_results_whose_photo_is_gone_are_named(holiday, tmp_path):
     run(holiday, tmp_path / "out")
     (holiday / "party.png").unlink()
@@ -254,7 +265,7 @@ def test_what_stays_recognised_makes_the_folder_unsafe(holiday, tmp_path):
     watcher = Watcher("colours", Colours(), threshold=0.5, strict=0.5)
     outcome = run(holiday, tmp_path / "out", inpainter=Identity(), looking=LookingAgain((watcher,)))
     assert not outcome.safe
-    assert "colours still recognises 4 of 4 treated faces." in closing(outcome)
+    assert "colours still recognises 4 of 4 treated faces (similarity from 0.5)." in closing(outcome)
 
 
 def test_the_table_and_the_page_tell_what_happened(holiday, tmp_path):

@@ -8,8 +8,11 @@ from privacy_exp.inpainting.controls import MeanFill
 from privacy_exp.masking.face_oval import FaceOval
 from privacy_exp.masking.random_patches import RandomPatches
 from privacy_exp.photos.crops import CELEBA_SIZE, cut, frame_points, paste, placement, territories
+from privacy_exp.photos.finding import MTCNNFinder
+from privacy_exp.photos.folder import anonymize_folder
 from privacy_exp.photos.keeping import KnownPeople, kept_region, masks_that_keep
 from privacy_exp.photos.looking import Watcher, measured, watcher
+from privacy_exp.photos.review import closing
 from privacy_exp.photos.treating import PhotoAnonymizer
 from privacy_exp.types import Faces, UserError
 from tests.photos.conftest import Canvas
@@ -73,6 +76,22 @@ def test_people_who_are_to_be_kept_stay_as_they_are(tmp_path, party):
     left, top, right, bottom = party.boxes[0]
     inner = (slice(top + 20, bottom - 20), slice(left + 20, right - 20))
     assert np.array_equal(treated.pixels[inner], party.pixels[inner])
+
+
+def test_it_is_said_how_near_keep_people_came(tmp_path, party):
+    Canvas(260, 260).add(3, 30, 30, 200).save(tmp_path / "family" / "one.png")
+    party.save(tmp_path / "in" / "party.png")
+    finder = MTCNNFinder()
+    for strict, kept, more in (
+        (0.97, "1 face", ""),
+        (1.5, "0 faces", " More photos of each person in its folder help."),
+    ):
+        people = KnownPeople(tmp_path / "family", Watcher("colours", Colours(), 0.9, strict), finder, CELEBA_SIZE)
+        treat = PhotoAnonymizer(FaceOval(aspect=1.3), MeanFill(), people=people, finder=finder)
+        outcome = anonymize_folder(tmp_path / "in", tmp_path / f"out{strict}", treat, {})
+        (line,) = [line for line in closing(outcome) if line.startswith("keep_people")]
+        assert f"{kept} left alone, from a similarity of {strict:.2f} on; the nearest of the others reaches 0." in line
+        assert line.endswith(f".{more}")
 
 
 def test_a_folder_without_faces_keeps_nobody(tmp_path):

@@ -124,9 +124,7 @@ def equivalences(a: Sequence[pd.DataFrame], b: Sequence[pd.DataFrame], names: Se
 def _columns(table: pd.DataFrame, name: str) -> Float[Array, "2 n"]:
     if name == "fool_rate":
         return fooled(table)
-    if name == "accuracy_anonymized":
-        values = (table["pred_anonymized"] == table["label"]).to_numpy(np.float64)
-    else:
-        values = table[name].astype("Float64").to_numpy(np.float64, na_value=np.nan)
+    column = table["pred_anonymized"] == table["label"] if name == "accuracy_anonymized" else table[name]
+    values = column.astype("Float64").to_numpy(np.float64, na_value=np.nan)
     present = np.isfinite(values)
     return np.stack([np.where(present, values, 0.0), present.astype(np.float64)])
