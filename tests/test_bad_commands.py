@@ -98,7 +98,7 @@ anonymize | `out` must be given | out=VALUE
 anonymize out=out | `data.root` | photos=DIR
 anonymize photos=nowhere out=out inpainting=blur | `photos` | nowhere
 anonymize photos=empty out=out inpainting=blur | `photos` | empty
-anonymize photos=flat out=flat inpainting=blur | `out` | `photos` | in one another
+anonymize photos=flat out=flat inpainting=blur | `out` | `photos` | not inside it
 anonymize photos=flat out=out | `inpainting` | drawn faces | inpainting=blur
 anonymize photos=flat out=out inpainting=blur mask_ratio=0 | `mask_ratio` | above 0
 anonymize photos=flat out=out inpainting=blur masking=saliency | masking=Saliency | recognition.checkpoint=RUN_OR_FILE

@@ -153,7 +153,8 @@ def shown(config: DictConfig) -> Iterator[Display]:
         display.sweep = Path(hydra.runtime.cwd, hydra.sweep.dir)
         plan = read_plan(display.sweep)
         display.cells = plan["count"] if plan else 1
-        display.head = f"cell {hydra.job.num + 1}/{display.cells} · {label(config, choices, swept_keys())}"
+        number = 0 if OmegaConf.is_missing(hydra.job, "num") else hydra.job.num
+        display.head = f"cell {number + 1}/{display.cells} · {label(config, choices, swept_keys())}"
         _quiet()
     console = Console(file=sys.stdout)
     if console.is_terminal:

@@ -47,7 +47,7 @@ def test_a_search_with_two_objectives_repeats_itself_from_the_store(cell, tmp_pa
         )
 
     printed, second = search("two")
-    assert printed.count("finished before: taken from") == 3
+    assert printed.count("taken as it was finished before") == 3
     assert [c["timing"] for c in second] == [c["timing"] for c in first]
 
 

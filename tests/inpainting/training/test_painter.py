@@ -125,7 +125,7 @@ def test_the_adversary_waits_for_its_step(tmp_path: Path) -> None:
 
 
 def test_a_training_without_progress_stops_and_stays_stopped(tmp_path: Path) -> None:
-    keys = ["held_out_people=0.25", "autoencoder.validate_every=1", "autoencoder.patience=2", "autoencoder.lr=0"]
+    keys = ["held_out_people=0.25", "autoencoder.validate_every=1", "autoencoder.patience=2", "autoencoder.lr=1e-30"]
     train(tmp_path, *keys, ALONE)
     first = state(tmp_path)
     assert int(first["state_dict"]["best.step"]) == 1
