@@ -13,7 +13,6 @@ from hydra import compose, initialize_config_dir
 from reader import read_cells
 
 from privacy_exp import evaluate
-from privacy_exp.runs.folder import RunFolder
 from privacy_exp.study.job import Job
 from privacy_exp.sweep.entry import CONF
 
@@ -56,13 +55,13 @@ def test_the_cost_stands_before_the_run_and_the_store_pays_it_once(cell, adaptiv
         return {path for kind in ("recognizer", "anonymized") for path in (store / kind).iterdir()}
 
     before = kept()
-    save, known = RunFolder.save, []  # whether the cost was told when a picture was kept
+    fit, known = Job.fit, []  # whether the cost was told when the work began
 
-    def keep(*args, **keys):
+    def begin(job):
         known.append(any(line.startswith("attackers ") for line in caplog.messages))
-        return save(*args, **keys)
+        return fit(job)
 
-    monkeypatch.setattr(RunFolder, "save", keep)
+    monkeypatch.setattr(Job, "fit", begin)
     with caplog.at_level(logging.INFO):
         cell(tmp_path, "experiment=adaptive", "masking=center", SHORT, *SMALL)
     (told,) = [line for line in caplog.messages if line.startswith("attackers ")]
