@@ -12,7 +12,7 @@ from privacy_exp.sweep.entry import entry_point
 
 
 def run(config: DictConfig) -> bool:
-    """Prints a row a cell and the totals.
+    """Prints one row per cell and the totals.
 
     Args:
         config: composed from conf/status.yaml.

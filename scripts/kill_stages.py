@@ -30,7 +30,7 @@ BATCH = 2
 
 
 def main() -> int:
-    """Prints a line a try; returns 1 where a try has found a difference."""
+    """Prints one line per try; returns 1 where a try has found a difference."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tries", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")

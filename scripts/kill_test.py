@@ -114,7 +114,7 @@ def repainted(before: dict[Path, tuple[int, int]]) -> list[str]:
 
 
 def main() -> int:
-    """Prints a line a try; returns 1 where a try has found a difference."""
+    """Prints one line per try; returns 1 where a try has found a difference."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tries", type=int, default=20)
     parser.add_argument("--inpainting", default="mean_fill")

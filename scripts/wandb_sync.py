@@ -15,7 +15,7 @@ from privacy_exp.tracking.marker import tracked
 
 
 def main() -> int:
-    """Prints a line a run; returns 1 where an upload failed."""
+    """Prints one line per run; returns 1 where an upload failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--dry-run", action="store_true", help="only say what would be uploaded")

@@ -36,7 +36,7 @@ def rates_by_attribute(
     the target's own are left out where the table has no `pred`.
 
     Args:
-        table: a row an image with `identity, label, pred, pred_anonymized` and `attribute/<Name>` columns.
+        table: one row per image with `identity, label, pred, pred_anonymized` and `attribute/<Name>` columns.
         strongest: the observer that `strongest_observer` names, or None.
         gate: clean accuracy over all photos; below it the target's fool rates are flagged "below_gate".
         flags: why observers take no part in `strongest_observer`, by name; their rates carry it.

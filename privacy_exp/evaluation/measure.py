@@ -32,7 +32,8 @@ class Scene:
 
     Attributes:
         folder: the run's pictures; everything is scored from these files.
-        table: a row an image, sorted by `image_id`, with `identity, label, pred, pred_anonymized`; see `score_folder`.
+        table: one row per image, sorted by `image_id`, with `identity, label, pred, pred_anonymized`; see
+            `score_folder`.
         identities: label to the data's own name.
         recognizer: the target, fitted, in evaluation mode.
         store: what has been computed already.

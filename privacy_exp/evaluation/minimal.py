@@ -23,7 +23,7 @@ def minimal_metrics(table: pd.DataFrame) -> dict[str, Metric]:
     - minimal/not_monotone: share of the known images that it lost at one share and knew again at a larger one.
 
     Args:
-        table: a row an image with `label, share_hidden` and what `Minimal` notes.
+        table: one row per image with `label, share_hidden` and what `Minimal` notes.
     """
     if "minimal_recognised" not in table:
         return {}

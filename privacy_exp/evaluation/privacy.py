@@ -22,8 +22,8 @@ def privacy_metrics(table: pd.DataFrame, gate: float) -> dict[str, Metric]:
     - draw_1/fool_rate and so on: the same for further pictures of each face, where a run painted several;
 
     Args:
-        table: a row an image with `label, pred, pred_anonymized, pred_control, rank`; `rank` is the true identity's on
-            the anonymised image, 1 = first.
+        table: one row per image with `label, pred, pred_anonymized, pred_control, rank`; `rank` is the true identity's
+            on the anonymised image, 1 = first.
         gate: clean accuracy below it flags every privacy figure "below_gate".
     """
     labels = table["label"].to_numpy()

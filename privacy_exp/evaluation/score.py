@@ -1,4 +1,4 @@
-"""From the pictures that a run saved to a row an image."""
+"""From the pictures that a run saved to one row per image."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice

@@ -75,7 +75,7 @@ def rank_1_of(table: pd.DataFrame, images: Mapping[str, tuple[str, str]]) -> Met
         UserError: images or people are missing, or a similarity is no number.
     """
     if "image_id" not in table or table["image_id"].duplicated().any():
-        raise UserError("it must have a row an image, with the column `image_id`.")
+        raise UserError("it must have one row per image, with the column `image_id`.")
     table = table.set_index(table["image_id"].astype(str)).drop(columns="image_id")
     people = sorted({who for who, _ in images.values()})
     missing = [*sorted(set(images) - set(table.index)), *(f"person {p}" for p in people if p not in table.columns)]

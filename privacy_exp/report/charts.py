@@ -169,7 +169,7 @@ def over_ratio(section: Section, look: Mapping[str, Look]) -> Chart:
         for label, cells in groups.items()
         if len({section.cells[i].mask_ratio for i in cells if section.cells[i].metric(name).value is not None}) > 1
     ]
-    reading = "One line a method, 95 % intervals over people as whiskers; hollow points are below the gate."
+    reading = "One line per method, 95 % intervals over people as whiskers; hollow points are below the gate."
     reading = " ".join([reading, *section.inert.values()])
     if not panels:
         reading = "Not drawn: it needs cells of at least two mask ratios that are alike in the rest."

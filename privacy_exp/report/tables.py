@@ -109,7 +109,7 @@ def terminal_table(section: Section, frame: pd.DataFrame) -> str:
 
 
 def comparison_frame(section: Section, comparisons: Sequence[Lead]) -> pd.DataFrame:
-    """What the paired tests said, a row a pair.
+    """What the paired tests said, one row per pair.
 
     Args:
         section: whose cells.

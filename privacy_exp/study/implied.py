@@ -32,7 +32,7 @@ def share_changed(table: pd.DataFrame, inpainter: Inpainter) -> dict[str, Metric
     """Mean share of pixels that differ from the original, where the masks do not say it.
 
     Args:
-        table: a row an image with `share_changed, label`.
+        table: one row per image with `share_changed, label`.
         inpainter: made the results.
     """
     if inpainter.takes_masks:

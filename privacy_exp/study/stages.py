@@ -34,7 +34,7 @@ class Anonymized:
     """What the anonymising stage leaves besides pictures.
 
     Attributes:
-        shares: a row an image with `image_id, share_asked, share_hidden_face, share_hidden_latent`, and
+        shares: one row per image with `image_id, share_asked, share_hidden_face, share_hidden_latent`, and
             `share_changed` where the inpainter takes no mask.
         mask_s: seconds spent on masks, by all processes together.
         inpaint_s: the same for repainting, without the control.

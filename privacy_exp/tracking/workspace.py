@@ -1,4 +1,4 @@
-"""A saved W&B workspace for a sweep: fool rate over ratio with a line a method, a panel a guidance, and accuracy."""
+"""A saved W&B workspace for a sweep: fool rate over ratio, one line per method, a panel for each guidance; accuracy."""
 
 import json
 from collections.abc import Sequence

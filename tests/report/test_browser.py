@@ -22,7 +22,7 @@ def page(open_page, report):
 def test_it_opens_with_everything_on_it(page, sweep):
     assert page.title() == "Privacy report: study"
     assert page.locator(".results tbody tr").count() == 27
-    assert page.locator(".panel svg").count() == 1 + 3 + 3  # plane, a panel a guidance scale, a panel a method
+    assert page.locator(".panel svg").count() == 1 + 3 + 3  # plane, one panel per guidance scale, a panel a method
     assert page.locator(".face").count() == 24
     assert page.locator(".charts .chart").count() == 3, "what is not drawn has no card"
     assert page.locator(".lineup .row").count() == 4, "the originals, and a row a method"

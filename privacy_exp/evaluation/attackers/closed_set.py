@@ -84,7 +84,7 @@ def names_right(recognizer: Recognizer, data: FaceData, table: pd.DataFrame) -> 
     Args:
         recognizer: fitted.
         data: its test part holds the pictures, after `setup()`.
-        table: a row a picture with `image_id, label`.
+        table: one row per picture with `image_id, label`.
 
     Raises:
         UserError: logits that are no numbers.

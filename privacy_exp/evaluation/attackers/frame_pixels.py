@@ -15,7 +15,7 @@ from privacy_exp.types import Images
 Array = np.ndarray
 
 Sized = Mapping[int, Float[Array, "n _"]]
-"""Height of the thumbnails to the thumbnails themselves, a row a picture."""
+"""Height of the thumbnails to the thumbnails themselves, one row per picture."""
 
 SIDES = (24, 12, 48)
 """Heights of the thumbnails that are tried, in pixels; without validation pictures the first is taken."""
@@ -110,7 +110,7 @@ class Basis:
     """Principal components of standardised pixels; pixels that never change are left out.
 
     Args:
-        pixels: a row a picture.
+        pixels: one row per picture.
     """
 
     def __init__(self, pixels: Float[Array, "n d"]) -> None:
