@@ -143,6 +143,8 @@ def _upright_size(image: Image.Image) -> tuple[int, int]:
 
 def _orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; 1 where it is missing, of another type, or EXIF is broken."""
+    if image.format == "TIFF":
+        return 1  # Pillow itself says the upright size and turns the picture as it loads
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except FAULTS:

@@ -242,13 +242,17 @@ def test_orientation_of_any_type_or_value(tmp_path, content, turned, suffix):
         assert examine_image(path).size == upright_size(path) == expected
 
 
-def test_every_orientation_is_pillows(tmp_path):
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF"])
+def test_every_orientation_is_pillows(tmp_path, kind):
     from PIL import ImageOps
 
     for value in range(1, 9):
-        path = tmp_path / f"{value}.png"
-        noise(0, size=(40, 24)).save(path, exif=exif(3, 1, bytes([value, 0, 0, 0])))
-        np.testing.assert_array_equal(read_image(path), np.array(ImageOps.exif_transpose(Image.open(path))))
+        path, tags = tmp_path / f"{value}.{kind.lower()}", Image.Exif()
+        tags[0x0112] = value
+        noise(0, size=(40, 24)).save(path, kind, exif=tags)
+        upright = np.array(ImageOps.exif_transpose(Image.open(path)).convert("RGB"))
+        np.testing.assert_array_equal(read_image(path), upright)
+        assert examine_image(path).size == upright_size(path) == upright.shape[:2]
 
 
 @pytest.mark.parametrize("suffix", ["tif", "tiff", "avif", "jfif", "jpe", "gif"])

@@ -116,11 +116,16 @@ def test_an_untouched_photo_carries_no_mark(holiday, tmp_path):
     assert MARK.encode() not in (tmp_path / "out" / "empty.png").read_bytes()
 
 
-@pytest.mark.parametrize("turn", range(1, 9))
-def test_all_orientations_come_out_upright(turn, tmp_path, party):
+TURNED = [(turn, suffix) for turn in range(1, 9) for suffix in (".png", ".jpg", ".webp", ".tif", ".avif")]
+
+
+@pytest.mark.parametrize(("turn", "suffix"), [*TURNED, (6, ".heic")])
+def test_all_orientations_come_out_upright(turn, suffix, tmp_path, party):
+    if suffix == ".heic":
+        pytest.importorskip("pillow_heif", reason="needs privacy-exp[heic]")
     exif = Image.Exif()
     exif[0x0112] = turn
-    path = party.save(tmp_path / "a.png", exif=exif)
+    path = party.save(tmp_path / f"a{suffix}", exif=exif)
     photo = read_photo(path)
     from PIL import ImageOps
 
