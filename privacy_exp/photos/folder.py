@@ -172,7 +172,7 @@ def _same_settings(out: Path, key: str) -> None:
                 "delete that one, or repeat its settings."
             )
     else:
-        write_text(file, json.dumps({"key": key}) + "\n")
+        write_text(file, json.dumps({"key": key}) + "\n", work_folder(out))
 
 
 def _note(out: Path, name: str) -> Path:
@@ -247,7 +247,8 @@ def _treat(group: list[_Waiting], source: Path, out: Path, anonymizer: PhotoAnon
         row = _row(name, photo, result)
         note = {"source": _digest(source / name), "result": _digest(out / name), "row": row}
         _note(out, name).parent.mkdir(exist_ok=True)
-        write_text(_note(out, name), json.dumps(note, allow_nan=False) + "\n")  # last: with a note it is finished
+        text = json.dumps(note, allow_nan=False) + "\n"
+        write_text(_note(out, name), text, work_folder(out))  # last: with a note it is finished
         outcome.rows.append(row)
 
 

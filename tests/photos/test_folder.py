@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -171,6 +172,22 @@ def test_the_closing_lines_count_other_files_and_name_broken_ones_as_the_folder_
     (said,) = outcome.failed.values()
     assert said.startswith("sub/broken.jpg ")
     assert str(tmp_path) not in said
+
+
+def test_what_is_half_written_lies_in_the_folder_that_the_next_call_empties(holiday, tmp_path, monkeypatch):
+    out, seen = tmp_path / "out", set()
+    write = tempfile.mkstemp
+
+    def noted(*args, **keys):
+        seen.add(Path(keys["dir"]))
+        return write(*args, **keys)
+
+    monkeypatch.setattr(tempfile, "mkstemp", noted)
+    write_table(out, run(holiday, out))
+    assert seen == {out / ".privacy_exp" / "work"}
+    (out / ".privacy_exp" / "work" / ".half.png").write_bytes(b"half")
+    run(holiday, out)
+    assert not list(out.rglob(".half.png"))
 
 
 def test_results_whose_photo_is_gone_are_named(holiday, tmp_path):
