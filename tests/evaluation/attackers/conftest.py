@@ -101,3 +101,23 @@ def world(trainer, tmp_path_factory) -> World:
     made = World(tmp_path_factory.mktemp("world"), trainer, data)
     made.recognizer = made.fit(data)
     return made
+
+
+@pytest.fixture(scope="session")
+def fake_world(tmp_path_factory):
+    """`world` with recognisers that are fitted in a millisecond; see `fakes`."""
+    from tests.evaluation.attackers.fakes import Fakes
+
+    data = Colours(people=5, photos_each=5, batch_size=8)
+    data.setup()
+    made = Fakes(tmp_path_factory.mktemp("fakes"), None, data)
+    made.recognizer = made.fit(data)
+    return made
+
+
+@pytest.fixture
+def fakes(fake_world):
+    """The same, asked for nothing yet."""
+    fake_world.asked.clear()
+    fake_world.answer, fake_world.freeze = {}, "none"
+    return fake_world

@@ -161,8 +161,8 @@ def test_effort_stretches_the_targets_own_recipe(world, negative):
         ParrotOpen(effort="more")
 
 
-def test_a_median_washes_dots_away(world):
-    scene = world.scene("dots")
+def test_a_median_washes_dots_away(fakes):
+    scene = fakes.scene("dots")
     found = Purification().measure(scene, "attacker/purification")
     accuracy = found.details["accuracy"]
     fooled = (scene.table["pred_anonymized"] == scene.table["label"]).mean()
