@@ -102,6 +102,7 @@ anonymize photos=flat out=flat inpainting=blur | `out` | `photos` | not inside i
 anonymize photos=flat out=out | `inpainting` | drawn faces | inpainting=blur
 anonymize photos=flat out=out inpainting=blur mask_ratio=0 | `mask_ratio` | above 0
 anonymize photos=flat out=out inpainting=blur masking=saliency | masking=Saliency | recognition.checkpoint=RUN_OR_FILE
+anonymize photos=flat out=out inpainting=blur looked_at=face-1 | `looked_at` | looked_at=[face-1]
 anonymize photos=flat out=out inpainting=blur until=forever | `until` | once or unrecognised
 anonymize photos=flat out=out inpainting=blur until=unrecognised | judge=[dlib]
 anonymize photos=flat out=out inpainting=blur tries=0 | `tries` | at least 1

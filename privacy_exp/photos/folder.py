@@ -50,6 +50,7 @@ class Outcome:
         stale: names of results of an earlier call whose photo is gone, or can't be read any more.
         others: how many files that are no pictures were not copied.
         thresholds: similarity from which each judge takes two faces for one person.
+        looked_at: `face` of those that a person has looked at and lets pass, though a judge recognises them.
         keeping: the same for `keep_people`; None where nobody is kept.
     """
 
@@ -61,6 +62,7 @@ class Outcome:
     others: int = 0
     thresholds: dict[str, float] = field(default_factory=dict)
     keeping: float | None = None
+    looked_at: frozenset[str] = frozenset()
 
     @property
     def faces(self) -> list[dict[str, Any]]:
@@ -68,10 +70,33 @@ class Outcome:
         return [face for row in self.rows for face in row["faces"]]
 
     @property
+    def recognised(self) -> list[dict[str, Any]]:
+        """Faces that a judge still recognises and nobody has let pass."""
+        return [face for face in self.faces if face["recognised_by"] and face["face"] not in self.looked_at]
+
+    @property
     def safe(self) -> bool:
         """Every photo was read, every face that was found treated or kept on purpose, none is recognised still."""
         done = all(face["treated"] or face["kept"] for face in self.faces)
-        return done and not self.failed and not self.unread and not any(face["recognised_by"] for face in self.faces)
+        return done and not self.failed and not self.unread and not self.recognised
+
+    def let_pass(self, looked_at: Sequence[str]) -> None:
+        """Takes the word of a person who has looked at faces that a judge still recognises.
+
+        Args:
+            looked_at: their `face` in `faces.csv`, which holds for that very result.
+
+        Raises:
+            UserError: no face of these results is called so, or no judge recognises it.
+        """
+        open_to_it = {face["face"] for face in self.faces if face["treated"] and face["recognised_by"]}
+        if wrong := sorted(set(looked_at) - open_to_it):
+            raise UserError(
+                f"`looked_at` takes faces that a judge still recognises, by their `face` in faces.csv of this `out` "
+                f"({len(open_to_it)} there), but got {', '.join(wrong)}. "
+                "A photo that was treated anew has to be looked at again."
+            )
+        self.looked_at = frozenset(looked_at)
 
 
 def anonymize_folder(
@@ -244,17 +269,19 @@ def _treat(group: list[_Waiting], source: Path, out: Path, anonymizer: PhotoAnon
             outcome.failed[name] = f"{name}: {error}"
             log.warning("left out: %s: %s", name, error)
             continue
-        row = _row(name, photo, result)
-        note = {"source": _digest(source / name), "result": _digest(out / name), "row": row}
+        digest = _digest(out / name)
+        row = _row(name, photo, result, digest)
+        note = {"source": _digest(source / name), "result": digest, "row": row}
         _note(out, name).parent.mkdir(exist_ok=True)
         text = json.dumps(note, allow_nan=False) + "\n"
         write_text(_note(out, name), text, work_folder(out))  # last: with a note it is finished
         outcome.rows.append(row)
 
 
-def _row(name: str, photo: Photo, result: Treated) -> dict[str, Any]:
+def _row(name: str, photo: Photo, result: Treated, digest: str) -> dict[str, Any]:
     faces = [
         {
+            "face": "face-" + content_key({"photo": name, "result": digest, "number": number})[:8],
             "box": [round(v, 1) for v in face.found.box],
             "score": round(face.found.score, 4),
             "landmarks": np.round(face.found.landmarks, 1).tolist(),
@@ -268,7 +295,7 @@ def _row(name: str, photo: Photo, result: Treated) -> dict[str, Any]:
             "recognised_by": face.recognised_by,
             "found_after": face.found_after,
         }
-        for face in result.faces
+        for number, face in enumerate(result.faces)
     ]
     appeared = [[round(v, 1) for v in one.box] for one in result.appeared]
     marked = result.changed and carries_mark(photo.format)

@@ -19,7 +19,7 @@ SMALL = 48
 """Faces whose shorter side is below it are listed as small, in pixels."""
 
 COLUMNS = (
-    *("photo", "left", "top", "right", "bottom", "score", "doubtful", "treated", "kept", "share", "tries"),
+    *("photo", "face", "left", "top", "right", "bottom", "score", "doubtful", "treated", "kept", "share", "tries"),
     *("found_after", "recognised_by", "similarity", "landmarks"),
 )
 
@@ -52,7 +52,10 @@ def write_table(out: Path, outcome: Outcome) -> Path:
             cells = {
                 "photo": _cell(row["photo"]),
                 **{"left": left, "top": top, "right": right, "bottom": bottom},
-                **{name: face[name] for name in ("score", "doubtful", "treated", "share", "tries", "found_after")},
+                **{
+                    name: face[name]
+                    for name in ("face", "score", "doubtful", "treated", "share", "tries", "found_after")
+                },
                 "kept": _cell(face["kept"] or ""),
                 "recognised_by": " ".join(face["recognised_by"]),
                 "similarity": " ".join(f"{who}={value}" for who, value in face["similarity"].items()),
@@ -123,9 +126,13 @@ def closing(outcome: Outcome) -> list[str]:
         known = [face for face in treated if who in face["recognised_by"]]
         seen = f" (similarity from {outcome.thresholds[who]:.3g})" if who in outcome.thresholds else ""
         lines.append(f"{who} still recognises {len(known)} of {len(treated)} treated faces{seen}.")
-    if any(face["recognised_by"] for face in faces):
+    if outcome.looked_at:
+        lines.append(f"{_count(len(outcome.looked_at), 'face')} of these looked at and let pass (`looked_at`).")
+    if outcome.recognised:
+        some = ",".join(face["face"] for face in outcome.recognised[:3]) + ",..." * (len(outcome.recognised) > 3)
         lines.append(
-            "What helps: look at them, then take inpainting=mean_fill or a larger mask_ratio, or leave them out."
+            "What helps: look at them, then take inpainting=mean_fill or a larger mask_ratio, leave them out, or let "
+            f"them pass: looked_at=[{some}]."
         )
     if treated and not any(face["similarity"] for face in faces):
         lines.append("Nobody looked whether treated faces are still recognised; choose a judge to know.")
@@ -176,7 +183,9 @@ def _listed(outcome: Outcome) -> list[_Listed]:
             reasons, badness = [], 0
             if not face["treated"] and not face["kept"]:
                 reasons, badness = ["not treated"], badness + 16
-            if face["recognised_by"]:
+            if face["face"] in outcome.looked_at:
+                reasons.append("looked at and let pass")
+            elif face["recognised_by"]:
                 reasons.append(f"still recognised by {', '.join(face['recognised_by'])}")
                 badness += 8
             if face["doubtful"]:
@@ -188,7 +197,8 @@ def _listed(outcome: Outcome) -> list[_Listed]:
             if face["kept"]:
                 reasons.append(f"kept, {face['kept']}")
                 badness += 1
-            more = [f"at {face['box'][0]:.0f}, {face['box'][1]:.0f} px"] if len(row["faces"]) > 1 else []
+            more = [face["face"]] if face["recognised_by"] else []
+            more += [f"at {face['box'][0]:.0f}, {face['box'][1]:.0f} px"] if len(row["faces"]) > 1 else []
             more += [f"{face['share']:.0%} hidden"] if face["treated"] else []
             for who, value in face["similarity"].items():
                 known = f", one person from {outcome.thresholds[who]:.3g}" if who in outcome.thresholds else ""

@@ -45,7 +45,7 @@ def anonymize_photos(config: DictConfig) -> bool:
     plain = plain_config(config, except_for=("data",))
     source, out = Path(config.photos).expanduser(), Path(config.out).expanduser()
     ratio = ratio_of(config, plain)
-    kept_tags = _names(config, "keep_metadata")
+    kept_tags, looked_at = _names(config, "keep_metadata"), _names(config, "looked_at")
     check_metadata(kept_tags)
     if config.mask_ratio == 0:
         raise UserError("`mask_ratio` must be above 0, or nothing would be hidden, but got 0.")
@@ -88,7 +88,10 @@ def anonymize_photos(config: DictConfig) -> bool:
     settings["code"] = sources(anonymize_folder.__module__)
     outcome = anonymize_folder(source, out, treat, settings, int(config.batch_size), kept_tags)
     write_table(out, outcome)
-    review = write_review(out, outcome, source if config.review.originals else None)
+    try:
+        outcome.let_pass(looked_at)
+    finally:  # the page, too, says which faces there are
+        review = write_review(out, outcome, source if config.review.originals else None)
     print("\n".join(closing(outcome)))
     print(f"look at  {review}")
     print("to share: the photos alone; faces.csv, review.html and .privacy_exp are for you")

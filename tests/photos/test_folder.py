@@ -290,6 +290,26 @@ def test_what_stays_recognised_makes_the_folder_unsafe(holiday, tmp_path):
     assert "colours still recognises 4 of 4 treated faces (similarity from 0.5)." in closing(outcome)
 
 
+def test_a_person_lets_a_face_pass_for_that_result_alone(holiday, tmp_path):
+    watcher = Watcher("colours", Colours(), threshold=0.5, strict=0.5)
+    looking, out = LookingAgain((watcher,)), tmp_path / "out"
+    outcome = run(holiday, out, inpainter=Identity(), looking=looking)
+    names = [row["face"] for row in csv.DictReader(write_table(out, outcome).open())]
+    assert len(set(names)) == 4
+    assert all(name in write_review(out, outcome).read_text() for name in names)
+    outcome.let_pass(names[:3])
+    assert not outcome.safe
+    assert names[3] in " ".join(closing(outcome))
+    outcome.let_pass(names)
+    assert outcome.safe
+    assert "4 faces of these looked at and let pass (`looked_at`)." in closing(outcome)
+    with pytest.raises(UserError, match=r"`looked_at`.*4 there.*face-0"):
+        outcome.let_pass([*names, "face-0"])
+    other = run(holiday, tmp_path / "other", mask_ratio=0.5, inpainter=MeanFill(), looking=looking)
+    with pytest.raises(UserError, match="looked at again"):
+        other.let_pass(names)
+
+
 def test_the_table_and_the_page_tell_what_happened(holiday, tmp_path):
     party = holiday / "=evil.png"
     (holiday / "party.png").rename(party)

@@ -8,7 +8,7 @@ from privacy_exp.photos.review import write_review
 
 def face(box, **known):
     plain = {"score": 0.99, "doubtful": False, "treated": True, "kept": None, "share": 0.35, "recognised_by": []}
-    return {"box": box, "similarity": {}, **plain, **known}
+    return {"face": f"face-{box[0]:08d}", "box": box, "similarity": {}, **plain, **known}
 
 
 @pytest.fixture
