@@ -68,7 +68,7 @@ class Restorer(nn.Module):
                 norm_num_groups=8,
                 add_attention=True,
             )
-        self.tone = nn.Conv2d(3, 3, 1)
+            self.tone = nn.Conv2d(3, 3, 1)
         self.tone.load_state_dict({"weight": torch.eye(3)[:, :, None, None], "bias": torch.zeros(3)})
         nn.init.zeros_(self.net.conv_out.weight)
         nn.init.zeros_(self.net.conv_out.bias)

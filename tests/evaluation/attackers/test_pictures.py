@@ -110,7 +110,8 @@ def test_a_scene_lacks_what_it_says(fakes, scene):
     assert {(m.value, m.low, m.high, m.n, m.reason) for m in found.values()} == {(None, None, None, 5, "because")}
 
 
-def test_originals_are_framed_as_the_run_frames_them_and_kept(fakes, scene, tmp_path):
+def test_originals_are_framed_as_the_run_frames_them_and_kept(fakes, scene, tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "sources", lambda part: f"code of {part}")
     asked = []
     scene = replace(scene, store=type(scene.store)(tmp_path))
 
@@ -126,7 +127,7 @@ def test_originals_are_framed_as_the_run_frames_them_and_kept(fakes, scene, tmp_
     assert kind == "originals"
     assert fields.keys() == {"data", "part", "image_format", "code"}
     assert (fields["data"], fields["part"], fields["image_format"]) == (fakes.data.digest(), "val", "png")
-    assert fields["code"] == [pictures.sources(pictures.__name__), pictures.sources(Colours)]
+    assert fields["code"] == [f"code of {pictures.__name__}", f"code of {Colours}"]
     cut = replace(scene, frame=lambda faces: faces._replace(images=faces.images[:, :, :8]))
     cut = replace(cut, config={**scene.config, "masking": {"size": 8}})
     framed = originals(cut, NAME, "val")

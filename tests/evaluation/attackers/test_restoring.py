@@ -1,0 +1,418 @@
+"""Reconstruction and linkage around their networks: who is learnt from, what is stored, which figures come out."""
+
+import logging
+from copy import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from privacy_exp.data.identity_split import seeded_order
+from privacy_exp.evaluation.attackers import linkage, reconstruction
+from privacy_exp.evaluation.attackers.link_head import Choice, LinkHead, Vectors
+from privacy_exp.evaluation.attackers.link_search import Operating, Side, look_up
+from privacy_exp.evaluation.attackers.linkage import Linkage, seen_by
+from privacy_exp.evaluation.attackers.picture_pairs import digests, joined
+from privacy_exp.evaluation.attackers.reconstruction import Reconstruction
+from privacy_exp.evaluation.attackers.unet import Budget, Restorer
+from privacy_exp.evaluation.judges.judge import Judge
+from privacy_exp.evaluation.measure import Findings
+from privacy_exp.types import UserError
+from tests.evaluation.attackers.fakes import ByColour
+from tests.evaluation.attackers.test_attackers import MeanColour
+from tests.recognition.small import Colours
+
+NAME, CPU = "attacker/a", torch.device("cpu")
+CPUS = {"width": 8, "effort": "quick"}
+
+
+@pytest.fixture
+def scene(fakes):
+    return fakes.scene("negative")
+
+
+@pytest.fixture
+def folders(scene):
+    return {part: scene.anonymize(part, 1) for part in ("train", "val")} | {"test": scene.folder}
+
+
+@pytest.fixture
+def judged(scene):
+    return replace(scene, judges={"judge/colour": scene.recognizer})
+
+
+def halves_of(scene, seed):
+    order = seeded_order(scene.identities, seed, "attacker's people")
+    return order[:2], order[2:]
+
+
+def back_of(learnt, seed):
+    return set(seeded_order(learnt, seed, "held back")[:2])
+
+
+@pytest.fixture
+def no_intervals(monkeypatch):
+    """Intervals are slow, and tested elsewhere."""
+    monkeypatch.setattr("privacy_exp.evaluation.statistics.intervals.clustered_interval", lambda *a: (0.0, 1.0))
+
+
+def test_numbers_out_of_range_are_refused_and_those_at_the_edge_are_not():
+    plain = Reconstruction()
+    assert (plain.knows_mask, plain.steps, plain.minutes, plain.width) == (False, 900, 30.0, 32)
+    assert (plain.counts, plain.seed, plain.shuffled_labels) == ((1, 2, 5, 10), 1, False)
+    edge = Reconstruction(steps=1, minutes=None, width=8, counts=[1], effort="strong")
+    assert (edge.steps, edge.minutes, edge.width) == (10, None, 8)
+    Reconstruction(minutes=0.5)
+    for bad in ({"width": 4}, {"width": 0}, {"minutes": 0}, {"minutes": -1.0}, {"steps": 0}, {"counts": [1, 0]}):
+        with pytest.raises(UserError):
+            Reconstruction(**bad)
+    links = Linkage()
+    assert (links.counts, links.steps, links.seed) == ((1, 2, 5, 10), 150, 1)
+    assert links.ceiling is links.shuffled_labels is True
+    assert Linkage(effort="quick").steps == 50
+    with pytest.raises(UserError, match=r"`counts` .* got \[0\]"):
+        Linkage([0])
+
+
+@pytest.mark.parametrize("attacker", [Linkage(seed=2), Reconstruction(seed=2)])
+def test_four_people_are_enough_and_pictures_are_all_it_costs(fakes, attacker):
+    for people in (3, 4):
+        data = Colours(people=people, photos_each=5)
+        data.setup()
+        if people == 4:
+            attacker.check(data)
+        else:
+            with pytest.raises(UserError, match=r"needs at least 4 identities, .* has 3\. Add people"):
+                attacker.check(data)
+    alone = copy(fakes.data)
+    alone.photos = {**fakes.data.photos, "train": []}
+    with pytest.raises(UserError, match="at least 2 images of each identity"):
+        attacker.check(alone)
+    cost = attacker.cost(fakes.data, True, 3)
+    assert (cost.fits, cost.pictures) == ((), {("train", 5), ("val", 5)})
+
+
+def test_each_half_is_restored_by_a_network_of_the_other(scene, folders, monkeypatch):
+    asked = []
+
+    class Marks(Restorer):
+        def __init__(self, mark):
+            torch.nn.Module.__init__(self)
+            self.mark = mark
+
+        def forward(self, pictures, masks=None):
+            asked.append((len(pictures), None if masks is None else masks.float().mean().item()))
+            return torch.full_like(pictures, self.mark)
+
+    halves = halves_of(scene, 1)
+    marks = {tuple(halves[0]): 0.25, tuple(halves[1]): 0.75}
+    monkeypatch.setattr(
+        Reconstruction,
+        "_fit",
+        lambda self, scene, folders, learnt, *rest: asked.append(rest) or Marks(marks[tuple(learnt)]),
+    )
+    made = Reconstruction(**CPUS)._restore(scene, folders, halves, True, 3)
+    first = np.isin(scene.table["identity"], halves[0])
+    assert made[:, 0, 0, 0].tolist() == [0.75 if own else 0.25 for own in first]
+    assert asked == [(True, 3), (3, None), (True, 3), (2, None)]
+    asked.clear()
+    Reconstruction(knows_mask=True, **CPUS)._restore(scene, folders, halves, False)
+    assert asked == [(False, None), (3, 0.5), (False, None), (2, 0.5)], "half of each frame is hidden"
+    with pytest.raises(UserError, match="1 are both"):
+        Reconstruction(**CPUS)._restore(scene, folders, (halves[0], [*halves[1], halves[0][0]]), True)
+
+
+def test_a_network_learns_from_its_own_people_and_is_kept_by_what_decides_it(
+    fakes, scene, folders, monkeypatch, caplog
+):
+    asked, fetched = [], []
+
+    def train(known, held, budget, width, embed, folder, device):
+        asked.append((known, held, budget, width, embed, device))
+        return Restorer(width, known.masks is not None, budget.seed)
+
+    store = type(scene.store)(scene.store.root.parent / "other")
+    monkeypatch.setattr(store, "fetch", lambda *a, f=store.fetch, **k: fetched.append((*a[:2], k)) or f(*a, **k))
+    monkeypatch.setattr(reconstruction, "train", train)
+    monkeypatch.setattr(reconstruction, "HELD_BACK", 0.5)
+    monkeypatch.setattr(reconstruction, "sources", lambda name: f"code of {name}")
+    scene, learnt = replace(scene, store=store), ["person0", "person1", "person3", "person4"]
+    own = Reconstruction(knows_mask=True, steps=7, minutes=2.5, seed=3, **CPUS)
+    with caplog.at_level(logging.INFO):
+        own._fit(scene, folders, learnt, True, None)
+    back = back_of(learnt, 3)
+    ids = {
+        which: [
+            (folders[part], photo.id)
+            for part in ("train", "val")
+            for photo in fakes.data.photos[part]
+            if photo.identity in learnt and (photo.identity in back) == which
+        ]
+        for which in (True, False)
+    }
+    known, held, budget, width, embed, device = asked[0]
+    for found, which in ((known, False), (held, True)):
+        expected = joined(ids[which], True)
+        assert len(found.results) == 8
+        assert all(getattr(found, f).equal(getattr(expected, f)) for f in ("results", "originals", "masks"))
+    assert (budget, width, embed, device) == (Budget(7, 2.5, 3), 8, scene.recognizer.embed, CPU)
+    assert "reconstruction: 7 steps on 8 photos, at most 2.5 minutes" in caplog.text
+    ((kind, fields, keys),) = fetched
+    assert (kind, keys) == ("restorer", {"resumable": True})
+    assert fields == {
+        "pictures": [digests(ids[which], True) for which in (True, False)],
+        "held": 8,
+        "budget": {"steps": 7, "minutes": 2.5, "seed": 3, "width": 8, "mask": True, "shuffle": None},
+        "features": reconstruction._weights(scene.recognizer),
+        "code": ["code of privacy_exp.evaluation.attackers.reconstruction"],
+    }
+    net = own._fit(scene, folders, learnt, True, None)
+    assert len(asked) == 1, "kept"
+    assert not net.training
+    assert net.net.conv_in.weight.equal(Restorer(8, True, 3).net.conv_in.weight)
+    plain = Reconstruction(steps=7, minutes=None, **CPUS)
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        plain._fit(scene, {"train": folders["train"]}, learnt, False, 4)
+    assert "7 steps on 6 photos\n" in caplog.text
+    known, _, budget, _, embed, _ = asked[1]
+    photos = [p for p in fakes.data.photos["train"] if p.identity in learnt and p.identity not in back_of(learnt, 1)]
+    whole = joined([(folders["train"], photo.id) for photo in photos], False)
+    order = torch.randperm(6, generator=torch.Generator().manual_seed(4))
+    assert known.results.equal(whole.results)
+    assert known.originals.equal(whole.originals[order])
+    assert (known.masks, embed, budget.minutes) == (None, None, None)
+    assert (fetched[-1][1]["budget"]["shuffle"], fetched[-1][1]["features"]) == (4, None)
+    monkeypatch.setattr(reconstruction, "HELD_BACK", 0.3)
+    Reconstruction(steps=7, **CPUS)._fit(scene, folders, learnt[:2], False, None)
+    assert len(asked[2][1].results) == 4, "at least one person is held back"
+
+
+def test_weights_are_digested_by_name_and_value():
+    torch.manual_seed(0)
+    first = ByColour(3)
+    same = copy(first)
+    assert reconstruction._weights(first) == reconstruction._weights(same)
+    assert len(reconstruction._weights(first)) == 20
+    assert reconstruction._weights(first) != reconstruction._weights(ByColour(3))
+    one, two = torch.nn.Linear(1, 1), torch.nn.Module()
+    two.register_parameter("weight", one.bias)
+    two.register_parameter("bias", one.weight)
+    assert reconstruction._weights(one) != reconstruction._weights(two)
+
+
+def test_restored_photos_are_looked_up_and_compared(judged, no_intervals, monkeypatch):
+    """What is restored is the original itself: all is recovered, and no error is left."""
+    seen = []
+
+    def restore(self, scene, folders, halves, judged, shuffle=None):
+        seen.append((halves, judged, shuffle, sorted(folders)))
+        return self._tested(scene, "original")
+
+    monkeypatch.setattr(Reconstruction, "_restore", restore)
+    found = Reconstruction(counts=(1, 2), seed=2, **CPUS).measure(judged, NAME)
+    assert seen == [(halves_of(judged, 2), True, None, ["test", "train", "val"])]
+    assert found.details["steps"] == 300
+    assert "shuffled_labels" not in found.details
+    assert [o.name for o in found.outcomes] == [f"{NAME}/colour"], "nobody has two test photos"
+    values = {name.removeprefix(NAME + "/"): m.value for name, m in found.metrics.items()}
+    assert values["colour/rank_1"] == values["recovered_share"] == values["colour/ceiling"] == 1
+    original, result = (Reconstruction()._tested(judged, kind) for kind in ("original", "results"))
+    error = float((original - result).double().square().mean())
+    assert values["psnr_before"] == pytest.approx(-10 * np.log10(error), rel=1e-5)
+    assert found.metrics[f"{NAME}/psnr"].reason == "equal to the originals: infinite"
+    alone = Reconstruction(counts=(1,), **CPUS).measure(replace(judged, judges={}), NAME)
+    assert seen[-1][1] is False
+    assert f"{NAME}/target/rank_1" in alone.metrics
+
+
+def test_permuted_people_are_pooled(judged, monkeypatch):
+    monkeypatch.setattr(reconstruction, "SHUFFLES", 2)
+    asked = []
+    monkeypatch.setattr(
+        Reconstruction, "_restore", lambda self, scene, *a: asked.append(a[2:]) or self._tested(scene, "original")
+    )
+    folders = {part: judged.anonymize(part, 1) for part in ("train", "val")}
+    own, found, halves = Reconstruction(seed=4, **CPUS), Findings(), halves_of(judged, 4)
+    own._shuffled(judged, NAME, folders, halves, judged.judges, found)
+    assert asked == [(True, 0), (True, 1)]
+    truth, hits = judged.table["identity"].to_numpy(str), []
+    for shuffle in (0, 1):
+        random, people = np.random.default_rng([4, shuffle]), truth.copy()
+        for half in halves:
+            rows = np.flatnonzero(np.isin(people, half))
+            people[rows] = people[random.permutation(rows)]
+        hits += (people == truth).tolist()
+    metric, report = found.metrics[f"{NAME}/shuffled_labels"], found.details["shuffled_labels"]
+    assert (metric.value, metric.n) == (np.mean(hits), 10)
+    assert report["chance"] == pytest.approx(1 / 2.5)  # 5 / (2/2 + 3/3) people
+    monkeypatch.setattr(reconstruction, "chance_metric", lambda hits, people, chance: (metric, {"within": False}))
+    own._shuffled(judged, NAME, folders, halves, judged.judges, found)
+    assert found.warnings == [f"{NAME}: permuted people are recognised more often than by chance: something leaks."]
+
+
+def test_galleries_are_of_originals_and_probes_of_what_was_restored(fakes, scene, folders):
+    made = Reconstruction()._tested(scene, "results")
+    made[1] = 0.5  # no colour: cannot be embedded
+
+    class Colour:
+        def embed(self, images):
+            rows = images.mean((2, 3)) - 0.5
+            return torch.where(
+                rows.abs().sum(1, keepdim=True) > 1e-6, torch.nn.functional.normalize(rows, dim=1), torch.inf
+            )
+
+    gallery, asked, clean = reconstruction._vectors(scene, Colour(), folders, made)
+    photos = [photo for part in ("train", "val") for photo in fakes.data.photos[part]]
+    assert gallery.people.tolist() == [photo.identity for photo in photos]
+    assert gallery.groups.tolist() == [f"photo/{photo.id}" for photo in photos]
+    colours = np.stack([fakes.data.read(photo).mean((0, 1)) / 255 - 0.5 for photo in photos])
+    np.testing.assert_allclose(gallery.rows, colours / np.linalg.norm(colours, axis=1, keepdims=True), atol=1e-4)
+    assert asked.people.tolist() == clean.people.tolist() == scene.table["identity"].tolist()
+    assert asked.groups.tolist() == clean.groups.tolist() == [f"photo/{i}" for i in scene.table["image_id"]]
+    assert np.isnan(asked.rows).all(axis=1).tolist() == [False, True, False, False, False]
+    np.testing.assert_allclose(asked.rows[2], -clean.rows[2], atol=0.02)
+    assert asked.people is not clean.people
+    few = reconstruction._vectors(scene, Colour(), {"train": folders["train"]}, made)[0]
+    assert len(few.people) == 15
+    own, _, theirs = reconstruction._vectors(scene, Judge(MeanColour(), detect=False), folders, made)
+    np.testing.assert_allclose(own.rows, gallery.rows, atol=1e-4)
+    np.testing.assert_allclose(theirs.rows, clean.rows, atol=1e-4)
+
+
+def test_linkage_sees_four_kinds_of_photos(fakes, scene, folders):
+    for embedder in (scene.recognizer, Judge(MeanColour(), detect=False)):
+        faces = seen_by(embedder, scene, folders)
+        photos = [photo for part in ("train", "val") for photo in fakes.data.photos[part]]
+        assert faces.known.people.tolist() == faces.originals.people.tolist() == [photo.identity for photo in photos]
+        assert faces.known.groups.tolist() == [f"photo/{photo.id}" for photo in photos]
+        assert faces.asked.people.tolist() == faces.clean.people.tolist() == scene.table["identity"].tolist()
+        assert faces.asked.groups.tolist() == [f"photo/{i}" for i in scene.table["image_id"]]
+        colours = np.stack([fakes.data.read(photo).mean((0, 1)) / 255 - 0.5 for photo in photos])
+        np.testing.assert_allclose(
+            faces.originals.rows, colours / np.linalg.norm(colours, axis=1, keepdims=True), atol=1e-4
+        )
+        np.testing.assert_allclose(faces.known.rows, -faces.originals.rows, atol=0.02)
+        np.testing.assert_allclose(faces.asked.rows, -faces.clean.rows, atol=0.02)
+    assert len(seen_by(scene.recognizer, scene, {"train": folders["train"], "test": scene.folder}).known.people) == 15
+
+
+def test_people_are_permuted_within_their_half():
+    people = np.array(list("aabbcd"))
+    vectors = Vectors(np.eye(6, dtype=np.float32), people, np.array(list("uvwxyz")))
+    found = linkage._permuted(vectors, [["a", "b"], ["c", "d"]], np.random.default_rng(3))
+    random = np.random.default_rng(3)
+    assert found.people[:4].tolist() == people[:4][random.permutation(np.arange(4))].tolist()
+    assert found.people[4:].tolist() == people[random.permutation(np.array([4, 5]))].tolist()
+    assert people.tolist() == list("aabbcd"), "left as they were"
+
+
+@pytest.fixture
+def linking(monkeypatch):
+    """Heads that learn nothing, and what was asked for."""
+    asked = []
+
+    def sides(probes, originals, people, seed, steps):
+        asked.append(("sides", probes is originals, people, seed, steps))
+        return [
+            Side(list(half), LinkHead(probes.rows.shape[1]), Choice(steps=k)) for k, half in enumerate(people[::-1])
+        ]
+
+    def fit(probes, originals, choice, seed):
+        asked.append(("fit", sorted(set(probes.people)), sorted(set(originals.people)), choice.steps, seed))
+        return LinkHead(probes.rows.shape[1])
+
+    monkeypatch.setattr(linkage, "sides", sides)
+    monkeypatch.setattr(linkage, "fit", fit)
+    return asked
+
+
+def test_linkage_asks_for_a_head_a_ceiling_and_five_shuffles(judged, linking, no_intervals):
+    found = Linkage((1, 2), "quick", seed=3).measure(judged, NAME)
+    halves = halves_of(judged, 3)
+    first, second = sorted(halves[0]), sorted(halves[1])
+    fits = [("fit", first, first, 0, 3), ("fit", second, second, 1, 3)] * 5
+    own = [("sides", False, halves, 3, 50), ("sides", True, halves, 3, 50), *fits]
+    assert linking == [*own, *own], "for the target and for the judge"
+    names = [f"rank_{k}{s}" for k in (1, 5, 10) for s in ("", "_normalised")] + [
+        "untrained",
+        "gallery_1",
+        "gallery_5",
+        "tar_1e-2",
+        "dir_1e-2",
+        "ceiling",
+        "shuffled_labels",
+        "recovered_share",
+        "n_2/rank_1",
+        "n_2/recovered_share",
+    ]
+    assert set(found.metrics) == {f"{NAME}/{e}/{n}" for e in ("target", "colour") for n in names} | {
+        f"{NAME}/recovered_share"
+    }
+    assert found.metrics[f"{NAME}/colour/n_2/rank_1"].reason == "nobody has 2 test photos"
+    assert found.metrics[f"{NAME}/colour/ceiling"].value == 1
+    assert found.details["colour"]["heads"] == [
+        {"width": 0, "temperature": 0.05, "decay": 0.01, "steps": k, "ridge": None} for k in (0, 1)
+    ]
+    assert found.details["colour"]["chance"] == pytest.approx(1 / 2.5)
+    linking.clear()
+    bare = Linkage((1,), "quick", ceiling=False, shuffled_labels=False).measure(judged, NAME)
+    assert [a[0] for a in linking] == ["sides", "sides"]
+    assert not any("ceiling" in m or "shuffled" in m for m in bare.metrics)
+
+
+def side_of(faces):
+    names = sorted(set(faces.asked.people))
+    return [Side(names[:2], LinkHead(3), Choice()), Side(names[2:], LinkHead(3), Choice())]
+
+
+def test_permuted_heads_are_pooled_and_warned_of(judged, folders, linking, monkeypatch):
+    faces = seen_by(judged.recognizer, judged, folders)
+    halves, found, facts = side_of(faces), Findings(), {}
+    Linkage(seed=2)._shuffled(NAME, halves, faces, None, found, facts)
+    hits = []
+    for shuffle in range(5):
+        random = np.random.default_rng([2, shuffle])
+        linkage._permuted(faces.known, [s.people for s in halves], random)
+        asked = linkage._permuted(faces.asked, [s.people for s in halves], random)
+        hits += look_up(halves, asked, faces.originals).rank_1.tolist()
+    metric = found.metrics[f"{NAME}/shuffled_labels"]
+    assert (metric.value, metric.n, metric.reason) == (pytest.approx(np.mean(hits)), 25, None)
+    assert facts["shuffled_labels"]["chance"] == pytest.approx(1 / 2.5)
+    report = {"within": False, "chance": 0.4}
+    monkeypatch.setattr(linkage, "chance_metric", lambda *a: (metric, report))
+    Linkage(seed=2)._shuffled(NAME, halves, faces, "below_gate", found, facts)
+    assert found.warnings == [
+        f"{NAME}: heads that learnt from permuted pairs link {metric.value:.3f} of them, more than 3 standard errors "
+        "from chance (0.400): something leaks."
+    ]
+    assert found.metrics[f"{NAME}/shuffled_labels"].reason == "below_gate"
+
+
+def test_rates_at_one_false_accept_in_a_hundred(judged, folders, monkeypatch):
+    faces = seen_by(judged.recognizer, judged, folders)
+    asked = []
+
+    def accepted(*args):
+        asked.append(args)
+        return Operating(np.array([True, True, False, True]), np.array([0, 0, 1, 4]), np.arange(5) < 2, 9, 8, 0.25)
+
+    monkeypatch.setattr(linkage, "operate", accepted)
+    found, facts = Findings(), {}
+    Linkage()._accept(NAME, [], faces, None, found, facts)
+    assert asked[0][1] is faces.asked
+    assert asked[0][2] is faces.originals
+    assert asked[0][3] is faces.clean
+    assert asked[0][4] == 0.01
+    assert found.metrics[f"{NAME}/tar_1e-2"].value == 0.75
+    assert found.metrics[f"{NAME}/dir_1e-2"].value == 0.4
+    assert found.metrics[f"{NAME}/dir_1e-2"].n == 5
+    assert facts == {"strangers": 8, "false_accepts_anonymized": 0.25}
+    monkeypatch.setattr(linkage, "operate", lambda *a: Operating(None, np.array([0, 1]), None, 9, 8, None))
+    Linkage()._accept(NAME, [], faces, "below_gate", found, facts)
+    assert found.metrics[f"{NAME}/tar_1e-2"].value is None
+    assert found.metrics[f"{NAME}/tar_1e-2"].reason == "9 impostor pairs, 3000 needed on each side"
+    none = found.metrics[f"{NAME}/dir_1e-2"]
+    assert (none.value, none.low, none.high, none.n) == (None, None, None, 5)
+    assert none.reason == "8 searches for strangers, 100 needed on each side"
