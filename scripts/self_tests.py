@@ -1,6 +1,8 @@
 """Self-tests of the evaluation on the default world: attackers must defeat what is weak and fail where nothing is left.
 
-usage: python scripts/self_tests.py --out DIR [key=value ...]      overrides go to every run; about ten fits
+usage: python scripts/self_tests.py --out DIR [--only STAGE,...] [key=value ...]      overrides go to every run
+
+stages: blur, mosaic, nothing_left, five_seeds, nothing_done, ends_of_the_scale; all of them make about ten fits
 """
 
 import argparse
@@ -12,8 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
+
+from privacy_exp.evaluation.attackers.closed_set import chance_metric
 
 LADDER = (0.01, 0.02, 0.03, 0.045, 0.06, 0.09, 0.12, 0.18, 0.25)
 """Blur of the whole frame, weakest first: standard deviations as shares of its shorter side."""
@@ -32,10 +38,16 @@ WHOLE = ["masking=everything", "inpainting=blur"]
 
 JUDGE = "independent"
 
-ATTACKERS = "[gallery,parrot,mask_aware,parrot_open,several_photos,purification,linkage]"
+ATTACKERS = "[gallery,parrot,mask_aware,parrot_open,several_photos,purification,linkage,reconstruction]"
 
-UNDOERS = "[linkage]"
+UNDOERS = "[linkage,reconstruction]"
 """Attackers that learn what was done to a picture; they are held against the plain judge in the same gallery."""
+
+SMALL = ["attacker.reconstruction.effort=quick", "attacker.reconstruction.width=16"]
+"""A reconstruction that two cores can train: 300 steps, a quarter of the weights."""
+
+SEEDS = 5
+"""Halves of the people, and trainings, that are pooled on black frames."""
 
 MOSAICS = (2, 3, 4, 6, 8, 12, 16, 24, 32)
 """Mosaics of the whole frame, weakest first: side of a block in pixels."""
@@ -63,10 +75,12 @@ def main() -> int:
     """Runs the cells, prints the table, and returns 1 where a check fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the runs")
+    parser.add_argument("--only", default="", help="stages, separated by commas; all where none is named")
     parser.add_argument("overrides", nargs="*", help="of every run, such as data.identities=10")
     args = parser.parse_args()
     checks: list[Check] = []
-    for stage in (blur, mosaic, nothing_left, nothing_done, ends_of_the_scale):
+    stages = {s.__name__: s for s in (blur, mosaic, nothing_left, five_seeds, nothing_done, ends_of_the_scale)}
+    for stage in [stages[name] for name in args.only.split(",")] if args.only else stages.values():
         for check in stage(args.out, args.overrides):
             print(f"{check.what}: {check.figure}, bar {check.bar}: {check.verdict}", flush=True)
             checks.append(check)
@@ -86,7 +100,7 @@ def blur(out: Path, overrides: list[str]) -> list[Check]:
     weakest = weakest_that_fools(out)
     if weakest is None:
         return [Check("a blur that fools c", steps, f"fool rate ≥ {FOOLED}", False)]
-    asked = [f"attacker=[parrot,{UNDOERS.strip('[]')}]", f"judge=[{JUDGE}]"]
+    asked = [f"attacker=[parrot,{UNDOERS.strip('[]')}]", f"judge=[{JUDGE}]", *SMALL]
     train(f"inpainting.sigma={weakest}", *WHOLE, *asked, *overrides, f"hydra.run.dir={out / 'blur'}")
     share = record(out / "blur")["metrics"]["attacker/parrot/recovered_share"]
     return [
@@ -106,24 +120,52 @@ def mosaic(out: Path, overrides: list[str]) -> list[Check]:
     steps = ", ".join(f"{block}: {rate:.2f}" for block, rate in fooled.items())
     if weakest is None:
         return [Check("a mosaic that fools c", steps, f"fool rate ≥ {FOOLED}", False)]
-    asked = [f"attacker={UNDOERS}", f"judge=[{JUDGE}]", *overrides, f"hydra.run.dir={out / 'mosaic'}"]
+    asked = [f"attacker={UNDOERS}", f"judge=[{JUDGE}]", *SMALL, *overrides, f"hydra.run.dir={out / 'mosaic'}"]
     train(f"inpainting.block={weakest}", *whole, *asked)
     rate = f"{fooled[weakest]:.2f}"
     return [Check(f"c fooled by mosaic {weakest} (ladder {steps})", rate, f"≥ {FOOLED}", True), *undone(out / "mosaic")]
 
 
 def undone(folder: Path) -> list[Check]:
-    """What linkage gets back of what the plain judge lost, in the same gallery."""
+    """What linkage and reconstruction get back of what the plain judge lost, in the same gallery; permuted pairs."""
     found, checks = record(folder), []
     for attacker in UNDOERS.strip("[]").split(","):
         stem = f"attacker/{attacker}/{JUDGE}"
-        clean = found["details"][f"attacker/{attacker}"][JUDGE]["rank_1_clean"]
         plain, learnt = value(found, f"{stem}/untrained"), value(found, f"{stem}/rank_1")
+        rank_1_clean = found["details"]["attacker/linkage"][JUDGE]["rank_1_clean"]  # before any head
+        clean = rank_1_clean if attacker == "linkage" else value(found, f"{stem}/ceiling")
         if clean - plain < 0.05:
             checks.append(Check(f"{attacker}: the plain judge lost something", f"{plain:.3f}", f"< {clean:.3f}", False))
             continue
         share, figures = (learnt - plain) / (clean - plain), f"{plain:.3f} → {learnt:.3f} of {clean:.3f}"
         checks.append(Check(f"{attacker} undoes it", f"{share:.2f} ({figures})", f"≥ {UNDONE}", share >= UNDONE))
+    permuted = found["details"]["attacker/linkage"][JUDGE]["shuffled_labels"]
+    near = f"{permuted['chance']:.3f} ± {3 * permuted['standard_error']:.3f}"
+    rate = found["metrics"][f"attacker/linkage/{JUDGE}/shuffled_labels"]
+    return [*checks, Check("linkage, permuted pairs", shown(rate), near, permuted["within"])]
+
+
+def five_seeds(out: Path, overrides: list[str]) -> list[Check]:
+    """Black frames for linkage and reconstruction over five halves of the people: chance, clusters counted."""
+    keys = [
+        "attacker.linkage.ceiling=false",
+        "attacker.linkage.shuffled_labels=false",
+        "attacker.reconstruction.steps=20",
+    ]
+    asked = ["masking=everything", "inpainting=blackout", f"attacker={UNDOERS}", f"judge=[{JUDGE}]", *SMALL, *keys]
+    found: dict[str, list[tuple[Any, Any]]] = {}
+    for seed in range(1, SEEDS + 1):
+        own = [f"attacker.{name}.seed={seed}" for name in UNDOERS.strip("[]").split(",")]
+        train(*asked, *own, *overrides, f"hydra.run.dir={out / f'black_{seed}'}")
+        table = pd.read_parquet(out / f"black_{seed}" / "images.parquet")
+        for name in [f"attacker/{a}/{JUDGE}" for a in UNDOERS.strip("[]").split(",")]:
+            found.setdefault(name, []).append((table[f"recognised/{name}"], table["identity"]))
+    checks = []
+    for name, seeds in found.items():
+        hits, people = (np.concatenate(part) for part in zip(*seeds, strict=True))
+        metric, facts = chance_metric(hits, people, chance_of(name, record(out / "black_1")))
+        near = f"{facts['chance']:.3f} ± {3 * facts['standard_error']:.3f}"
+        checks.append(Check(f"black, {SEEDS} seeds: {name}", shown(vars(metric)), near, facts["within"]))
     return checks
 
 
@@ -171,7 +213,7 @@ def nothing_done(out: Path, overrides: list[str]) -> list[Check]:
 def nothing_left(out: Path, overrides: list[str]) -> list[Check]:
     """Black frames: chance lies in the interval of every observer's accuracy or rank 1."""
     black = ["masking=everything", "inpainting=blackout", f"attacker={ATTACKERS}", f"judge=[{JUDGE}]"]
-    train(*black, *overrides, f"hydra.run.dir={out / 'black'}")
+    train(*black, *SMALL, "attacker.reconstruction.steps=20", *overrides, f"hydra.run.dir={out / 'black'}")
     found = record(out / "black")
     checks = []
     for name, metric in found["metrics"].items():

@@ -136,7 +136,7 @@ class Reconstruction(Measure):
         found: Findings,
     ) -> None:
         """What one judge still recognises on the restored photos, one by one and several together."""
-        gallery, asked, clean = _vectors(scene, embedder, folders, made)
+        gallery, asked, clean, plain = _vectors(scene, embedder, folders, made)
         sides = _as_they_are(halves, gallery)
         for n in self.counts:
             rows = together(scene.table["image_id"].tolist(), asked.people, n, scene.seed) if n > 1 else None
@@ -147,8 +147,8 @@ class Reconstruction(Measure):
             own = rank_findings(scene, name if n == 1 else f"{name}/n_{n}", who, *seen)
             found.metrics |= own.metrics
             found.outcomes += own.outcomes
-        hits = look_up(sides, clean, gallery).rank_1
-        found.metrics[f"{name}/ceiling"] = clustered_rate(hits, clean.people)
+        for what, probes in (("untrained", plain), ("ceiling", clean)):
+            found.metrics[f"{name}/{what}"] = clustered_rate(look_up(sides, probes, gallery).rank_1, probes.people)
 
     def _shuffled(
         self,
@@ -164,7 +164,7 @@ class Reconstruction(Measure):
         embedder = next(iter(eyes.values()))
         for shuffle in range(SHUFFLES):
             made = self._restore(scene, folders, halves, bool(scene.judges), shuffle)
-            gallery, asked, _ = _vectors(scene, embedder, folders, made)
+            gallery, asked, *_ = _vectors(scene, embedder, folders, made)
             random = np.random.default_rng([self.seed, shuffle])
             for half in halves:
                 own = np.flatnonzero(np.isin(asked.people, list(half)))
@@ -244,13 +244,12 @@ def _as_they_are(halves: Sequence[Sequence[str]], gallery: Vectors) -> list[Side
 
 def _vectors(
     scene: Scene, embedder: Embeds, folders: Mapping[str, RunFolder], made: Images
-) -> tuple[Vectors, Vectors, Vectors]:
-    """The gallery, the restored test photos, and their originals through one embedding."""
+) -> tuple[Vectors, Vectors, Vectors, Vectors]:
+    """The gallery, the restored test photos, their originals and what was restored, through one embedding."""
     assert scene.data is not None  # noqa: S101  `own_pictures` has refused a scene without data
     photos = [photo for part in LEARNT_FROM if part in folders for photo in scene.data.photos[part]]
     group = {p.id: g for g, members in groups_of(photos).items() for p in members}
     files = {i: f for part in LEARNT_FROM if part in folders for i, (f, _) in folders[part].list("original").items()}
-    tested = {i: f for i, (f, _) in scene.folder.list("original").items()}
     if isinstance(embedder, Judge):
         embedder.fit(scene)
 
@@ -266,7 +265,10 @@ def _vectors(
     return (
         Vectors(rows([files[photo.id] for photo in photos]), owners, theirs),
         Vectors(np.where(np.isfinite(seen).all(axis=1, keepdims=True), seen, np.nan), who.copy(), groups),
-        Vectors(rows([tested[i] for i in scene.table["image_id"]]), who, groups),
+        *(
+            Vectors(rows([scene.folder.list(kind)[i][0] for i in scene.table["image_id"]]), who, groups)
+            for kind in ("original", "results")
+        ),
     )
 
 
