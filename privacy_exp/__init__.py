@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from privacy_exp.evaluation.utility.inception import FID as FID
     from privacy_exp.evaluation.utility.inception import KID as KID
     from privacy_exp.evaluation.utility.lpips import LPIPS as LPIPS
+    from privacy_exp.evaluation.utility.onnx import OnnxUtility as OnnxUtility
     from privacy_exp.evaluation.utility.pixels import Pixels as Pixels
     from privacy_exp.evaluation.utility.sanity import Sanity as Sanity
     from privacy_exp.inpainting.adversarial import Adversarial as Adversarial
@@ -122,6 +123,7 @@ _PUBLIC = {
         "FID",
     ),
     "evaluation.utility.lpips": ("LPIPS",),
+    "evaluation.utility.onnx": ("OnnxUtility",),
     "evaluation.utility.pixels": ("Pixels",),
     "evaluation.utility.sanity": ("Sanity",),
     "inpainting.adversarial": ("Adversarial",),

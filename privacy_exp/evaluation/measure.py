@@ -68,6 +68,11 @@ class Scene:
     judges: Mapping[str, Embeds] = field(default_factory=dict)
 
     @property
+    def has_target(self) -> bool:
+        """Whether a recogniser of the run's people looked at the pictures; nobody did at a folder made elsewhere."""
+        return "pred" in self.table
+
+    @property
     def gate(self) -> float:
         """Lowest clean accuracy with which an observer takes part in `strongest_observer`."""
         return float(self.config.get("evaluation", {}).get("gate", 0.8))
@@ -151,6 +156,9 @@ class Measure(Configured, ABC):
 
     needs_data: ClassVar[bool] = True
     """Whether it asks for the run's data; False where the saved pictures are enough."""
+
+    needs_target: ClassVar[bool] = True
+    """Whether it asks a recogniser of the run's people; False where judges are enough."""
 
     def check(self, data: FaceData) -> None:
         """Refuses data that it cannot work with, before anything expensive starts.

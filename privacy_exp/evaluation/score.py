@@ -26,7 +26,8 @@ def score_folder(
     """Recognises every original, result and control of a run folder.
 
     Args:
-        folder: pictures as a run leaves them; `control` may be absent, then the original stands in for it.
+        folder: pictures as a run leaves them; `control` may be absent, then the original stands in for it, and `masks`,
+            then the whole frame counts as hidden.
         recognizer: gives logits for RGB in [0, 1]; used in evaluation mode.
         identities: label to the data's own name.
         batch_size: pictures at a time.
@@ -41,12 +42,13 @@ def score_folder(
         FileNotFoundError: a sub-folder without pictures.
         UserError: pictures that do not pair, or a class id that the recogniser does not know.
     """
-    originals, results, masks = (folder.list(kind) for kind in ("original", "results", "masks"))
+    originals, results = (folder.list(kind) for kind in ("original", "results"))
+    masks = folder.list("masks") if (folder.path / "masks").is_dir() else {}
     draws = further_draws(folder)
     controls = folder.list("control") if (folder.path / "control").is_dir() else originals
     known = {label: label for label in range(len(identities))} if classes is None else classes
     listings = {f"draws/{draw}/results": listing for draw, listing in draws.items()}
-    _check_pairs(originals, {"results": results, "masks": masks, "control": controls, **listings}, known)
+    _check_pairs(originals, {"results": results, "masks": masks or originals, "control": controls, **listings}, known)
     device = next(recognizer.parameters()).device
     recognizer.eval()
     rows = []
@@ -60,7 +62,9 @@ def score_folder(
             logits = _finite(recognizer(read(originals)), ids)
             logits_anonymized = _finite(recognizer(read(results)), ids)
             logits_control = logits if controls is originals else _finite(recognizer(read(controls)), ids)
-            hidden = folder.read_masks([masks[i][0] for i in ids]).float().mean((1, 2, 3))
+            hidden = torch.ones(len(ids))
+            if masks:
+                hidden = folder.read_masks([masks[i][0] for i in ids]).float().mean((1, 2, 3))
             rows.append(
                 {
                     "image_id": list(ids),

@@ -45,6 +45,8 @@ WORDS = {
     "ssim_outside": ("SSIM outside", "structural similarity in the part that was kept"),
     "psnr_inside": ("PSNR inside", "signal to noise in the hidden part, in decibels"),
     "psnr_outside": ("PSNR outside", "signal to noise in the part that was kept, in decibels"),
+    "agreement": ("agreement", "photos of which an outside classifier says the same before and after"),
+    "error": ("error", "mean change of an outside model's number, in its unit"),
     "black_share": ("black results", "results that are black: the painter failed"),
     "flat_share": ("flat results", "results of one colour: the painter failed"),
 }

@@ -3,7 +3,9 @@
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,11 +20,14 @@ from privacy_exp.data.photo import BadDataError
 from privacy_exp.data.tables import FileNames, left_over, match_files, read_table
 from privacy_exp.evaluation.evaluate import Evaluation, evaluate
 from privacy_exp.evaluation.measure import Measure, Scene
+from privacy_exp.evaluation.score import score_folder
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.runs.record import Record
+from privacy_exp.study.learnt import LEARNERS, Learnt, PairedFaces, askable, parts_of
 from privacy_exp.study.pairing import Pictures, pair
 from privacy_exp.study.rescore import write_evaluation
+from privacy_exp.study.study import Study
 from privacy_exp.types import Images, UserError
 
 log = logging.getLogger(__name__)
@@ -59,13 +64,15 @@ def score_pairs(
     image_size: Sequence[int] | None = None,
     device: str = "cpu",
     anonymized_name: str | None = None,
+    learnt: Learnt | None = None,
 ) -> Evaluation:
     """Scores pairs of pictures with the same names, and leaves them in `out` in the layout of a run.
 
     Args:
         originals: one sub-folder a person, any folder of pictures, or a run folder.
         anonymized: the same relative names; suffixes may differ. A run folder's own results are taken.
-        out: takes `original`, `results`, `evaluation.json`, `evaluation.parquet`, a `record.json` and `grid.png`.
+        out: takes `original`, `results`, `evaluation.json`, `evaluation.parquet`, a `record.json` and `grid.png`, and
+            in `learnt` the pairs that attackers learn from.
         measures: judges and the like, by group and name.
         store: keeps what they compute.
         identities: csv with the columns `image, identity`, the image relative to `originals`. Without it the sub-folder
@@ -73,6 +80,7 @@ def score_pairs(
         image_size: (height, width) in pixels that all pictures are cut to; None keeps their own.
         device: "cpu" or "cuda".
         anonymized_name: how the tool names a result, such as "{stem}_anonymized.*"; None: as the original.
+        learnt: further pairs of the same people for attackers; without them those that learn are left out, and named.
 
     Raises:
         FileExistsError: `out` holds pictures already.
@@ -80,42 +88,124 @@ def score_pairs(
     """
     if not measures:
         raise UserError("choose what should look at the pairs: judge=[onnx], utility=[pixels], or several.")
+    measures, not_asked = askable(measures, learnt)
     target = Path(out)
     if target.exists() and any(target.iterdir()):
         raise FileExistsError(f"`out` must be a new or empty folder, but {target} holds files.")
-    one, other = Pictures(originals, "original", image_size), Pictures(anonymized, "results", image_size)
-    belongs, left_out = pair(one, other, anonymized_name)
-    before, after = one.data, other.data
-    _check_sizes(before, after)
-    log.info("%d of %d originals are paired", len(belongs), len(before.names))
-    keys = {image_id: key for key, image_id in one.keys().items()}
-    people = {keys[i]: person for i, person in _people(before, one.root, keys, identities).items()}
-    names = sorted(set(people.values()))
+    asked = _paired(originals, anonymized, identities, image_size, anonymized_name)
+    known = None
+    if learnt is not None:
+        known = _paired(learnt.originals, learnt.anonymized, identities, image_size, anonymized_name, "learnt%2F")
+        _check_same_kind(asked, known)
+    names = sorted(set(asked.people.values()) | set(known.people.values() if known else ()))
     labels = {name: label for label, name in enumerate(names)}
-    folder = RunFolder(target, "png")  # pixels as they were decoded
-    for kind, data, called in (("original", before, keys), ("results", after, belongs)):
-        for faces in data.batches("test", BATCH):
-            found_ids = [called[i] for i in faces.ids]
-            folder.save(kind, found_ids, torch.tensor([labels[people[i]] for i in found_ids]), faces.images)
-    ids = sorted(people)
-    table = pd.DataFrame({"image_id": ids, "identity": [people[i] for i in ids]})
-    table["label"] = np.array([labels[people[i]] for i in ids], dtype=np.int64)
-    scene = Scene(RunFolder(target), table, names, NoRecognizer(), store, device=torch.device(device))
     try:
-        found = evaluate(scene, measures, gate=0.0)
+        asked.save(RunFolder(target, "png"), sorted(asked.people), labels)
+        ids = sorted(asked.people)
+        table = pd.DataFrame({"image_id": ids, "identity": [asked.people[i] for i in ids]})
+        table["label"] = np.array([labels[asked.people[i]] for i in ids], dtype=np.int64)
+        scene = Scene(RunFolder(target), table, names, NoRecognizer(), store, device=torch.device(device))
+        if learnt is not None and known is not None:
+            scene = _taught(scene, learnt, asked, known, labels)
+        found = evaluate(scene, measures, gate=scene.gate)
     except BaseException:  # the corrected command finds the folder as it was
-        for kind in ("original", "results"):
-            shutil.rmtree(target / kind)
+        for kind in ("original", "results", "learnt"):
+            shutil.rmtree(target / kind, ignore_errors=True)
         raise
-    found.warnings += left_out
-    if len(names) == len(ids):
+    found.warnings += asked.left_out + ([] if known is None else known.left_out)
+    found.details["not_asked"] = not_asked
+    lacking = ", ".join(LEARNERS if learnt is None else (name.partition("/")[2] for name in not_asked))
+    if lacking:
+        found.warnings.append(
+            f"not asked: {lacking}; {'no further pairs are at hand' if learnt is None else 'there is no target'}. Rank "
+            "these pictures only against others that the same observers have seen."
+        )
+    if len(set(asked.people.values())) == len(ids):
         found.warnings.append(
             "identities are unknown and every photo counts as another person: rates that need two photos of one person "
             "are null, and people who occur twice raise the thresholds."
         )
     write_evaluation(target, found, {"originals": str(originals), "anonymized": str(anonymized)})
-    _record(target, found, before.digest(), Path(anonymized), measures, device)
+    _record(target, found, asked.before.digest(), Path(anonymized), measures, device)
     return found
+
+
+def _taught(scene: Scene, learnt: Learnt, asked: "_Paired", known: "_Paired", labels: Mapping[str, int]) -> Scene:
+    """The scene with further pairs for attackers, and with a target where one is to be fitted."""
+    parts = parts_of(known.people)
+    folders = {part: RunFolder(scene.folder.path / "learnt" / part, "png") for part in parts if parts[part]}
+    for part, folder in folders.items():
+        known.save(folder, sorted(parts[part]), labels)
+    data = PairedFaces({**folders, "test": scene.folder}, {**asked.people, **known.people})
+    data.setup()
+    made: dict[str, Any] = {
+        "data": data,
+        "config": {"image_format": "png"},
+        "anonymize": lambda part, seed: folders[part],
+    }
+    if learnt.recognizer is None:
+        return replace(scene, **made)
+    trainer = {"accelerator": "gpu" if scene.device.type == "cuda" else "cpu"}
+    study = Study(
+        data, learnt.recognizer, out=scene.folder.path, recipe=learnt.recipe, trainer=trainer, cache=scene.store.root
+    )
+    target = study.fit().recognizer
+    table = score_folder(scene.folder, target, data.identities)
+    return replace(scene, **made, table=table, recognizer=target, fit=study.fit_again)
+
+
+@dataclass(frozen=True)
+class _Paired:
+    """Two folders of pictures, and what belongs together.
+
+    Attributes:
+        before: the originals.
+        after: what became of them.
+        keys: id of an original to the image id that both get.
+        belongs: id of a result to the same.
+        people: image id to who is on it.
+        left_out: a sentence on what does not pair, if anything does not.
+    """
+
+    before: Folder
+    after: Folder
+    keys: Mapping[str, str]
+    belongs: Mapping[str, str]
+    people: Mapping[str, str]
+    left_out: list[str]
+
+    def save(self, folder: RunFolder, ids: Sequence[str], labels: Mapping[str, int]) -> None:
+        """Pixels as they were decoded, in the layout of a run."""
+        for kind, data, called in (("original", self.before, self.keys), ("results", self.after, self.belongs)):
+            photos = [photo for photo in data.photos["test"] if called[photo.id] in set(ids)]
+            for start in range(0, len(photos), BATCH):
+                faces = data.faces(photos[start : start + BATCH])
+                names = [called[i] for i in faces.ids]
+                folder.save(kind, names, torch.tensor([labels[self.people[i]] for i in names]), faces.images)
+
+
+def _paired(
+    originals: str | Path,
+    anonymized: str | Path,
+    identities: str | Path | None,
+    image_size: Sequence[int] | None,
+    pattern: str | None,
+    prefix: str = "",
+) -> _Paired:
+    one, other = Pictures(originals, "original", image_size), Pictures(anonymized, "results", image_size)
+    belongs, left_out = pair(one, other, pattern)
+    _check_sizes(one.data, other.data)
+    log.info("%d of %d originals are paired", len(belongs), len(one.data.names))
+    keys = {image_id: key for key, image_id in one.keys().items()}
+    people = {prefix + keys[i]: person for i, person in _people(one.data, one.root, keys, identities).items()}
+    return _Paired(
+        one.data,
+        other.data,
+        {i: prefix + key for i, key in keys.items()},
+        {i: prefix + key for i, key in belongs.items()},
+        people,
+        left_out,
+    )
 
 
 def _record(
@@ -147,6 +237,21 @@ def _check_sizes(before: Folder, after: Folder) -> None:
         raise BadDataError(
             f"`originals` are {before.image_size} (height, width) but `anonymized` {after.image_size}; cut both to one "
             "size with image_size=[height,width]."
+        )
+
+
+def _check_same_kind(asked: _Paired, known: _Paired) -> None:
+    """Attackers learn about the people whom they are asked about, from pictures of the same size."""
+    if asked.before.image_size != known.before.image_size:
+        raise BadDataError(
+            f"`originals` are {asked.before.image_size} (height, width) but `train_originals` "
+            f"{known.before.image_size}; cut both to one size with image_size=[height,width]."
+        )
+    lacking = sorted(set(asked.people.values()) - set(known.people.values()))
+    if lacking:
+        raise BadDataError(
+            f"`train_originals` must show the people of `originals` in other photos, but {len(lacking)} of "
+            f"{len(set(asked.people.values()))} have none there, such as {lacking[0]!r}: add some, or leave them out."
         )
 
 

@@ -16,6 +16,7 @@ from privacy_exp.evaluation.evaluate import Evaluation
 from privacy_exp.report.table import metric_table
 from privacy_exp.runs.record import read_record
 from privacy_exp.study.again import asks_for_more, job_again
+from privacy_exp.study.learnt import Learnt
 from privacy_exp.study.pairs import score_pairs
 from privacy_exp.study.rescore import rescore
 from privacy_exp.sweep.configuration import MEASURES, trainer_of
@@ -60,6 +61,7 @@ def score(config: DictConfig) -> Evaluation:
             image_size=None if config.image_size is None else list(config.image_size),
             device=config.device,
             anonymized_name=config.anonymized_name,
+            learnt=_learnt(config),
         )
         return _shown(Path(config.out), found)
     needed = recorded and any(measure.needs_data for measure in measures.values())
@@ -90,6 +92,21 @@ def score(config: DictConfig) -> Evaluation:
         job=job,
     )
     return _shown(Path(config.run), found)
+
+
+def _learnt(config: DictConfig) -> Learnt | None:
+    """Further pairs for attackers, and the target that is fitted to their originals."""
+    given = [key for key in ("train_originals", "train_anonymized") if config[key] is not None]
+    asked = "net" in config.recognition
+    if len(given) == 1 or (asked and not given):
+        raise UserError(
+            "`train_originals` and `train_anonymized` belong together, and `recognition` is fitted to the first; got "
+            f"{' and '.join([*given, *['recognition'] * asked])}."
+        )
+    if not given:
+        return None
+    net, recipe = (instantiate(config.recognition[part]) if asked else None for part in ("net", "module"))
+    return Learnt(config.train_originals, config.train_anonymized, net, recipe)
 
 
 def _shown(folder: Path, found: Evaluation) -> Evaluation:

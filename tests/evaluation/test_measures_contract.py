@@ -23,6 +23,7 @@ NAMES = [f"{group}/{path.stem}" for group, path in FILES if path.stem != "defaul
 
 FEW = {  # a measure that trains is shortened; what it promises does not depend on how well it learns
     "attacker/reconstruction": ["attacker.reconstruction.steps=2", "attacker.reconstruction.width=8"],
+    "utility/onnx": ["utility.onnx.image_size=112"],
     "judge/independent": ["judge.independent.embedder.module.max_epochs=1"],
 }
 
@@ -30,8 +31,10 @@ FEW = {  # a measure that trains is shortened; what it promises does not depend 
 def build(name, scene, monkeypatch, request):
     """The measure as its yaml gives it, for the run of `scene`."""
     group, stem = name.split("/")
-    if name == "judge/onnx":
-        monkeypatch.setenv("FACE_ONNX", str(request.getfixturevalue("face_onnx")))
+    if name in ("judge/onnx", "utility/onnx"):
+        monkeypatch.setenv(
+            f"{'FACE' if name == 'judge/onnx' else 'UTILITY'}_ONNX", str(request.getfixturevalue("face_onnx"))
+        )
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose(
             "train", overrides=[f"{group}=[{stem}]", "trainer.enable_progress_bar=false", *FEW.get(name, [])]
@@ -112,9 +115,10 @@ def test_the_yaml_holds_the_constructors_defaults(name, scene, monkeypatch, requ
         "attacker/mask_aware": {"grey_hidden": True},
         "attacker/whole_frame_plain": {"learns_from": "originals"},
         "attacker/reconstruction": {"steps": 2, "width": 8},
+        "utility/onnx": {"image_size": 112},
         "judge/independent": {"detect": False},
     }.get(name, {})
-    required = {"embedder": made.arguments["embedder"]} if "embedder" in made.arguments else {}
+    required = {key: made.arguments[key] for key in ("embedder", "model") if key in made.arguments}
     plain = type(made)(**required, **differ)
     assert description(made) == description(plain)
     group, stem = name.split("/")

@@ -1,20 +1,24 @@
 """Pictures that another tool anonymised: scored by any judge, refused with the reason where they do not pair."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from privacy_exp import evaluate
+from privacy_exp import FitRecipe, Gallery, Linkage, Parrot, Reconstruction, evaluate
 from privacy_exp.cache.store import Store
 from privacy_exp.evaluation.judges.judge import Judge
 from privacy_exp.report.collect import collect
 from privacy_exp.report.sections import sections
+from privacy_exp.study.learnt import Learnt
 from privacy_exp.study.pairs import score_pairs
 from privacy_exp.sweep.entry import CONF
+from tests.evaluation.attackers.test_attackers import MeanColour
 from tests.evaluation.judges.test_judge import PHOTOS, Colour, colours
+from tests.recognition.small import Colours, Small
 
 
 def write(root, levels, suffix, flat=False):
@@ -172,3 +176,99 @@ def score_again(root, out="again", originals="before", anonymized="after", **key
     measures = {"judge/colour": Judge(Colour(refuses_black=True), fars=[0.01])}
     store = Store(root / "store")
     return score_pairs(root / originals, root / anonymized, root / out, measures, store, **keys).values
+
+
+@pytest.fixture
+def taught(tmp_path):
+    """8 people told apart by colour: 6 negatives of each to learn from, 4 others that are scored."""
+    data = Colours(people=8, photos_each=10)
+    for photo in data.index():
+        who, number = photo.id[1:].split("x")
+        part = "train_" if int(number) < 6 else ""
+        for name, pixels in (("before", data.read(photo)), ("after", 255 - data.read(photo))):
+            path = tmp_path / f"{part}{name}" / f"person {who}" / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+    return tmp_path
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """One of a head's candidates."""
+    for name, only in {"WIDTHS": (0,), "TEMPERATURES": (0.2,), "DECAYS": (0.01,), "RIDGES": (0.1,)}.items():
+        monkeypatch.setattr(f"privacy_exp.evaluation.attackers.link_head.{name}", only)
+
+
+def attacked(root, attackers, net=None):
+    measures = {"judge/colour": Judge(MeanColour(), detect=False), **attackers}
+    learnt = Learnt(root / "train_before", root / "train_after", net, FitRecipe(max_epochs=10, lr=0.03))
+    return score_pairs(root / "before", root / "after", root / "out", measures, Store(root / "store"), learnt=learnt)
+
+
+ATTACKERS = {
+    "attacker/gallery": Gallery(),
+    "attacker/parrot": Parrot(),
+    "attacker/linkage": Linkage((1,), "quick", shuffled_labels=False, ceiling=False),
+    "attacker/reconstruction": Reconstruction(steps=1, effort="quick", width=8, counts=(1,)),
+}
+
+
+def test_attackers_learn_from_further_pairs(taught, few):
+    found = attacked(taught, {name: one for name, one in ATTACKERS.items() if "reconstruction" not in name}, Small())
+    values = found.values
+    assert values["accuracy"] > 0.7, "the target was fitted to the further originals"
+    assert values["fool_rate"] > 0.5
+    assert values["attacker/parrot/accuracy"] > 0.7, "and is repeated on what the tool made of them"
+    assert values["attacker/gallery/rank_1"] > 0.9
+    assert {"attacker/linkage/target/rank_1", "attacker/linkage/colour/rank_1"} <= values.keys()
+    assert found.details["not_asked"] == {}
+    assert sorted(path.name for path in (taught / "out" / "learnt").iterdir()) == ["train", "val"]
+
+
+def test_who_could_not_be_asked_is_named_and_ranks_nobody(taught, few):
+    judge = {"judge/colour": Judge(MeanColour(), detect=False)}
+    store = Store(taught / "store")
+    alone = score_pairs(taught / "before", taught / "after", taught / "alone", {**judge, **ATTACKERS}, store)
+    assert set(alone.details["not_asked"]) == set(ATTACKERS)
+    assert any("parrot" in note and "Rank these pictures only" in note for note in alone.warnings)
+    assert not any(name.startswith("attacker/") for name in alone.values)
+    found = attacked(taught, ATTACKERS)
+    assert "accuracy" not in found.values
+    assert "attacker/linkage/target/rank_1" not in found.values, "judges are enough"
+    assert {found.values[f"attacker/{who}/recovered_share"] for who in ("linkage", "reconstruction")}.isdisjoint({None})
+    assert set(found.details["not_asked"]) == {"attacker/gallery", "attacker/parrot"}
+    assert any(note.startswith("not asked: gallery, parrot; there is no target") for note in found.warnings)
+    cells = collect([taught / "alone", taught / "out"]).cells
+    assert len({cell.observers for cell in cells}) == 2, "which the ranking keeps apart"
+    with pytest.raises(ValueError, match="attacker/gallery cannot be asked: it learns from anonymised photos"):
+        score_pairs(taught / "before", taught / "after", taught / "none", dict(list(ATTACKERS.items())[:1]), store)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (
+            lambda p: shutil.rmtree(p / "train_before/person 3"),
+            "people of `originals` in other photos, but 1 of 8 .*'person%203'",
+        ),
+        (
+            lambda p: shutil.copytree(p / "before", p / "train_before", dirs_exist_ok=True),
+            "would learn from the pictures",
+        ),
+    ],
+)
+def test_what_nobody_could_learn_from_is_refused(taught, damage, words):
+    shutil.copytree(taught / "after", taught / "train_after", dirs_exist_ok=True)
+    damage(taught)
+    with pytest.raises(ValueError, match=words):
+        attacked(taught, {"attacker/linkage": Linkage()})
+    assert not list((taught / "out").glob("*"))
+
+
+@pytest.mark.parametrize("overrides", [["train_originals=a"], ["recognition=facenet_scratch"]])
+def test_half_of_what_attackers_need_is_refused(pairs, overrides):
+    asked = [f"originals={pairs / 'before'}", f"anonymized={pairs / 'after'}", f"out={pairs / 'out'}", *overrides]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("evaluate", overrides=[*asked, f"cache.root={pairs / 'store'}"])
+    with pytest.raises(ValueError, match="`train_originals` and `train_anonymized` belong together"):
+        evaluate.run(config)

@@ -72,6 +72,8 @@ class Linkage(Measure):
     Reference: Oord et al., Representation Learning with Contrastive Predictive Coding, 2018 (InfoNCE).
     """
 
+    needs_target = False
+
     def __init__(
         self,
         counts: Sequence[int] = (1, 2, 5, 10),
@@ -112,7 +114,7 @@ class Linkage(Measure):
         assert scene.data is not None  # noqa: S101  `own_pictures` has refused a scene without data
         self.check(scene.data)
         found = Findings()
-        for embedding, embedder in {"target": scene.recognizer, **scene.judges}.items():
+        for embedding, embedder in eyes_of(scene, name).items():
             self._try(scene, f"{name}/{embedding.rpartition('/')[2]}", seen_by(embedder, scene, folders), found)
         first = [seen for seen in found.outcomes if seen.name.count("/") == 2]
         found.metrics[f"{name}/recovered_share"] = recovered_share(*first)
@@ -217,6 +219,18 @@ class Linkage(Measure):
                 f"{name}: heads that learnt from permuted pairs link {metric.value:.3f} of them, more than 3 standard "
                 f"errors from chance ({report['chance']:.3f}): something leaks."
             )
+
+
+def eyes_of(scene: Scene, name: str) -> dict[str, Embeds]:
+    """Embeddings at hand by name: the target's, where there is one, and every judge's.
+
+    Raises:
+        UserError: there is none.
+    """
+    own: dict[str, Embeds] = {"target": scene.recognizer} if scene.has_target else {}
+    if not own and not scene.judges:
+        raise UserError(f"{name} looks through embeddings, and there is none: choose a judge, such as judge=[onnx].")
+    return {**own, **scene.judges}
 
 
 def seen_by(embedder: Embeds, scene: Scene, folders: Mapping[str, RunFolder]) -> Faces:

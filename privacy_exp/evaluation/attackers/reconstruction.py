@@ -17,6 +17,7 @@ from privacy_exp.evaluation.attackers.effort import EFFORTS, check_effort
 from privacy_exp.evaluation.attackers.embedding import embed_files, rank_findings
 from privacy_exp.evaluation.attackers.link_head import Choice, LinkHead, Vectors, check_disjoint
 from privacy_exp.evaluation.attackers.link_search import Side, look_up
+from privacy_exp.evaluation.attackers.linkage import eyes_of
 from privacy_exp.evaluation.attackers.picture_pairs import Pairs, digests, joined, pairs_of
 from privacy_exp.evaluation.attackers.pictures import LEARNT_FROM, check_photos, check_seed, own_cost, own_pictures
 from privacy_exp.evaluation.attackers.several_photos import together
@@ -59,6 +60,8 @@ class Reconstruction(Measure):
         seed: of the attacker's masks and noise (added to the run's), of the halves and of training; at least 1.
         shuffled_labels: also train on originals of other people, five times: nothing can be restored.
     """
+
+    needs_target = False
 
     def __init__(
         self,
@@ -108,8 +111,8 @@ class Reconstruction(Measure):
         self.check(scene.data)
         order = seeded_order(scene.identities, self.seed, "attacker's people")
         halves = order[: len(order) // 2], order[len(order) // 2 :]
-        eyes: dict[str, Embeds] = dict(scene.judges) or {"target": scene.recognizer}
-        made = self._restore(scene, folders, halves, bool(scene.judges))
+        eyes = dict(scene.judges) or eyes_of(scene, name)
+        made = self._restore(scene, folders, halves)
         found = Findings()
         people = scene.table["identity"].to_numpy(str)
         plain, clean = (self._tested(scene, kind) for kind in ("results", "original"))
@@ -163,7 +166,7 @@ class Reconstruction(Measure):
         hits, people = [], []
         embedder = next(iter(eyes.values()))
         for shuffle in range(SHUFFLES):
-            made = self._restore(scene, folders, halves, bool(scene.judges), shuffle)
+            made = self._restore(scene, folders, halves, shuffle)
             gallery, asked, *_ = _vectors(scene, embedder, folders, made)
             random = np.random.default_rng([self.seed, shuffle])
             for half in halves:
@@ -182,7 +185,6 @@ class Reconstruction(Measure):
         scene: Scene,
         folders: Mapping[str, RunFolder],
         halves: tuple[Sequence[str], Sequence[str]],
-        judged: bool,
         shuffle: int | None = None,
     ) -> Images:
         """The test photos of each half as a network restores them that learnt from the other."""
@@ -192,14 +194,15 @@ class Reconstruction(Measure):
         for learnt, asked in (halves, halves[::-1]):
             check_disjoint(learnt, asked)
             rows = torch.from_numpy(np.flatnonzero(np.isin(people, list(asked))))
-            net = self._fit(scene, folders, learnt, judged, shuffle).to(scene.device)
+            net = self._fit(scene, folders, learnt, shuffle).to(scene.device)
             made[rows] = restored(net, tested[rows], scene.device)
         return made
 
     def _fit(
-        self, scene: Scene, folders: Mapping[str, RunFolder], learnt: Sequence[str], judged: bool, shuffle: int | None
+        self, scene: Scene, folders: Mapping[str, RunFolder], learnt: Sequence[str], shuffle: int | None
     ) -> Restorer:
         """A network that learnt from these people, or the stored one."""
+        judged = bool(scene.judges) and scene.has_target
         assert scene.data is not None  # noqa: S101  `own_pictures` has refused a scene without data
         back = set(seeded_order(learnt, self.seed, "held back")[: max(1, round(HELD_BACK * len(learnt)))])
         ids: dict[bool, list[tuple[RunFolder, str]]] = {True: [], False: []}
@@ -242,9 +245,7 @@ def _as_they_are(halves: Sequence[Sequence[str]], gallery: Vectors) -> list[Side
     return [Side(list(half), LinkHead(gallery.rows.shape[1]), Choice()) for half in halves]
 
 
-def _vectors(
-    scene: Scene, embedder: Embeds, folders: Mapping[str, RunFolder], made: Images
-) -> tuple[Vectors, Vectors, Vectors, Vectors]:
+def _vectors(scene: Scene, embedder: Embeds, folders: Mapping[str, RunFolder], made: Images) -> tuple[Vectors, ...]:
     """The gallery, the restored test photos, their originals and what was restored, through one embedding."""
     assert scene.data is not None  # noqa: S101  `own_pictures` has refused a scene without data
     photos = [photo for part in LEARNT_FROM if part in folders for photo in scene.data.photos[part]]

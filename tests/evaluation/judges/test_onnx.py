@@ -112,7 +112,7 @@ def test_graphs_of_other_kinds_are_fed_as_they_want(tmp_path, kind, keys):
         ({"outputs": ("norm",)}, {}, r"gives norm of \(2, 1\) for 2 grey pictures: .* at least 8 numbers"),
         ({"numbers": 7}, {}, "at least 8 numbers"),
         ({"dtype": TensorProto.FLOAT16}, {"std": [1e-9] * 3}, "NaN or infinite numbers for grey pictures"),
-        ({"dtype": TensorProto.INT32}, {}, r"takes tensor\(int32\); a judge's graph may take tensor\(float\), "),
+        ({"dtype": TensorProto.INT32}, {}, r"takes tensor\(int32\); a graph may take tensor\(float\), "),
     ],
 )
 def test_a_graph_that_cannot_be_fed_is_refused_when_it_is_built(tmp_path, kind, keys, words):
