@@ -111,8 +111,8 @@ def one_after_the_other() -> Iterator[None]:
         stages.ahead, stages.behind = beside
 
 
-def timed(study: Study, mask_ratio: float) -> Seconds:
-    """A cell that the store does not have."""
+def timed(study: Study, mask_ratio: float, painter: Inpainter | None = None) -> Seconds:
+    """A cell that the store does not have, painted by the stand-in or another."""
     spent: list[float] = []
     anonymize = Job.anonymize
 
@@ -126,7 +126,7 @@ def timed(study: Study, mask_ratio: float) -> Seconds:
     Job.anonymize = watched  # type: ignore[method-assign]
     try:
         started = time.perf_counter()
-        study.run(Saliency(), Sleeper(), mask_ratio=mask_ratio)
+        study.run(Saliency(), painter or Sleeper(), mask_ratio=mask_ratio)
         total = time.perf_counter() - started
     finally:
         Job.anonymize = anonymize  # type: ignore[method-assign]

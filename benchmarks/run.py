@@ -28,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,6 +36,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from timing import Line
 
 SECTIONS = (
     "commands",
@@ -87,8 +89,13 @@ def main() -> int:
 
 def run(name: str, rounds: int) -> dict[str, Any]:
     """One section's lines, with the load before and after it."""
+    return section(lambda: importlib.import_module(name).lines(rounds))
+
+
+def section(measure: Callable[[], list[Line]]) -> dict[str, Any]:
+    """What is measured, with the load before and after it."""
     started, before = time.perf_counter(), os.getloadavg()[0]
-    lines = importlib.import_module(name).lines(rounds)
+    lines = measure()
     seconds = time.perf_counter() - started
     load = [round(before, 2), round(os.getloadavg()[0], 2)]
     return {"load": load, "seconds": round(seconds, 1), "lines": [line.as_dict() for line in lines]}
