@@ -18,12 +18,12 @@ class Figures:
 
     Attributes:
         name: of the setting.
-        iterations_per_s: denoising iterations a second, each of `batch` images with and without prompt.
-        batch: images in an iteration.
-        evaluations: iterations that a picture takes.
+        evaluation_s: seconds of a guided evaluation an image, in a batch of 16: of the UNet with and without prompt.
+        unguided: an unguided evaluation's time as a share of a guided one's.
+        evaluations: that a picture takes.
         encode_s: seconds of the autoencoder to encode an image.
         decode_s: seconds of the autoencoder to decode an image.
-        control: the control's encode and decode as a multiple of these: it runs in single precision (`force_upcast`).
+        control_s: seconds of the control's encode and decode in single precision, paid once a photo.
         recognised_per_s: images a second through the recogniser.
         explained_per_s: images a second through an attribution method of one backward pass.
         start_s: seconds from a job's start to its first batch: imports, weights, compiled code from the store.
@@ -31,12 +31,12 @@ class Figures:
     """
 
     name: str
-    iterations_per_s: float
-    batch: int = 16
+    evaluation_s: float
+    unguided: float = 0.60
     evaluations: int = 51
-    encode_s: float = 0.020
-    decode_s: float = 0.040
-    control: float = 2.0
+    encode_s: float = 0.0056
+    decode_s: float = 0.0131
+    control_s: float = 0.0277
     recognised_per_s: float = 1_000
     explained_per_s: float = 300
     start_s: float = 60
@@ -44,25 +44,25 @@ class Figures:
 
 
 SETTINGS = (
-    Figures("eager", 3.66),
-    Figures("compiled", 4.76),
-    Figures("compiled, 6 steps (LCM)", 4.76, evaluations=6),
+    Figures("eager", 0.00667),
+    Figures("compiled", 0.00478),
+    Figures("compiled, 6 steps (LCM)", 0.00478, evaluations=6),
 )
 
 
 def denoising_s(figures: Figures, guidance_scale: float) -> float:
-    """Seconds of the UNet an image; without guidance half the rows, so half the time in a full batch."""
-    guided = figures.evaluations / (figures.iterations_per_s * figures.batch)
-    return guided if guidance_scale > 1 else guided / 2
+    """Seconds of the UNet an image, and of what goes on around it in each step."""
+    guided = figures.evaluations * figures.evaluation_s
+    return guided if guidance_scale > 1 else guided * figures.unguided
 
 
 def autoencoder_s(figures: Figures) -> float:
-    """Seconds of the autoencoder an image: the painting and its control encode and decode once each."""
-    return (1 + figures.control) * (figures.encode_s + figures.decode_s)
+    """Seconds of the autoencoder an image painted: one encode and one decode."""
+    return figures.encode_s + figures.decode_s
 
 
 def cell_s(figures: Figures, guidance_scale: float) -> float:
-    """Seconds of one cell on one GPU, its attribution in the store: original, result and control are recognised."""
+    """Seconds of one cell on one GPU, attribution and round trips in the store; three pictures are recognised."""
     image = denoising_s(figures, guidance_scale) + autoencoder_s(figures) + 3 / figures.recognised_per_s
     return figures.start_s + IMAGES * image
 
@@ -73,6 +73,7 @@ def parts_h(figures: Figures) -> dict[str, float]:
     seconds = {
         "UNet": IMAGES * sum(count * denoising_s(figures, scale) for scale, count in CELLS.items()),
         "autoencoder": IMAGES * cells * autoencoder_s(figures),
+        "control, once a photo": IMAGES * figures.control_s,
         "recogniser": IMAGES * cells * 3 / figures.recognised_per_s,
         "attribution, once a guided method and seed": IMAGES * 6 / figures.explained_per_s,
         "starts": cells * figures.start_s,

@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 import scale  # noqa: E402
 
 EVEN = scale.Figures(
-    "by hand", iterations_per_s=1.0, batch=10, evaluations=20, encode_s=0.1, decode_s=0.4, control=1, start_s=0
+    "by hand", evaluation_s=0.1, unguided=0.5, evaluations=20, encode_s=0.2, decode_s=0.8, control_s=0.9, start_s=0
 )
 
 
@@ -23,10 +23,11 @@ def test_the_page_shows_the_tables() -> None:
 
 
 def test_hours_by_hand() -> None:
-    """20 iterations of 10 images a second are 2 s an image guided and 1 s unguided; the autoencoder adds 1 s."""
+    """20 evaluations of 0.1 s are 2 s an image guided and 1 s unguided; the autoencoder adds 1 s."""
     hours = scale.parts_h(EVEN)
     assert hours["UNet"] == pytest.approx((27 * 1 + 54 * 2) * 20_000 / 3600)
     assert hours["autoencoder"] == pytest.approx(81 * 20_000 / 3600)
+    assert hours["control, once a photo"] == pytest.approx(20_000 * 0.9 / 3600)
     assert hours["recogniser"] == pytest.approx(81 * 20_000 * 3 / 1000 / 3600)
 
 
