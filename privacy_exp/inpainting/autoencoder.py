@@ -46,16 +46,16 @@ def kept_under(vae: AutoencoderKL, size: tuple[int, int]) -> dict[str, Any]:
 def encode_decode(vae: AutoencoderKL, images: Images, batch_size: int) -> Images:
     """The images through the autoencoder, at the mode of its posterior.
 
-    An autoencoder in half precision that may overflow (`force_upcast` in its config, which most carry and few need) is
-    tried as it is: its images are taken where they are finite and the first of them lies within two grey levels of
-    single precision. Otherwise all go through in single precision. Halves the batch where memory runs out.
+    An autoencoder in half precision is tried as it is, whatever `force_upcast` in its config says, which most carry and
+    few need: its images are taken where they are finite and the first of them lies within two grey levels of single
+    precision. Otherwise all go through in single precision. Halves the batch where memory runs out.
 
     Args:
         vae: the autoencoder.
         images: at a size that it divides.
         batch_size: images at a time.
     """
-    if vae.dtype != torch.float16 or not vae.config.force_upcast:
+    if vae.dtype != torch.float16 or not len(images):
         return _through(vae, images, batch_size)
     in_half = _through(vae, images, batch_size)
     vae.float()

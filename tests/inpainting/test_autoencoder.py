@@ -48,9 +48,14 @@ def test_half_precision_is_taken_where_it_is_close(small: AutoencoderKL) -> None
     assert (result - by_hand(small)).abs().max() <= 2 / 255
 
 
-@pytest.mark.parametrize("factor", [2e5, 40.0], ids=["overflows", "is too coarse"])
-def test_single_precision_where_half_is_not(small: AutoencoderKL, factor: float) -> None:
-    """Large features overflow, or lose what small ones say, in half precision alone."""
+@pytest.mark.parametrize(
+    ("factor", "asked"),
+    [(2e5, True), (40.0, True), (40.0, False)],
+    ids=["overflows", "is too coarse", "is too coarse, and nobody says so"],
+)
+def test_single_precision_where_half_is_not(small: AutoencoderKL, factor: float, asked: bool) -> None:
+    """Large features overflow, or lose what small ones say, in half precision alone, whatever the config says."""
+    small.register_to_config(force_upcast=asked)
     with torch.no_grad():
         small.decoder.conv_in.weight.mul_(factor)
         small.encoder.conv_in.weight.mul_(factor)
@@ -64,11 +69,3 @@ def test_single_precision_where_half_is_not(small: AutoencoderKL, factor: float)
     assert seen == [(torch.float16, 5), (torch.float32, 1), (torch.float32, 4)]
     assert torch.allclose(result, by_hand(single), atol=1e-4)
     assert half.dtype == torch.float16
-
-
-def test_an_autoencoder_that_needs_no_upcast_runs_in_half_alone(small: AutoencoderKL) -> None:
-    half = small.half()
-    half.register_to_config(force_upcast=False)
-    seen = rows(half)
-    encode_decode(half, IMAGES, 5)
-    assert seen == [(torch.float16, 5)]
