@@ -178,6 +178,13 @@ def test_a_linear_start_centres_and_shrinks():
     assert np.isfinite(linear_start(same, originals, 0.5).probe.weight.detach().numpy()).all(), "no spread at all"
 
 
+def test_a_training_with_a_ridge_begins_at_the_linear_start():
+    probes, originals = vectors([0, 50, 90], "abc"), vectors([20, 65, 130], "abc", ["p", "q", "r"])
+    (_, head), *_ = training(probes, originals, Choice(width=8, ridge=0.1), seed=0)
+    assert head.probe.weight.equal(linear_start(probes, originals, 0.1).probe.weight)
+    assert head.probe.weight.any()
+
+
 @pytest.fixture
 def scripted(monkeypatch):
     """Scores that heads are given by script: (width, temperature, decay, ridge) to those of its looks."""
