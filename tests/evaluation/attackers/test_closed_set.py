@@ -22,7 +22,7 @@ from privacy_exp.evaluation.attackers.closed_set import (
     names_right,
 )
 from privacy_exp.evaluation.attackers.parrot import Parrot
-from privacy_exp.evaluation.attackers.parrot_open import ParrotOpen
+from privacy_exp.evaluation.attackers.parrot_open import ParrotOpen, enrol
 from privacy_exp.evaluation.attackers.whole_frame_net import WholeFrameNet
 from privacy_exp.evaluation.measure import Findings, Fits
 from privacy_exp.types import Metric, UserError
@@ -198,6 +198,16 @@ def test_three_standard_errors_are_within_and_no_more():
         assert metric.value == hits / 100
         assert report["standard_error"] == pytest.approx((0.2 * 0.8 / 99) ** 0.5)
         assert report["within"] is within, hits
+
+
+def test_three_quarters_are_enrolled(fakes):
+    photos = [replace(fakes.data.photos["train"][0], id=f"{k}") for k in range(8)]
+    known, asked = enrol(photos, 1)
+    assert (len(known), len(asked)) == (6, 2)
+    pairs = [replace(photo, group=f"g{k // 4}") for k, photo in enumerate(photos)]
+    known, asked = enrol(pairs, 1)
+    assert {len({p.group for p in side}) for side in (known, asked)} == {1}
+    assert enrol(photos[:1], 1) == (photos[:1], [])
 
 
 def test_the_open_parrot_splits_people_and_finds_the_unseen(fakes):

@@ -13,7 +13,7 @@ from privacy_exp.evaluation.attackers.filters import add_noise, median_filter, r
 from privacy_exp.evaluation.attackers.frame_pixels import Basis, Pixels, fit_classifier, pixels_of
 from privacy_exp.evaluation.attackers.gallery import Gallery
 from privacy_exp.evaluation.attackers.purification import Purification, best_rate
-from privacy_exp.evaluation.attackers.several_photos import SeveralPhotos, together
+from privacy_exp.evaluation.attackers.several_photos import SeveralPhotos, mean_of_rows, together
 from privacy_exp.evaluation.attackers.whole_frame import WholeFrame
 from privacy_exp.evaluation.identification import RANKS, Identification
 from privacy_exp.evaluation.judges.judge import Judge
@@ -142,6 +142,11 @@ def test_each_photo_starts_one_probe_and_the_next_ones_follow(monkeypatch):
     assert together(list("vwxyz"), people, 2, 0).tolist() == [[0, 4], [1, 3], [2, 0], [3, 1], [4, 2]]
     assert together(list("vwxyz"), people, 3, 0).tolist() == [[0, 4, 2], [2, 0, 4], [4, 2, 0]]
     assert together(list("vwxyz"), people, 4, 0).shape == (0, 4)
+
+
+def test_means_of_photos_far_apart_are_of_unit_length_too():
+    found = mean_of_rows(np.array([[1.0, 0], [-0.8, 0.6]]), np.array([[0, 1]]))
+    np.testing.assert_allclose(found, np.array([[0.2, 0.6]]) / 0.4**0.5)
 
 
 def test_one_jpeg_is_one_jpeg():
