@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from privacy_exp.data.seeds import generator
 from privacy_exp.evaluation.attackers import embedding, frame_pixels, purification
@@ -221,6 +222,12 @@ def test_the_best_wash_is_the_one_that_names_most(fakes, monkeypatch):
     assert found.details == {"best": "back", "accuracy": {"none": plain, "back": 1.0, "black": 0.2}}
     assert [o.name for o in found.outcomes] == [f"{NAME}/none", f"{NAME}/back", f"{NAME}/black"]
     assert found.metrics[f"{NAME}/accuracy"].value == found.metrics[f"{NAME}/recovered_share"].value == 1
+    washes["wild"] = lambda ids, images: images * 9 - 4
+    looked = []
+    hook = scene.recognizer.register_forward_pre_hook(lambda module, given: looked.append(given[0].aminmax()))
+    Purification()._right(scene, washes["wild"])
+    hook.remove()
+    assert {(float(low), float(high)) for low, high in looked} == {(0, 1)}, "cut to what a picture holds"
     below = Purification().measure(replace(scene, config={"evaluation": {"gate": 1.1}}), NAME)
     assert {m.reason for m in below.metrics.values()} == {"below_gate"}
 
@@ -265,6 +272,7 @@ def test_components_are_of_what_changes_standardised(monkeypatch):
     np.testing.assert_allclose(found @ found.T, scaled @ scaled.T, atol=1e-3)  # turned, nothing else
     assert basis(pixels[:3]).shape == (3, 4)
     assert Basis(np.ones((4, 3), np.float32)).empty
+    assert basis._pca.random_state == 0, "large sets are looked through at random"
     assert Basis(pixels[:3])(pixels).shape == (40, 2), "one component fewer than pictures"
     monkeypatch.setattr(frame_pixels, "BASIS", 2)
     two = Basis(pixels)  # the first and the last picture
@@ -312,6 +320,9 @@ def test_one_picture_many_times_still_teaches():
     """A person whose pictures are all one has no spread: the noise stands in for it."""
     pixels = np.repeat([[0.0, 0], [1, 1]], 3, axis=0)
     found = frame_pixels._discriminant(pixels, np.arange(2).repeat(3), 0.1)
+    noisy = pixels + 1e-3 * np.random.default_rng(0).standard_normal((6, 2))
+    theirs = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1).fit(noisy, np.arange(2).repeat(3))
+    np.testing.assert_allclose(found.coef_, theirs.coef_)
     assert found.predict([[0.1, 0.1], [0.9, 0.9]]).tolist() == [0, 1]
 
 

@@ -1,5 +1,6 @@
 """The network that restores: its borders, its loss and its training, mostly with a network of one weight."""
 
+import logging
 from copy import deepcopy
 from dataclasses import replace
 
@@ -194,8 +195,9 @@ def test_the_best_look_counts_and_none_is_one(scale, states, monkeypatch, tmp_pa
     assert untouched.net.bias.item() == 0
 
 
-def test_a_state_is_gone_on_with(scale, states, monkeypatch, tmp_path):
+def test_a_state_is_gone_on_with(scale, states, monkeypatch, tmp_path, caplog):
     """A state at step 3 with another best, and 50 of 60 seconds spent; the clock shows 10 seconds a look at it."""
+    caplog.set_level(logging.INFO)
     clock = iter(range(0, 1000, 10))
     monkeypatch.setattr(unet.time, "monotonic", lambda: float(next(clock)))
     net = Scale()
@@ -217,6 +219,10 @@ def test_a_state_is_gone_on_with(scale, states, monkeypatch, tmp_path):
     assert [s["step"] for s in states] == [5], "one more step, and a look at the one that was not made"
     assert states[0]["spent"] == 62
     assert float(states[0]["net"]["net.bias"]) == pytest.approx(0.35, rel=1e-3)
+    assert caplog.messages == [
+        *["reconstruction goes on after step 3"] * 2,
+        "reconstruction stops after 1 minutes, at step 4 of 9",
+    ]
 
 
 def test_budgets_have_no_limit_of_time_unless_asked():
