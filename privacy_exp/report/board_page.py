@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from privacy_exp.cache.files import write_text
 from privacy_exp.report.board import BoardSection, Entry, read_entries, read_sections
 from privacy_exp.report.metrics import as_text, describe
+from privacy_exp.runs.answer import why
 from privacy_exp.runs.names import display_name, name_order
 from privacy_exp.types import Metric
 
@@ -70,7 +71,7 @@ def _section(section: BoardSection, entries: Sequence[Entry]) -> dict[str, Any]:
 def _cell(figure: str, metric: Metric | None) -> dict[str, Any]:
     """One figure: its text, its interval and, where it is a share, the bar that shows both."""
     if metric is None or metric.value is None:
-        return {"text": "–", "interval": "", "bar": None, "why": "not asked" if metric is None else metric.reason}
+        return {"text": "–", "interval": "", "bar": None, "why": "not asked" if metric is None else why(metric.reason)}
     text, _, interval = as_text(metric).partition(" [")
     ends = [metric.value if end is None else end for end in (metric.low, metric.high)]
     low, value, high = (min(1.0, max(0.0, x)) for x in (ends[0], metric.value, ends[1]))

@@ -21,6 +21,7 @@ from privacy_exp.report.ranking import Lead
 from privacy_exp.report.sections import Section, show
 from privacy_exp.report.setting import question, run_details, setting
 from privacy_exp.report.tables import comparison_frame
+from privacy_exp.runs.answer import why
 from privacy_exp.runs.names import display_name
 from privacy_exp.runs.questions import NOT_THIS, three_questions
 from privacy_exp.types import Metric
@@ -84,7 +85,14 @@ def write_page(out: Path, title: str, study: Collection, views: Sequence[Chapter
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"show": show, "glyph": glyph, "glossed": glossed, "term": button, "named": display_name}
+    environment.filters |= {
+        "show": show,
+        "glyph": glyph,
+        "glossed": glossed,
+        "term": button,
+        "named": display_name,
+        "why": why,
+    }
     sections = [_section(view, number) for number, view in enumerate(views)]
     page = environment.get_template("page.html.j2").render(
         title=title,
@@ -177,7 +185,7 @@ def _data(view: Chapter) -> dict[str, Any]:
                 "below_gate": below_gate(cell),
                 "command": cell.command,
                 "warnings": list(cell.record.get("warnings", [])),
-                "metrics": [[as_text(m, 3), m.n, m.reason] for m in map(cell.metric, shown)],
+                "metrics": [[as_text(m, 3), m.n, why(m.reason)] for m in map(cell.metric, shown)],
             }
         )
     names = [[name, describe(name).label, describe(name).meaning] for name in shown]

@@ -38,7 +38,7 @@ def setting(section: Section) -> list[tuple[str, str]]:
         facts.append((labels.get(axis.name, axis.label), ", ".join(axis.word(level) for level in axis.levels)))
     if any(cell.metric("control_fool_rate").value is not None for cell in section.cells):
         facts.append(("control", "the same masks, filled by one encode and decode"))
-    observers = sorted({", ".join(c.observers) or "none" for c in section.cells})
+    observers = sorted({display_name(c.observers) or "none" for c in section.cells})
     facts.append(("observers", " | ".join(observers)))
     gate = first.get("evaluation.gate")
     if not section.pairs:

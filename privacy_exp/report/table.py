@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from privacy_exp.report.metrics import describe, telling
-from privacy_exp.runs.answer import decimals
+from privacy_exp.runs.answer import decimals, why
+from privacy_exp.runs.names import display_name
 from privacy_exp.runs.record import Record
 from privacy_exp.types import Metric
 
@@ -58,7 +59,7 @@ def metric_table(
         observers: who took part in `strongest_observer`, the strongest first.
         source: where all figures stand.
     """
-    caption = f"observers, the strongest first: {', '.join(observers)}" if observers else None
+    caption = f"observers, the strongest first: {', '.join(map(display_name, observers))}" if observers else None
     shown = telling(metrics, MOST)
     if len(metrics) > len(shown):
         caption = " · ".join(filter(None, [caption, f"{len(metrics) - len(shown)} more figures in {source}"]))
@@ -70,7 +71,7 @@ def metric_table(
         table.add_column(column, justify="right")
     table.add_column("meaning")
     for name in shown:
-        reason = f" [{metrics[name].reason}]" if metrics[name].reason else ""
+        reason = f" [{why(metrics[name].reason)}]" if metrics[name].reason else ""
         described = describe(name)
         table.add_row(escape(described.label), *_cells(metrics[name]), escape(described.meaning + reason))
     return render(table) + "\n"

@@ -1,6 +1,7 @@
 """What a run found, in a few sentences; the same words on the terminal, the page, in `record.md` and in Python."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,9 @@ from privacy_exp.types import Metric
 
 FEW = 50
 """Photos below which a share is told as a count."""
+
+FLAGS = {"below_gate": "below its gate", "no_gate": "without a gate"}
+"""What stands in a record for a judgement on an observer, and what people read."""
 
 NOBODY = "judge=[…] and attacker=[…] ask others"
 
@@ -28,6 +32,16 @@ def metric_of(plain: Any) -> Metric:
 def _number(value: Any) -> float | None:
     known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return float(value) if known else None
+
+
+def why(reason: str | None) -> str:
+    """The reason of a figure as people read it.
+
+    Example:
+        >>> why("no_gate: nobody has two photos")
+        'without a gate: nobody has two photos'
+    """
+    return re.sub("|".join(FLAGS), lambda found: FLAGS[found[0]], reason or "")
 
 
 def decimals(metric: Metric) -> int:
@@ -135,7 +149,7 @@ def _protects(record: Mapping[str, Any]) -> str:
     who = display_name(choices.get("masking"))
     recogniser = display_name(choices.get("recognition", "the recogniser"))
     if rate.value is None:
-        return f"There is no fool rate for {who}: {rate.reason}."
+        return f"There is no fool rate for {who}: {why(rate.reason)}."
     return f"{hidden(record)}, {who} protects {share_of(rate, 'photos')} that {recogniser} recognised before."
 
 
@@ -158,11 +172,13 @@ def observer(metrics: Mapping[str, Any]) -> str:
     kept, plain = metric_of(metrics.get("strongest_observer")), metrics.get("strongest_observer")
     names = list(plain.get("observers", [])) if isinstance(plain, Mapping) else []
     if kept.value is None:
-        return f"What the strongest observer still recognises is not known: {kept.reason}."
+        return f"What the strongest observer still recognises is not known: {why(kept.reason)}."
     text = percent(kept)
+    if kept.value >= 1:
+        text = f"all ({text})"
     if names == ["target"]:
         return f"No other observer tried ({NOBODY}): the target still has {text} of its ability beyond chance."
-    named = f" ({names[0]})" if names else ""
+    named = f" ({display_name(names[0])})" if names else ""
     tried = f"the strongest of {len(names)} observers that tried" if len(names) > 1 else "the observer that tried"
     text = f"{tried}{named} still has {text} of its ability to recognise people beyond chance."
     return text[:1].upper() + text[1:]
@@ -180,9 +196,10 @@ def _pairs(choices: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     for judge in judges:
         found = [(metric_of(metrics.get(f"judge/{judge}/{name}")), words) for name, words in PAIRS]
         clauses = [words.format(percent(one)) for one, words in found if one.value is not None]
-        flag = " (below its gate)" if any(one.reason == "below_gate" for one, _ in found) else ""
-        reason = next((one.reason for one, _ in found if one.value is None), None)
-        told.append(f"{judge}{flag} {' and '.join(clauses)}" if clauses else f"{judge} cannot say: {reason}")
+        flag = next((f" ({why(one.reason)})" for one, _ in found if one.value is not None and one.reason), "")
+        reason = next((why(one.reason) for one, _ in found if one.value is None), None)
+        who = display_name(judge)
+        told.append(f"{who}{flag} {' and '.join(clauses)}" if clauses else f"{who} cannot say: {reason}")
     quality = []
     for name, words in (("ssim_inside", "structural similarity {}"), ("landmark_error", "landmarks off by {}")):
         value = metric_of(metrics.get(f"utility/{name}"))

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from privacy_exp.runs.answer import metric_of, percent
+from privacy_exp.runs.answer import metric_of, percent, why
+from privacy_exp.runs.names import display_name
 from privacy_exp.types import Metric
 
 NOT_THIS = (
@@ -47,7 +48,7 @@ def _strongest(metrics: Mapping[str, Any], begins: str, ends: str, slashes: int)
 
 
 def _told(metric: Metric, things: str) -> str:
-    flag = "" if metric.reason is None else f" ({metric.reason})"
+    flag = "" if metric.reason is None else f" ({why(metric.reason)})"
     return f"{percent(metric)} of {metric.n} {things}{flag}"
 
 
@@ -56,7 +57,7 @@ def _singling_out(metrics: Mapping[str, Any]) -> str:
     if best is None:
         return "Not asked: no judge looked the results up among originals (judge=[onnx])."
     judge = best[0].split("/")[1]
-    text = f"The strongest judge, {judge}, finds the person first among the originals for {_told(best[1], 'photos')}"
+    text = f"The strongest judge, {display_name(judge)}, finds the person first among the originals for {_told(best[1], 'photos')}"
     intrusion = metric_of(metrics.get(f"judge/{judge}/intrusion"))
     if intrusion.value is not None:
         text += f"; beyond what it does on originals, it takes {_told(intrusion, 'photos')} for somebody else"
@@ -69,7 +70,7 @@ def _linkability(metrics: Mapping[str, Any]) -> str:
     if learnt is not None:
         eyes = learnt[0].split("/")[2]
         said.append(
-            f"An attacker who learns the link from other people, through {eyes}, finds another original of the person "
+            f"An attacker who learns the link from other people, through {display_name(eyes)}, finds another original of the person "
             f"first for {_told(learnt[1], 'photos')}"
         )
     together = _strongest(metrics, "attacker/several_photos/", "/rank_1", 3)

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from privacy_exp import UserError
 from privacy_exp.cache.keys import content_key
-from privacy_exp.runs.answer import below_gate, decimals, metric_of
+from privacy_exp.runs.answer import below_gate, decimals, metric_of, why
 from privacy_exp.runs.names import display_name
 from privacy_exp.runs.plan import read_plan
 from privacy_exp.runs.record import Record
@@ -219,7 +219,7 @@ def outcome(record: Mapping[str, Any]) -> str:
     """
     rate = metric_of(record["metrics"].get("fool_rate"))
     if rate.value is None:
-        return f"no fool rate: {rate.reason}"
+        return f"no fool rate: {why(rate.reason)}"
     digits = decimals(rate)
     ends = "" if rate.low is None or rate.high is None else f" ({rate.low:.{digits}f}-{rate.high:.{digits}f})"
     return f"fooled {rate.value:.{digits}f}{ends}{', below the gate' if below_gate(record['metrics']) else ''}"

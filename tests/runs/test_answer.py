@@ -45,7 +45,7 @@ def test_a_clear_difference():
     assert text == (
         "With 50 % of the frame hidden, Saliency protects 62 % (48-74) of 225 photos that FaceNet recognised before. "
         "The autoencoder alone, with nothing repainted, accounts for 2 % (1-5). The strongest of 2 observers "
-        "that tried (parrot) still has 31 % (22-40) of its ability to recognise people beyond chance. "
+        "that tried (Parrot) still has 31 % (22-40) of its ability to recognise people beyond chance. "
         "240 photos of 30 people."
     )
 
@@ -62,7 +62,7 @@ def test_a_clear_difference():
         ({"fool_rate": rate(0.0, 0.0, 0.08, 225)}, "protects none of 225 photos (at most 8 %)", "protects 0"),
         ({"people": 1}, "240 photos of one person: nothing is said about anybody else.", "1 people"),
         ({"people": None}, "chance. 240 photos.", "people."),
-        ({"observers": ("onnx",)}, "The observer that tried (onnx) still has 31 % (22-40)", "strongest"),
+        ({"observers": ("onnx",)}, "The observer that tried (ONNX recogniser) still has 31 % (22-40)", "strongest"),
         ({"ratio": None}, "With the area that it chose itself, Saliency", "% of the frame"),
         ({"device": "cuda"}, "Saliency protects 62 % (48-74)", "cuda"),
     ],
@@ -78,7 +78,7 @@ def test_below_the_gate_comes_first():
     weak["strongest_observer"] = rate(None, None, None, 240, "below_gate: no observer passed its gate")
     text = answer(record((), **weak).as_dict())
     assert text.startswith("Below the gate: the recogniser names only 45 % (38-52) of 240 originals, of which 80 %")
-    assert "is not known: below_gate: no observer passed its gate." in text
+    assert "is not known: below its gate: no observer passed its gate." in text
 
 
 def test_a_figure_that_is_missing_says_why():
@@ -97,9 +97,9 @@ def test_pairs_have_their_own_sentence():
     }
     none = dict.fromkeys(("accuracy", "fool_rate", "control_fool_rate"))
     text = answer(record(("onnx",), data="pairs", n=88, people=22, **none, **judged).as_dict())
-    assert "After saliency, onnx accepts 12 % (7-19) of pairs as the same person" in text
+    assert "After saliency, ONNX recogniser accepts 12 % (7-19) of pairs as the same person" in text
     assert "first in a gallery in 8 % (3-14)" in text
-    assert "weak (below its gate) finds" in text
+    assert "Weak (below its gate) finds" in text
     assert "Quality: structural similarity 0.81." in text
     assert "fool rate" not in text
     assert "None" not in text

@@ -33,7 +33,7 @@ def test_the_strongest_observer_of_each_question_speaks():
         in said["singling_out"]
     )
     assert "takes 10 % (5-15) of 400 photos for somebody else" in said["singling_out"]
-    assert "through onnx, finds another original of the person first for 60 % (55-65) of 400" in said["linkability"]
+    assert "through ONNX recogniser, finds another original of the person first for 60 % (55-65) of 400" in said["linkability"]
     assert "5 photos of a person together are linked to the person for 70 % (65-75) of 40 probes" in said["linkability"]
     assert "81 % (76-86) of 400 photos" in said["inference"]
 
@@ -45,13 +45,13 @@ def test_what_nobody_was_asked_is_said(question):
 
 def test_a_flagged_observer_speaks_only_alone_and_says_so():
     said = three_questions({"judge/weak/rank_1": figure(0.9, "below_gate")})
-    assert "weak, finds" in said["singling_out"]
-    assert "(below_gate)" in said["singling_out"]
+    assert "Weak, finds" in said["singling_out"]
+    assert "(below its gate)" in said["singling_out"]
 
 
 def test_record_and_words_hold_them(tmp_path):
     found: Record = record(**{"judge/onnx/rank_1": Metric(0.2, 0.15, 0.25, 240)})
     found.write(tmp_path)
-    assert "onnx, finds" in read_record(tmp_path)["details"]["questions"]["singling_out"]
+    assert "ONNX recogniser, finds" in read_record(tmp_path)["details"]["questions"]["singling_out"]
     words = (tmp_path / "record.md").read_text()
     assert words.index("## Three questions") < words.index("no legal assessment") < words.index("Singling out")
