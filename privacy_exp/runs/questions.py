@@ -57,7 +57,8 @@ def _singling_out(metrics: Mapping[str, Any]) -> str:
     if best is None:
         return "Not asked: no judge looked the results up among originals (judge=[onnx])."
     judge = best[0].split("/")[1]
-    text = f"The strongest judge, {display_name(judge)}, finds the person first among the originals for {_told(best[1], 'photos')}"
+    found = _told(best[1], "photos")
+    text = f"The strongest judge, {display_name(judge)}, finds the person first among the originals for {found}"
     intrusion = metric_of(metrics.get(f"judge/{judge}/intrusion"))
     if intrusion.value is not None:
         text += f"; beyond what it does on originals, it takes {_told(intrusion, 'photos')} for somebody else"
@@ -68,9 +69,9 @@ def _linkability(metrics: Mapping[str, Any]) -> str:
     said = []
     learnt = _strongest(metrics, "attacker/linkage/", "/rank_1", 3)
     if learnt is not None:
-        eyes = learnt[0].split("/")[2]
+        eyes = display_name(learnt[0].split("/")[2])
         said.append(
-            f"An attacker who learns the link from other people, through {display_name(eyes)}, finds another original of the person "
+            f"An attacker who learns the link from other people, through {eyes}, finds another original of the person "
             f"first for {_told(learnt[1], 'photos')}"
         )
     together = _strongest(metrics, "attacker/several_photos/", "/rank_1", 3)
