@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from privacy_exp.masking.base import Masker as Masker
     from privacy_exp.masking.base import OwnArea as OwnArea
     from privacy_exp.masking.center import Center as Center
+    from privacy_exp.masking.command import MaskCommand as MaskCommand
     from privacy_exp.masking.eigen_cam import EigenCAM as EigenCAM
     from privacy_exp.masking.ensemble import Ensemble as Ensemble
     from privacy_exp.masking.everything import Everything as Everything
@@ -147,6 +148,7 @@ _PUBLIC = {
         "OwnArea",
     ),
     "masking.center": ("Center",),
+    "masking.command": ("MaskCommand",),
     "masking.eigen_cam": ("EigenCAM",),
     "masking.ensemble": ("Ensemble",),
     "masking.everything": ("Everything",),

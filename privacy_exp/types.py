@@ -6,7 +6,8 @@ pixels in [-1, 1], a fixed input size, other channel statistics, an alignment) c
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from math import isfinite
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -121,3 +122,14 @@ class Faces(NamedTuple):
     def unlabelled(self) -> "Faces":
         """The same faces without identities."""
         return self._replace(labels=None)
+
+
+def number(name: str, value: Any) -> Any:
+    """The value, if it is a finite number.
+
+    Raises:
+        UserError: for anything else; the message names the argument.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise UserError(f"`{name}` must be a finite number, but got {value!r}.")
+    return value

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from math import isfinite
 from typing import Any, ClassVar
 
 from privacy_exp.cache.configured import Configured
 from privacy_exp.inpainting.precision import device_named, dtype_name
 from privacy_exp.types import UserError
+from privacy_exp.types import number as number
 
 
 @dataclass(frozen=True)
@@ -195,17 +195,6 @@ def grouped(flat: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(lora, str):
         lora = Lora(**{field: flat[name] for name, field in _LORA.items() if name in flat})
     return made | {"lora": lora}
-
-
-def number(name: str, value: Any) -> Any:
-    """The value, if it is a finite number.
-
-    Raises:
-        UserError: for anything else; the message names the argument.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        raise UserError(f"`{name}` must be a finite number, but got {value!r}.")
-    return value
 
 
 def at_least(least: float, **values: Any) -> None:

@@ -39,6 +39,10 @@ class BaseMasker(Configured, ABC):
             recognizer: the network that will be explained.
         """
 
+    def keys(self) -> dict[str, Any]:
+        """What decides its masks besides its arguments and code, as plain values for keys: the version of a tool."""
+        return {}
+
     @abstractmethod
     def score(self, faces: Faces, recognizer: nn.Module, generators: list[Generator]) -> Scores:
         """Ranks the pixels of each face.

@@ -17,6 +17,7 @@ from privacy_exp.photos.treating import LookingAgain, PhotoAnonymizer
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.checkpoint import load_checkpoint
 from privacy_exp.study.asked import named
+from privacy_exp.study.implied import implied
 from privacy_exp.study.stems import part
 from privacy_exp.types import UserError
 
@@ -71,7 +72,7 @@ def anonymize(
     check_domain(inpainter, "photos")
     known = recognizer if recognizer is None or isinstance(recognizer, Recognizer) else load_checkpoint(recognizer)
     treat = PhotoAnonymizer(
-        part("masking", masking),
+        implied(part("masking", masking), inpainter),
         inpainter,
         mask_ratio,
         finder=detector,

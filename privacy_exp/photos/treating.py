@@ -16,6 +16,7 @@ from privacy_exp.photos.crops import CELEBA_SIZE, Matrix, cut, frame_points, pas
 from privacy_exp.photos.finding import FaceFinder, Found, MTCNNFinder, overlap
 from privacy_exp.photos.keeping import KnownPeople, check_regions, check_room, masks_that_keep, open_regions
 from privacy_exp.photos.looking import Watcher, cosines
+from privacy_exp.photos.whole import changed_share, is_treated, whole_tool
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.types import Faces, UserError
 
@@ -70,8 +71,8 @@ class Treated:
 
     @property
     def changed(self) -> bool:
-        """Whether a face was treated."""
-        return any(face.treated for face in self.faces)
+        """Whether a pixel may have changed."""
+        return bool(self.touched.any())
 
 
 @dataclass
@@ -152,6 +153,7 @@ class PhotoAnonymizer:
         if recognizer is not None:
             inpainter.meet(recognizer)
         self.seed, self.size = seed, size
+        self.whole = whole_tool(inpainter, bool(keep or people or self.looking.until != "once"))
         if recognizer is not None:
             recognizer.meet_frames(*size, frame_points(size))
         if isinstance(masker, Masker):
@@ -175,9 +177,15 @@ class PhotoAnonymizer:
         """
         faces = [[Face(one) for one in own] for own in found]
         jobs = self._jobs(names, photos, faces)
-        results = [photo.copy() for photo in photos]
-        touched = [np.zeros(photo.shape[:2], bool) for photo in photos]
-        pending = jobs
+        results = [photo.copy() for photo in photos] if self.whole is None else self.whole.photos(names, photos)
+        touched = [(old != new).any(2) for old, new in zip(photos, results, strict=True)]
+        if self.whole is not None:
+            for job in jobs:
+                job.face.treated = is_treated(touched[job.photo], job.face.found.box)
+                job.face.tries = int(job.face.treated)
+                job.face.share = changed_share(touched[job.photo], job.matrix, self.size)
+            self._look(jobs, results)
+        pending = jobs if self.whole is None else []
         for attempt in range(self.looking.tries):
             if not pending:
                 break

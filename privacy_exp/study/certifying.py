@@ -251,6 +251,7 @@ def _painted(
     parts = {"masking": scientific(description(masker)), "inpainting": scientific(description(inpainter))}
     fields = parts | {
         "keys": inpainter.keys(),
+        "masking_keys": masker.keys(),
         "mask_ratio": ratio,
         "seed": study.seed,
         "data": study.data.digest(),

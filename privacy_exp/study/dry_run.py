@@ -23,6 +23,7 @@ from privacy_exp.recognition.fit import fit_key
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.runs.grid import write_grid
 from privacy_exp.study.fit_cost import fit_seconds, fits_of
+from privacy_exp.study.implied import implied
 from privacy_exp.study.job import Job
 from privacy_exp.study.scene import scene_of
 from privacy_exp.study.stages import Fitted, anonymize
@@ -223,12 +224,13 @@ def _painting(job: Job) -> tuple[float, float]:
     def measure() -> tuple[float, float]:
         faces, recognizer = _sample(job)
         job.inpainter.fit(job.data.batches("train"))
+        centre = implied(Center(), job.inpainter)
         for few in (Faces.__getitem__(faces, [0]), faces):  # the first one warms up
             with tempfile.TemporaryDirectory() as name:
                 folder = RunFolder(name, job.config["image_format"])
                 started = time.perf_counter()
                 with watched(NOBODY):
-                    anonymize([few], len(few.ids), recognizer, Center(), job.inpainter, 0.25, job.seed, folder)
+                    anonymize([few], len(few.ids), recognizer, centre, job.inpainter, 0.25, job.seed, folder)
                 pace = (time.perf_counter() - started) / len(few.ids)
                 size = sum(path.stat().st_size for path in Path(name).rglob("*") if path.is_file()) / len(few.ids)
         return pace, size

@@ -118,6 +118,7 @@ class Job:
             "checkpoint": None if study.checkpoint is None else file_digest(checkpoint_file(study.checkpoint)),
         }
         parts = {name: scientific(self.config[name]) for name in names}
+        parts["masking"] |= self.masker.keys()
         parts["inpainting"] |= self.inpainter.keys()
         if parts["inpainting"].get("dtype") == "auto":
             device = device_named(self.config["inpainting"].get("device", "auto"))

@@ -77,7 +77,8 @@ def anonymize_crops(config: DictConfig) -> None:
     parts |= {"mask_ratio": ratio, "target_layer": config.recognition.target_layer}
     parts["recognizer"] = None if checkpoint is None else file_digest(checkpoint_file(checkpoint))
     code = [sources("privacy_exp.study.stages"), sources(type(data))]
-    key = content_key({"data": data.digest(), "parts": scientific(parts), "code": code} | inpainter.keys())
+    tools = {"masking": masker.keys(), "inpainting": inpainter.keys()}
+    key = content_key({"data": data.digest(), "parts": scientific(parts), "code": code, "tools": tools})
     with running(out):
         if (read_cell(out) or {}).get("key") != key:  # with the same settings a killed run goes on
             kept = [kind for kind in ("original", "masks", "results") if (out / kind).is_dir()]

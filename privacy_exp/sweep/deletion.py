@@ -8,7 +8,7 @@ import torch
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig
 from tqdm import tqdm
 
@@ -90,9 +90,8 @@ def methods(config: DictConfig) -> dict[str, Masker]:
     for name in dict.fromkeys([config.against, *asked]):
         part = compose(f"masking/{name}").masking
         keys = {key: config[key] for key in ("granularity", "region") if key in part}
-        masker = instantiate(part, **keys)
-        if isinstance(masker, Masker):
-            maskers[name] = masker
+        if issubclass(get_class(part["_target_"]), Masker):
+            maskers[name] = instantiate(part, **keys)
         elif config.methods is not None or name == config.against:
             raise UserError(f"`methods` and `against` must rank pixels, but {name} decides its own area.")
     return maskers

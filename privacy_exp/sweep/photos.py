@@ -85,6 +85,7 @@ def anonymize_photos(config: DictConfig) -> bool:
     settings["recognizer"] = None if checkpoint is None else file_digest(checkpoint_file(checkpoint))
     settings["mask_ratio"] = ratio
     settings["inpainting"] |= inpainter.keys()
+    settings["masking"] |= masker.keys()
     settings["code"] = sources(anonymize_folder.__module__)
     outcome = anonymize_folder(source, out, treat, settings, int(config.batch_size), kept_tags)
     write_table(out, outcome)

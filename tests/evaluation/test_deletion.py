@@ -212,7 +212,9 @@ def test_all_methods_with_a_budget_take_part(run):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         names = set(methods(compose("deletion")))
     stems = {path.stem for path in (CONF / "masking").glob("*.yaml")}
-    assert stems - names == {"everything", "nothing", "minimal"} | {s for s in stems if s.startswith("original_")}
+    assert stems - names == {"everything", "nothing", "minimal", "command"} | {
+        s for s in stems if s.startswith("original_")
+    }
 
 
 @pytest.mark.parametrize(

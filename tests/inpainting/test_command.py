@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from privacy_exp import Command, Everything, FaceOval, Function, Study, UserError
 from privacy_exp.study.implied import implied
+from privacy_exp.sweep.entry import CONF
 from privacy_exp.types import Faces
 from tests.inpainting import tools
 from tests.inpainting.tools import WHOLE, tool
@@ -64,6 +68,22 @@ BAD = {
         "for name in names: (target / name).mkdir()",
         "00000.png is a link or a folder",
     ),
+    "out of its folder": (
+        f"{WHOLE}\n(target / names[0]).rename(target / '..' / names[0])",
+        "1 are missing, such as 00000.png",
+    ),
+    "into a sub-folder": (
+        "(target / 'out').mkdir()\nfor name in names: invert(name, 'out/' + name)",
+        "3 are missing, such as 00000.png and 1 are extra, such as out",
+    ),
+    "nothing in them": (
+        f"{WHOLE}\n(target / names[1]).write_bytes(b'')",
+        "00001.png, which cannot be read as a picture",
+    ),
+    "another suffix": (
+        "for name in names: invert(name, name[:-3] + 'jpg')",
+        "3 are missing, such as 00000.png and 3 are extra, such as 00000.jpg",
+    ),
     "exit code": ("sys.stderr.write('a\\nno weights\\n'); sys.exit(3)", "ended with exit code 3: a | no weights"),
     "its own error": ("raise KeyError('gpu')", "exit code 1: .*KeyError: 'gpu'"),
     "silence": ("sys.exit(7)", "exit code 7: it said nothing"),
@@ -109,6 +129,21 @@ def test_a_tool_that_hangs_is_stopped_with_all_that_it_started(tmp_path):
 def test_what_cannot_work_is_refused_before_anything_starts(keys, says):
     with pytest.raises(UserError, match=says):
         Command(**{"command": "cp {input} {output}", **keys})
+
+
+RECIPES = sorted(path.stem for path in (CONF / "inpainting" / "tool").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipes_state_what_is_known_and_ask_for_the_rest(recipe):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        keys = compose(overrides=[f"+inpainting=tool/{recipe}"]).inpainting
+    assert "--version" in keys.version or "rev-parse HEAD" in keys.version
+    if not OmegaConf.is_missing(keys, "command"):
+        assert {"{input}", "{output}"} < set(keys.command.split())
+    made = instantiate(keys, command="cp -r {input}/. {output}", version="echo 1")
+    assert isinstance(made, Command)
+    assert {name for name in keys if name != "_target_"} == set(made.arguments)
 
 
 def test_words_reach_the_tool_as_they_are(tmp_path):

@@ -4,8 +4,10 @@ import itertools
 
 import pytest
 
+from privacy_exp.inpainting.function import Function
 from privacy_exp.recognition.recipe import FitRecipe
 from privacy_exp.study import dry_run, fit_cost
+from tests.inpainting import tools
 from tests.recognition.small import Small
 
 SMALL = (
@@ -90,3 +92,10 @@ def test_guidance_counts_only_where_there_is_any(job):
 
 def test_durations_in_minutes_and_hours():
     assert [dry_run.duration(seconds) for seconds in (90, 7199, 7200)] == ["1.5 minutes", "120.0 minutes", "2.0 hours"]
+
+
+def test_a_painter_without_masks_is_timed_on_whole_frames(job):
+    job.inpainter = Function(tools.greyed)
+    pace, size = dry_run._painting(job)
+    assert pace > 0
+    assert size > 0
