@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 TESTS = Path(__file__).parents[1]
 PAGE = TESTS.parent / "docs" / "results" / "faults.md"
@@ -51,3 +52,18 @@ def _text(file: str) -> str:
 )
 def test_what_a_new_user_missed_stands_on_a_page(page, words):
     assert words in (TESTS.parent / page).read_text()
+
+
+UNDONE = yaml.safe_load((TESTS.parent / "scripts" / "undo_fixes.yaml").read_text())
+
+
+def test_every_row_has_its_fault_to_put_back():
+    assert sorted(fix["entry"] for fix in UNDONE) == sorted(row[0] for row in ROWS)
+    for fix in UNDONE:
+        assert any(row[0] == fix["entry"] and fix["test"] in row[3] for row in ROWS), fix
+
+
+@pytest.mark.parametrize("fix", UNDONE, ids=lambda fix: f"{fix['entry']} {fix['file']}")
+def test_the_code_that_mends_a_fault_is_there_once(fix):
+    """Else `scripts/undo_fixes.py` could not take it away."""
+    assert (TESTS.parent / fix["file"]).read_text().count(fix["now"]) == 1
