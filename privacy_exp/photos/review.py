@@ -13,7 +13,8 @@ from PIL import Image
 
 from privacy_exp.cache.files import write_text
 from privacy_exp.photos.files import read_photo
-from privacy_exp.photos.folder import Outcome, work_folder
+from privacy_exp.photos.folder import work_folder
+from privacy_exp.photos.outcome import Outcome
 
 SMALL = 48
 """Faces whose shorter side is below it are listed as small, in pixels."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from privacy_exp.photos.folder import Outcome
+from privacy_exp.photos.outcome import Outcome
 from privacy_exp.photos.review import write_review
 
 
