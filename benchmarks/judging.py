@@ -13,6 +13,10 @@ import torch
 from timing import Line, duration, in_turns, ratio
 
 from privacy_exp.data.points import celeba_template
+from privacy_exp.evaluation.attackers.effort import EFFORTS
+from privacy_exp.evaluation.attackers.link_head import Vectors
+from privacy_exp.evaluation.attackers.link_search import sides
+from privacy_exp.evaluation.attackers.linkage import STEPS
 from privacy_exp.evaluation.judges.embedder import embed_batches
 from privacy_exp.evaluation.judges.onnx import OnnxEmbedder
 from privacy_exp.evaluation.statistics.intervals import bootstrap_mean
@@ -34,7 +38,9 @@ def embedding(rounds: int) -> list[Line]:
     crops = embedder.prepare(images, points.expand(PHOTOS, 5, 2)).numpy()
     times = in_turns(
         {
-            "bare": lambda: [embedder.session.run(None, {embedder.input: part}) for part in np.split(crops, 2)],
+            "bare": lambda: [
+                embedder.graph.session.run(None, {embedder.graph.input.name: part}) for part in np.split(crops, 2)
+            ],
             "judge": lambda: embed_batches(embedder, images.split(32), detect=False),
             "detection": lambda: detect_faces(images[:8]),
         },
@@ -70,7 +76,22 @@ def lines(rounds: int = 5) -> list[Line]:
     share = share_of_a_cell()
     what = "judging and statistics / a default cell with its fit in the store"
     judged = Line(what, share, None, None, "", 1, "≤ 0.15", "judge=[independent]")
-    return [*embedding(rounds), judged, bootstrap(rounds)]
+    return [*embedding(rounds), judged, bootstrap(rounds), *linkage(rounds)]
+
+
+def linkage(rounds: int) -> list[Line]:
+    """Heads for both halves of 40 people from 600 + 600 stored embeddings, at the default effort."""
+    random = np.random.default_rng(0)
+    people = np.repeat([f"p{i:02}" for i in range(40)], 15)
+    rows = np.repeat(random.normal(size=(40, 128)), 15, axis=0) + random.normal(size=(600, 128))
+    unit = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    groups = np.array([f"photo/{i}" for i in range(600)])
+    turned = np.linalg.qr(random.normal(size=(128, 128)))[0].astype(np.float32)
+    probes, originals = Vectors(unit @ turned, people, groups), Vectors(unit, people, groups)
+    names = sorted(set(people))
+    steps = STEPS * EFFORTS["default"]
+    times = in_turns({"fit": lambda: sides(probes, originals, (names[::2], names[1::2]), 1, steps)}, rounds, False)
+    return [duration("linkage, 600 + 600 stored embeddings", times["fit"], bar="≤ 20", note="both halves")]
 
 
 def bootstrap(rounds: int) -> Line:

@@ -160,6 +160,14 @@ certify data=synthetic aside=many | `aside` | [0, 1)
 certify data=synthetic by=luck | `by` | verification, rank_1
 certify data=synthetic methods=center | `methods` | methods=[grad_cam,saliency]
 certify data=synthetic | `judge` | judge=[onnx]
+certify data=synthetic delta=0 | `delta` | (0, 1)
+certify data=synthetic far=1 | `far` | (0, 1)
+certify data=synthetic ratios=[0.5,0.5] | `ratios` | different shares
+certify data=synthetic by=rank_1 aside=0 | `by=rank_1` | `aside` above 0
+certify data=synthetic methods=[nowhere] | `masking` | face_oval
+certify data=synthetic masking=center | masking | methods
+certify data=synthetic mask_ratio=0.5 | mask_ratio | ratios
+certify data=synthetic confidence=0.9 | confidence | delta
 report | `sweep` must be given
 report sweep=nowhere | `sweep` | nowhere
 report sweep=empty | `sweep` | holds no run

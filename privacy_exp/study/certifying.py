@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,8 @@ from privacy_exp.cache.sources import sources
 from privacy_exp.data.base import FaceData
 from privacy_exp.data.identity_split import PARTS, by_identity, groups_of, seeded_order
 from privacy_exp.data.photo import Photo
-from privacy_exp.evaluation.certifying import FEWEST, View, lines, losses_of, recognised
+from privacy_exp.evaluation.certifying import FEWEST, lines, losses_of, recognised
 from privacy_exp.evaluation.judges.judge import Judge
-from privacy_exp.evaluation.measure import Scene
-from privacy_exp.evaluation.verification import thresholds
 from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.inpainting.domain import check_domain
 from privacy_exp.masking.base import Masker, OwnArea
@@ -28,8 +25,9 @@ from privacy_exp.runs.run import load_run
 from privacy_exp.study.asked import named, stem_of
 from privacy_exp.study.calibrating import groups_by_photo, members_of, table_of
 from privacy_exp.study.certificate import Certificate
+from privacy_exp.study.certify_attackers import Aside
+from privacy_exp.study.certify_eyes import BATCH, Eyes, People
 from privacy_exp.study.implied import implied
-from privacy_exp.study.pairs import NoRecognizer
 from privacy_exp.study.question import Question
 from privacy_exp.study.stages import anonymize
 from privacy_exp.study.stems import part
@@ -38,18 +36,8 @@ from privacy_exp.types import UserError
 
 log = logging.getLogger(__name__)
 
-BATCH = 16
-
 Rows = dict[tuple[str, str | None], dict[float | None, np.ndarray]]
 """Method and group of people to ratio to losses."""
-
-
-@dataclass(frozen=True)
-class People:
-    """Who calibrates, and who sets thresholds or is told from them; photos in the order of ids."""
-
-    calibrating: list[Photo]
-    aside: list[Photo]
 
 
 def certify(
@@ -72,12 +60,16 @@ def certify(
     members = members_of(people.calibrating, question.groups)
     table = table_of(people.calibrating)
     who, groups = table["identity"].to_numpy(str), groups_by_photo(people.calibrating)
-    eyes = {name: _Eyes(name, judge, study, people, question) for name, judge in observers.items()}
+    linking = "linkage" in question.attackers
+    teaching = Aside.of(people.aside, people.calibrating, study.seed) if linking else None
+    eyes = {name: Eyes(name, judge, study, people, question, teaching) for name, judge in observers.items()}
     losses: dict[str, dict[float | None, dict[str, float]]] = {}
     for name, masker in methods.items():
         for ratio in [None] if isinstance(masker, OwnArea) else sorted(question.ratios, reverse=True):
-            folder = _painted(study, people, masker, inpainter, ratio)
-            hits = [recognised(eye.view(folder, who, groups)) for eye in eyes.values()]
+            folder = _painted(study, people, masker, inpainter, ratio, people.calibrating)
+            lesson = None if teaching is None else _painted(study, people, masker, inpainter, ratio, teaching.teachers)
+            views = (view for eye in eyes.values() for view in eye.views(folder, lesson, who, groups))
+            hits = [recognised(view) for view in views]
             losses.setdefault(name, {})[ratio] = losses_of(hits, who)
             log.info("%s at %s: %.1f %%", name, ratio, 100 * np.mean(list(losses[name][ratio].values())))
     rows: Rows = {(name, None): {r: np.array([*own.values()]) for r, own in at.items()} for name, at in losses.items()}
@@ -94,7 +86,11 @@ def certify(
         question,
         lines(rows, question.alpha, question.delta),
         lines(by_group, question.alpha, question.delta) if by_group else [],
-        {name: eye.told for name, eye in eyes.items()},
+        {
+            name if way is None else f"{way} before {name}": eye.told
+            for name, eye in eyes.items()
+            for way in (None, *question.attackers)
+        },
         description(inpainter) | {"keys": inpainter.keys()},
         {name: description(masker) for name, masker in methods.items()},
         {name: {"own area" if r is None else f"{r:g}": own for r, own in at.items()} for name, at in losses.items()},
@@ -106,52 +102,6 @@ def certify(
         },
         warnings,
     )
-
-
-class _Eyes:
-    """One judge: what it sees of the originals, and where its threshold is from."""
-
-    def __init__(self, name: str, judge: Judge, study: Study, people: People, question: Question) -> None:
-        self.judge, self.study, self.warnings = judge, study, list[str]()
-        folder = _originals(study, people)
-        self.scene = _scene(study, people, folder)
-        judge.fit(self.scene)
-        files = {i: path for i, (path, _) in folder.list("original").items()}
-        self.originals, aside = (
-            judge.viewer.files(self.scene, [files[photo.id] for photo in photos]).vectors if photos else None
-            for photos in (people.calibrating, people.aside)
-        )
-        usable = None if aside is None else aside[np.isfinite(aside).all(axis=1)]
-        self.distractors = usable if question.by == "rank_1" else None
-        self.threshold, where = question.threshold.get(name), "given"
-        if question.by == "verification" and self.threshold is None:
-            assert aside is not None and usable is not None  # noqa: S101, PT018  `_check` has refused it
-            owners = np.array([str(p.identity) for p in people.aside])[np.isfinite(aside).all(axis=1)]
-            found = thresholds(usable, owners, [question.far])[0]
-            if found.value is None:
-                raise UserError(
-                    f"`judge` {name} has no threshold at a false accept rate of {question.far:g}: the people set aside "
-                    f"give {found.reason}. Raise `aside` or `far`, or give `threshold.{name}`, measured on others."
-                )
-            self.threshold, where = found.value, f"{len(set(owners))} people set aside, {found.pairs} pairs"
-            if found.few_people:
-                self.warnings.append(
-                    f"{name}: few pairs of people decide its threshold; others would put it elsewhere."
-                )
-        self.told: dict[str, Any] = {
-            "by": question.by,
-            "threshold": self.threshold if question.by == "verification" else None,
-            "from": where if question.by == "verification" else f"{0 if usable is None else len(usable)} distractors",
-            "embedder": judge.viewer.embedder.fields(),
-        }
-
-    def view(self, folder: RunFolder, who: np.ndarray, groups: np.ndarray) -> View:
-        """What it sees of one painting."""
-        assert self.originals is not None  # noqa: S101  there are calibrating people
-        paths = [path for path, _ in folder.list("results").values()]
-        probes = self.judge.viewer.files(self.scene, paths).vectors
-        threshold = None if self.distractors is not None else self.threshold
-        return View(probes, self.originals, who, groups, threshold, self.distractors)
 
 
 def _judge(name: str, judge: Any) -> Judge:
@@ -223,29 +173,15 @@ def _people(data: FaceData, question: Question, seed: int) -> People:
     return people
 
 
-def _scene(study: Study, people: People, folder: RunFolder) -> Scene:
-    names = sorted({str(photo.identity) for photo in people.calibrating})
-    table = table_of(people.calibrating)
-    return Scene(folder, table, names, NoRecognizer(), study.store, study.seed, study.device, study.data)
-
-
-def _originals(study: Study, people: People) -> RunFolder:
-    """All photos as a run saves them, so that originals and results share a format."""
-    fields = {"data": study.data.digest(), "reader": sources(type(study.data)), "code": sources(RunFolder.__module__)}
-
-    def compute(folder: Path) -> None:
-        photos = sorted([*people.calibrating, *people.aside], key=lambda photo: photo.id)
-        for start in range(0, len(photos), BATCH):
-            faces = study.data.faces(photos[start : start + BATCH])
-            RunFolder(folder, "jpg").save("original", faces.ids, None, faces.images)
-
-    return RunFolder(study.store.fetch("originals", fields, compute)[0])
-
-
 def _painted(
-    study: Study, people: People, masker: Masker | OwnArea, inpainter: Inpainter, ratio: float | None
+    study: Study,
+    people: People,
+    masker: Masker | OwnArea,
+    inpainter: Inpainter,
+    ratio: float | None,
+    photos: Sequence[Photo],
 ) -> RunFolder:
-    """The calibrating people's photos, painted once for every certificate and observer."""
+    """Some people's photos, painted once for every certificate and observer."""
     recognizer: Recognizer | None = None
     checkpoint = None if masker.blind and not inpainter.asks_recognizer else study.checkpoint
     parts = {"masking": scientific(description(masker)), "inpainting": scientific(description(inpainter))}
@@ -255,7 +191,7 @@ def _painted(
         "mask_ratio": ratio,
         "seed": study.seed,
         "data": study.data.digest(),
-        "photos": [photo.id for photo in people.calibrating],
+        "photos": [photo.id for photo in photos],
         "recognizer": None if checkpoint is None else file_digest(checkpoint_file(checkpoint)),
         "target_layer": study.target_layer,
         "code": [sources("privacy_exp.study.stages"), sources(type(study.data))],
@@ -266,15 +202,14 @@ def _painted(
         recognizer.choose_target_layer(study.target_layer)
         recognizer.to(study.device)
 
-    def batches(photos: Sequence[Photo]) -> Any:
-        return (study.data.faces(photos[i : i + BATCH]) for i in range(0, len(photos), BATCH))
+    def batches(some: Sequence[Photo]) -> Any:
+        return (study.data.faces(some[i : i + BATCH]) for i in range(0, len(some), BATCH))
 
     def compute(folder: Path) -> None:
         inpainter.fit(batches(people.aside))
         masker.fit(batches(people.aside), recognizer)
-        unknown = (faces._replace(labels=None) for faces in batches(people.calibrating))
+        unknown = (faces._replace(labels=None) for faces in batches(photos))
         target = RunFolder(folder, "jpg")
-        total = len(people.calibrating)
-        anonymize(unknown, total, recognizer, masker, inpainter, ratio or 0.0, study.seed, target, control=False)
+        anonymize(unknown, len(photos), recognizer, masker, inpainter, ratio or 0.0, study.seed, target, control=False)
 
     return RunFolder(study.store.fetch("certified", fields, compute, resumable=True)[0])

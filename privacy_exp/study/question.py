@@ -6,6 +6,9 @@ from os import PathLike
 
 from privacy_exp.types import UserError
 
+ATTACKERS = ("linkage", "purification")
+"""Who may act before a judge looks."""
+
 WAYS = ("verification", "rank_1")
 """How somebody is recognised: above a threshold, or before all distractors."""
 
@@ -23,6 +26,8 @@ class Question:
         aside: share of people who set thresholds or are distractors, and take no part otherwise.
         threshold: judge to a cosine similarity that was fixed elsewhere, on other people.
         groups: attributes of people; each value is certified by itself, with Holm's correction.
+        attackers: "purification" and "linkage" also act before each judge looks; linkage learns from half of the people
+            set aside, and the other half sets its threshold.
         chosen_with: run folders by which the method was chosen; their people may not calibrate.
 
     Raises:
@@ -37,6 +42,7 @@ class Question:
     aside: float = 0.3
     threshold: Mapping[str, float] = field(default_factory=dict)
     groups: Sequence[str] = ()
+    attackers: Sequence[str] = ()
     chosen_with: Sequence[str | PathLike[str]] = ()
 
     def __post_init__(self) -> None:
@@ -49,6 +55,13 @@ class Question:
             raise UserError(f"`ratios` must be different shares in [0, 1], at least one, but got {list(self.ratios)}.")
         if self.by not in WAYS:
             raise UserError(f"`by` must be one of {', '.join(WAYS)}, but got {self.by!r}.")
+        if odd := sorted(set(self.attackers) - set(ATTACKERS)):
+            raise UserError(f"`attackers` may hold {' and '.join(ATTACKERS)}, but got {odd[0]!r}.")
+        if "linkage" in self.attackers and self.aside == 0:
+            raise UserError(
+                "`attackers` linkage needs people set aside to learn from (`aside` above 0): it may not know anybody "
+                "who calibrates."
+            )
         if self.by == "rank_1" and self.aside == 0:
             raise UserError(
                 "`by=rank_1` needs people set aside as distractors (`aside` above 0): a gallery of the calibrating "

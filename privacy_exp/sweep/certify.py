@@ -19,7 +19,7 @@ from privacy_exp.sweep.configuration import plain_config
 
 log = logging.getLogger(__name__)
 
-ASKED = ("alpha", "delta", "ratios", "by", "far", "aside", "threshold", "groups", "chosen_with")
+ASKED = ("alpha", "delta", "ratios", "by", "far", "aside", "threshold", "groups", "attackers", "chosen_with")
 
 
 def certify_and_write(config: DictConfig) -> Certificate:

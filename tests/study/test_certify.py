@@ -11,6 +11,7 @@ from privacy_exp import (
     Center,
     Everything,
     FitRecipe,
+    Function,
     Identity,
     Judge,
     KSame,
@@ -22,6 +23,7 @@ from privacy_exp import (
 from privacy_exp.evaluation.certifying import View, lines, losses_of, recognised
 from privacy_exp.evaluation.statistics.certificate import p_value, people_needed
 from privacy_exp.report.certificate import write_certificate
+from privacy_exp.study.certify_attackers import Aside
 from privacy_exp.sweep.certify import certified_ratio
 from tests.evaluation.attackers.test_attackers import MeanColour
 from tests.recognition.small import Colours, Small
@@ -205,3 +207,44 @@ def test_a_certificate_on_disk_says_what_anonymize_needs(study, tmp_path, caplog
         certified_ratio(path, asked, "center")
     with pytest.raises(UserError, match="is no file"):
         certified_ratio(tmp_path / "none.json", asked, "center")
+
+
+def negative_of(images):
+    return 1 - images
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """One of a head's candidates besides the starts."""
+    for name, only in {"WIDTHS": (0,), "TEMPERATURES": (0.2,), "DECAYS": (0.01,)}.items():
+        monkeypatch.setattr(f"privacy_exp.evaluation.attackers.link_head.{name}", only)
+
+
+def test_linkage_sees_through_what_the_plain_judge_does_not(tmp_path, few):
+    """A negative, of which the judge recognises nobody: whoever has learnt from other people's negatives does."""
+    crowd = study_of(tmp_path, 50)
+    negative = Function("tests.study.test_certify.negative_of")
+    plain, linking = (certify(crowd, "everything", negative, aside=0.5, attackers=own) for own in ((), ("linkage",)))
+    risks = [found.lines[0].steps[0].risk for found in (plain, linking)]
+    assert risks[0] < 0.2
+    assert risks[1] > 0.4
+    assert list(linking.observers) == ["colour", "linkage before colour"]
+    by_rank = certify(crowd, "everything", negative, aside=0.5, attackers=["linkage"], by="rank_1")
+    assert by_rank.lines[0].steps[0].risk > 0.2
+    black = certify(crowd, "everything", Blackout(), aside=0.5, attackers=["linkage"])
+    assert black.lines[0].steps[0].risk == 0, "what nobody can embed nobody recognises"
+    washed = certify(crowd, "everything", negative, aside=0.5, attackers=["purification"])
+    assert washed.lines[0].steps[0].risk >= risks[0], "the plain judge is among the observers"
+    assert list(washed.observers) == ["colour", "purification before colour"]
+
+
+def test_heads_may_know_nobody_who_calibrates(study):
+    photos = [photo for part in study.data.photos.values() for photo in part]
+    with pytest.raises(UserError, match="`people` to learn from must be others than those who are tested"):
+        Aside.of(photos[:30], photos[20:], seed=0)
+    with pytest.raises(UserError, match=r"`attackers` linkage learns from half .* at least 4, but 2 are there"):
+        certify(study, "everything", Blackout(), attackers=["linkage"], aside=0.15)
+    with pytest.raises(UserError, match="`attackers` may hold linkage and purification, but got 'reconstruction'"):
+        certify(study, "everything", Blackout(), attackers=["reconstruction"])
+    with pytest.raises(UserError, match="`attackers` linkage needs people set aside"):
+        certify(study, "everything", Blackout(), attackers=["linkage"], aside=0.0, threshold={"colour": 0.5})

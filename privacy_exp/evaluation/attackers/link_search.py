@@ -144,8 +144,8 @@ def operate(halves: Sequence[Side], probes: Vectors, originals: Vectors, clean: 
         own = np.flatnonzero(np.isin(probes.people, side.people))
         asked, shown = probes[own], side.head.originals(gallery.rows)
         other = _similar(side, strangers, shown, strangers.people[:, None] != gallery.people)
-        pair = _threshold(other[np.isfinite(other)], far, PAIRS_NEEDED)
-        search = _threshold(other.max(axis=1), far, 1)
+        pair = threshold_at(other[np.isfinite(other)], far, PAIRS_NEEDED)
+        search = threshold_at(other.max(axis=1), far, 1)
         impostors, searches = impostors + int(np.isfinite(other).sum()), searches + len(other)
         mine = asked.people[:, None] == gallery.people
         right = _similar(side, asked, shown, mine & (asked.groups[:, None] != gallery.groups))
@@ -178,7 +178,7 @@ def _similar(side: Side, probes: Vectors, shown: Float[Array, "m d"], which: Boo
     return similarity
 
 
-def _threshold(similarities: Float[Array, " n"], far: float, needed: float) -> float | None:
+def threshold_at(similarities: Float[Array, " n"], far: float, needed: float) -> float | None:
     """Just above the similarity that a share `far` exceeds; None with fewer than needed / far of them."""
     if len(similarities) * far < needed * (1 - 1e-9):
         return None

@@ -15,7 +15,7 @@ from privacy_exp.evaluation.statistics.intervals import holm
 
 
 def test_p_values_are_those_of_mapie():
-    methods = pytest.importorskip("mapie.risk_control.methods", reason="MAPIE is no dependency")
+    methods = pytest.importorskip("mapie.risk_control.methods", reason="install the extra dev")
     for n in (20, 161, 1000):
         means = np.random.default_rng(0).uniform(0, 0.4, 50)
         for alpha in (0.05, 0.1, 0.3):
