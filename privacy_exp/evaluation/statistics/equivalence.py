@@ -10,6 +10,7 @@ from scipy.stats import t as student
 
 from privacy_exp.evaluation.statistics.paired import fooled
 from privacy_exp.evaluation.statistics.resampling import FEWEST_IDENTITIES, Array
+from privacy_exp.evaluation.utility.frechet import frechet_distance
 
 MARGINS = (("ssim", 0.02), ("landmark_error", 0.01))
 """Parts of names and their margins: SSIM, and landmark errors in units of the inter-ocular distance."""
@@ -19,6 +20,10 @@ RATES = ("fool_rate", "accuracy_anonymized", "tar_cross", "rank_1", "agreement",
 
 RATE, LEVEL, ROOM = 0.03, 0.05, (0.2, 0.8)
 """Margin of rates, level of each one-sided test, and where a fool rate leaves room for a difference."""
+
+
+FRECHET, SMALLEST = 0.02, 1e-12
+"""Margin of log Fréchet distances, and the distance below which none is told from none."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,50 @@ def equivalences(a: Sequence[pd.DataFrame], b: Sequence[pd.DataFrame], names: Se
             of_a, of_b = (np.mean([_columns(table, name) for table in tables], axis=0) for tables in (a, b))
             found.append(equivalence(name, of_a, of_b, people, margin))
     return found
+
+
+def frechet_equivalence(
+    clean: Float[Array, "n d"],
+    a: Float[Array, "n d"],
+    b: Float[Array, "n d"],
+    people: Shaped[Array, " n"],
+    draws: int = 1000,
+    seed: int = 0,
+) -> Equivalence:
+    """Two one-sided tests of log Fréchet distance, a's to the originals minus b's, by a bootstrap over people.
+
+    Each p value is the share of draws that lie beyond the margin on its side. Of few pictures a distance is too large,
+    in both runs alike, so that the difference of logarithms suffers little.
+
+    Args:
+        clean: a judge's features of the originals; rows with NaN in any of the three are left out of all.
+        a: of the first run's results, row by row.
+        b: of the second's.
+        people: who is on them.
+        draws: resamples of the people.
+        seed: of the draws.
+
+    Reference: Efron and Tibshirani, An Introduction to the Bootstrap, 1993.
+    """
+    usable = np.isfinite(clean + a + b).all(axis=1)
+    clean, a, b = clean[usable], a[usable], b[usable]
+    names, index = np.unique(people[usable], return_inverse=True)
+    if len(names) < FEWEST_IDENTITIES:
+        reason = f"{len(names)} people, {FEWEST_IDENTITIES} needed for a test"
+        return Equivalence("frechet", None, None, None, FRECHET, None, len(names), reason)
+
+    def difference(rows: Array) -> float:
+        of_a, of_b = (max(frechet_distance(clean[rows], other[rows]), SMALLEST) for other in (a, b))
+        return float(np.log(of_a) - np.log(of_b))
+
+    own = [np.flatnonzero(index == person) for person in range(len(names))]
+    random = np.random.default_rng(seed)
+    chosen = random.integers(len(own), size=(draws, len(own)))
+    drawn = np.array([difference(np.concatenate([own[i] for i in row])) for row in chosen])
+    p = max(float(np.mean(drawn >= FRECHET)), float(np.mean(drawn <= -FRECHET)))
+    low, high = np.quantile(drawn, [LEVEL, 1 - LEVEL])
+    whole = difference(np.arange(len(index)))
+    return Equivalence("frechet", whole, float(low), float(high), FRECHET, p, len(names))
 
 
 def _columns(table: pd.DataFrame, name: str) -> Float[Array, "2 n"]:

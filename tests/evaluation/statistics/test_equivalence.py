@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import ttest_rel
 from sentinels import sentinel_run, sentinel_table
 
-from privacy_exp.evaluation.statistics.equivalence import equivalence, equivalences, margin_of
+from privacy_exp.evaluation.statistics.equivalence import equivalence, equivalences, frechet_equivalence, margin_of
 from privacy_exp.report.compared import compare, compare_runs
 
 PEOPLE = np.repeat([f"p{i:02}" for i in range(40)], 5)
@@ -93,3 +93,25 @@ def test_twenty_people_with_the_figure_in_both_runs_are_enough():
     assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
     fewer = equivalence("rank_1", a[:, 1:], b[:, 1:], np.arange(20), 0.03)
     assert (fewer.people, fewer.p, fewer.reason) == (19, None, "19 people, 20 needed for a test")
+
+
+def test_log_frechet_distances_are_compared_by_resampling_people():
+    random = np.random.default_rng(0)
+    people = np.repeat(np.arange(40), 4)
+    clean = random.normal(size=(160, 3))
+    moved, noise = clean + np.eye(3)[0], 0.001 * random.normal(size=(160, 3))
+    alike = frechet_equivalence(clean, moved, moved + noise, people, draws=100)
+    assert alike.shown
+    assert alike.low > -0.02
+    assert alike.high < 0.02
+    # a shift by s alone has the distance s²: log 1.1² - log 1² = 0.19 whoever is drawn
+    apart = frechet_equivalence(clean, clean + 1.1 * np.eye(3)[0], moved, people, draws=100)
+    assert apart.mean == pytest.approx(2 * np.log(1.1), abs=1e-6)
+    assert apart.low == pytest.approx(apart.high, abs=1e-6)
+    assert (apart.p, apart.shown) == (1.0, False)
+    turned = frechet_equivalence(clean, moved, clean + 1.1 * np.eye(3)[0], people, draws=100)
+    assert (turned.mean, turned.p) == (pytest.approx(-apart.mean), 1.0)
+    clean[0] = np.nan
+    assert frechet_equivalence(clean, moved, moved, people, draws=20).people == 40
+    few = frechet_equivalence(clean[:60], moved[:60], moved[:60], people[:60])
+    assert (few.p, few.shown, few.reason) == (None, False, "15 people, 20 needed for a test")
