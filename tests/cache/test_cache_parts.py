@@ -53,6 +53,8 @@ def test_only_trusted_or_imported_classes_are_named():
         class_named("wsgiref.nothing.X", Thing, "a.json", ["other", "wsgiref"])
     with raises(r"names privacy_exp\.cache\.rows\.Nobody, which can't be imported here: module .* has no attribute"):
         class_named("privacy_exp.cache.rows.Nobody", Rows, "a.json")
+    with raises(r"names privacy_exp\.nothing\.Here, which can't be imported here: No module named"):
+        class_named("privacy_exp.nothing.Here", Rows, "a.json")
     for other in ("Rows", "Path", "picture_name"):
         with raises(rf"a\.json names privacy_exp\.cache\.rows\.{other}, which is not a Thing"):
             class_named(f"privacy_exp.cache.rows.{other}", Thing, "a.json")

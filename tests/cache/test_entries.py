@@ -4,13 +4,17 @@ import errno
 import json
 import logging
 import os
+import platform
 import tempfile
 import time
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
+import torch
 from filelock import FileLock
 
+from privacy_exp import __version__
 from privacy_exp.cache import entry, files, store
 from privacy_exp.cache.entry import LABEL, damage, differences, origin, origin_of, seal
 from privacy_exp.cache.store import Store, default_root
@@ -87,6 +91,18 @@ def test_other_versions_and_threads_are_told(tmp_path, monkeypatch):
         assert origin_of(folder) == found
     monkeypatch.delitem(entry.sys.modules, "torch")
     assert origin()["threads"] is None
+
+
+def test_the_libraries_that_move_figures_are_named():
+    names = (
+        "torch torchvision diffusers transformers pytorch-lightning facenet-pytorch numpy pillow opencv-python-headless"
+    )
+    names += " onnx onnxruntime onnx2torch grad-cam captum"
+    own = {"privacy_exp": __version__, "python": platform.python_version(), "platform": platform.platform(terse=True)}
+    there = {dist.metadata["Name"].lower(): dist.version for dist in distributions()}
+    found = entry.installed_versions.__wrapped__()
+    assert found == own | {name: there[name] for name in names.split() if name in there}
+    assert entry.origin()["threads"] == torch.get_num_threads()
 
 
 def test_a_disk_that_is_full_or_closed_is_explained(tmp_path):

@@ -57,7 +57,10 @@ def test_pictures_come_in_batches_and_in_the_order_of_their_ids(scene):
     for path, _ in scene.folder.list("masks").values():
         path.unlink()
     (scene.folder.path / "masks").rmdir()
-    assert all(batch.masks.all() and batch.masks.shape[1:] == (1, 12, 12) for batch in pictures(scene.folder, 3))
+    assert all(
+        batch.masks.all() and batch.masks.dtype == torch.bool and batch.masks.shape[1:] == (1, 12, 12)
+        for batch in pictures(scene.folder, 3)
+    )
 
 
 def test_means_are_of_those_that_are_there():
@@ -82,11 +85,11 @@ def test_ratios_in_decibel():
 
 
 def test_scores_are_means_over_their_own_pixels():
-    originals, results = torch.zeros(2, 3, 12, 12), torch.zeros(2, 3, 12, 12)
+    originals, results = torch.full((2, 3, 12, 12), 0.1), torch.full((2, 3, 12, 12), 0.1)
     masks = torch.zeros(2, 1, 12, 12, dtype=torch.bool)
     masks[0, :, :3] = True
-    results[0, 0, :3] = 0.6  # one channel of three: 0.12 in a quarter of the frame
-    results[0, :, 11] = 0.3  # 0.09 in one of nine rows that are kept
+    results[0, 0, :3] += 0.6  # one channel of three: 0.12 in a quarter of the frame
+    results[0, :, 11] += 0.3  # 0.09 in one of nine rows that are kept
     found = pixel_scores(originals, results, masks)
     assert found["mse_inside"].tolist()[0] == pytest.approx(0.12)
     assert found["mse_outside"].tolist() == [pytest.approx(0.01), 0]
@@ -183,6 +186,11 @@ def test_distances_of_gaussians_in_one_dimension():
     a, b = np.array([[-1.0], [0], [4]]), np.array([[2.0], [4], [6]])
     assert frechet_distance(a, b) == pytest.approx(9 + (7**0.5 - 2) ** 2)
     assert frechet_distance(a, a) == 0
+    turned = np.array([[1.0, 0], [-1, 0], [5, 2]])
+    assert frechet_distance(turned, turned[:, ::-1] + 7) == pytest.approx(
+        np.square(turned.mean(0) - turned.mean(0)[::-1] - 7).sum()
+        + frechet_distance(turned - turned.mean(0), (turned - turned.mean(0))[:, ::-1])
+    )
     assert frechet_distance(a.astype(np.float32), b.astype(np.float32)) == pytest.approx(9 + (7**0.5 - 2) ** 2)
 
 

@@ -13,6 +13,7 @@ from privacy_exp.evaluation.attackers.link_search import Operating, Side, look_u
 from privacy_exp.evaluation.attackers.linkage import Linkage, seen_by
 from privacy_exp.evaluation.judges.judge import Judge
 from privacy_exp.evaluation.measure import Findings
+from privacy_exp.types import UserError
 from tests.evaluation.attackers.test_attackers import MeanColour
 
 NAME, CPU = "attacker/a", torch.device("cpu")
@@ -180,3 +181,11 @@ def test_rates_at_one_false_accept_in_a_hundred(judged, folders, monkeypatch):
     none = found.metrics[f"{NAME}/dir_1e-2"]
     assert (none.value, none.low, none.high, none.n) == (None, None, None, 5)
     assert none.reason == "8 searches for strangers, 100 needed on each side"
+
+
+def test_eyes_are_the_targets_and_the_judges(judged):
+    assert list(linkage.eyes_of(judged, NAME)) == ["target", "judge/colour"]
+    bare = replace(judged, table=judged.table.drop(columns="pred"))
+    assert list(linkage.eyes_of(bare, NAME)) == ["judge/colour"]
+    with pytest.raises(UserError, match=f"{NAME} looks through embeddings, and there is none"):
+        linkage.eyes_of(replace(bare, judges={}), NAME)

@@ -112,15 +112,15 @@ def test_each_half_is_restored_by_a_network_of_the_other(scene, folders, monkeyp
         "_fit",
         lambda self, scene, folders, learnt, *rest: asked.append(rest) or Marks(marks[tuple(learnt)]),
     )
-    made = Reconstruction(**CPUS)._restore(scene, folders, halves, True, 3)
+    made = Reconstruction(**CPUS)._restore(scene, folders, halves, 3)
     first = np.isin(scene.table["identity"], halves[0])
     assert made[:, 0, 0, 0].tolist() == [0.75 if own else 0.25 for own in first]
-    assert asked == [(True, 3), (3, None), (True, 3), (2, None)]
+    assert asked == [(3,), (3, None), (3,), (2, None)]
     asked.clear()
-    Reconstruction(knows_mask=True, **CPUS)._restore(scene, folders, halves, False)
-    assert asked == [(False, None), (3, 0.5), (False, None), (2, 0.5)], "half of each frame is hidden"
+    Reconstruction(knows_mask=True, **CPUS)._restore(scene, folders, halves)
+    assert asked == [(None,), (3, 0.5), (None,), (2, 0.5)], "half of each frame is hidden"
     with pytest.raises(UserError, match="1 are both"):
-        Reconstruction(**CPUS)._restore(scene, folders, (halves[0], [*halves[1], halves[0][0]]), True)
+        Reconstruction(**CPUS)._restore(scene, folders, (halves[0], [*halves[1], halves[0][0]]))
 
 
 def test_a_network_learns_from_its_own_people_and_is_kept_by_what_decides_it(
@@ -138,9 +138,10 @@ def test_a_network_learns_from_its_own_people_and_is_kept_by_what_decides_it(
     monkeypatch.setattr(reconstruction, "HELD_BACK", 0.5)
     monkeypatch.setattr(reconstruction, "sources", lambda name: f"code of {name}")
     scene, learnt = replace(scene, store=store), ["person0", "person1", "person3", "person4"]
+    judged = replace(scene, judges={"judge/colour": scene.recognizer})
     own = Reconstruction(knows_mask=True, steps=7, minutes=2.5, seed=3, **CPUS)
     with caplog.at_level(logging.INFO):
-        own._fit(scene, folders, learnt, True, None)
+        own._fit(judged, folders, learnt, None)
     back = back_of(learnt, 3)
     ids = {
         which: [
@@ -167,14 +168,14 @@ def test_a_network_learns_from_its_own_people_and_is_kept_by_what_decides_it(
         "features": reconstruction._weights(scene.recognizer),
         "code": ["code of privacy_exp.evaluation.attackers.reconstruction"],
     }
-    net = own._fit(scene, folders, learnt, True, None)
+    net = own._fit(judged, folders, learnt, None)
     assert len(asked) == 1, "kept"
     assert not net.training
     assert net.net.conv_in.weight.equal(Restorer(8, True, 3).net.conv_in.weight)
     plain = Reconstruction(steps=7, minutes=None, **CPUS)
     caplog.clear()
     with caplog.at_level(logging.INFO):
-        plain._fit(scene, {"train": folders["train"]}, learnt, False, 4)
+        plain._fit(scene, {"train": folders["train"]}, learnt, 4)
     assert "7 steps on 6 photos\n" in caplog.text
     known, _, budget, _, embed, _ = asked[1]
     photos = [p for p in fakes.data.photos["train"] if p.identity in learnt and p.identity not in back_of(learnt, 1)]
@@ -185,7 +186,7 @@ def test_a_network_learns_from_its_own_people_and_is_kept_by_what_decides_it(
     assert (known.masks, embed, budget.minutes) == (None, None, None)
     assert (fetched[-1][1]["budget"]["shuffle"], fetched[-1][1]["features"]) == (4, None)
     monkeypatch.setattr(reconstruction, "HELD_BACK", 0.3)
-    Reconstruction(steps=7, **CPUS)._fit(scene, folders, learnt[:2], False, None)
+    Reconstruction(steps=7, **CPUS)._fit(scene, folders, learnt[:2], None)
     assert len(asked[2][1].results) == 4, "at least one person is held back"
 
 
@@ -206,24 +207,24 @@ def test_restored_photos_are_looked_up_and_compared(judged, no_intervals, monkey
     """What is restored is the original itself: all is recovered, and no error is left."""
     seen = []
 
-    def restore(self, scene, folders, halves, judged, shuffle=None):
-        seen.append((halves, judged, shuffle, sorted(folders)))
+    def restore(self, scene, folders, halves, shuffle=None):
+        seen.append((halves, shuffle, sorted(folders)))
         return self._tested(scene, "original")
 
     monkeypatch.setattr(Reconstruction, "_restore", restore)
     found = Reconstruction(counts=(1, 2), seed=2, **CPUS).measure(judged, NAME)
-    assert seen == [(halves_of(judged, 2), True, None, ["test", "train", "val"])]
+    assert seen == [(halves_of(judged, 2), None, ["test", "train", "val"])]
     assert found.details["steps"] == 300
     assert "shuffled_labels" not in found.details
     assert [o.name for o in found.outcomes] == [f"{NAME}/colour"], "nobody has two test photos"
     values = {name.removeprefix(NAME + "/"): m.value for name, m in found.metrics.items()}
     assert values["colour/rank_1"] == values["recovered_share"] == values["colour/ceiling"] == 1
+    assert values["colour/untrained"] < 1, "as they were, negatives are not found"
     original, result = (Reconstruction()._tested(judged, kind) for kind in ("original", "results"))
     error = float((original - result).double().square().mean())
     assert values["psnr_before"] == pytest.approx(-10 * np.log10(error), rel=1e-5)
     assert found.metrics[f"{NAME}/psnr"].reason == "equal to the originals: infinite"
     alone = Reconstruction(counts=(1,), **CPUS).measure(replace(judged, judges={}), NAME)
-    assert seen[-1][1] is False
     assert f"{NAME}/target/rank_1" in alone.metrics
 
 
@@ -236,7 +237,7 @@ def test_permuted_people_are_pooled(judged, monkeypatch):
     folders = {part: judged.anonymize(part, 1) for part in ("train", "val")}
     own, found, halves = Reconstruction(seed=4, **CPUS), Findings(), halves_of(judged, 4)
     own._shuffled(judged, NAME, folders, halves, judged.judges, found)
-    assert asked == [(True, 0), (True, 1)]
+    assert asked == [(0,), (1,)]
     truth, hits = judged.table["identity"].to_numpy(str), []
     for shuffle in (0, 1):
         random, people = np.random.default_rng([4, shuffle]), truth.copy()
@@ -263,7 +264,7 @@ def test_galleries_are_of_originals_and_probes_of_what_was_restored(fakes, scene
                 rows.abs().sum(1, keepdim=True) > 1e-6, torch.nn.functional.normalize(rows, dim=1), torch.inf
             )
 
-    gallery, asked, clean = reconstruction._vectors(scene, Colour(), folders, made)
+    gallery, asked, clean, results = reconstruction._vectors(scene, Colour(), folders, made)
     photos = [photo for part in ("train", "val") for photo in fakes.data.photos[part]]
     assert gallery.people.tolist() == [photo.identity for photo in photos]
     assert gallery.groups.tolist() == [f"photo/{photo.id}" for photo in photos]
@@ -272,10 +273,11 @@ def test_galleries_are_of_originals_and_probes_of_what_was_restored(fakes, scene
     assert asked.people.tolist() == clean.people.tolist() == scene.table["identity"].tolist()
     assert asked.groups.tolist() == clean.groups.tolist() == [f"photo/{i}" for i in scene.table["image_id"]]
     assert np.isnan(asked.rows).all(axis=1).tolist() == [False, True, False, False, False]
+    np.testing.assert_allclose(results.rows, -clean.rows, atol=0.02)
     np.testing.assert_allclose(asked.rows[2], -clean.rows[2], atol=0.02)
     assert asked.people is not clean.people
     few = reconstruction._vectors(scene, Colour(), {"train": folders["train"]}, made)[0]
     assert len(few.people) == 15
-    own, _, theirs = reconstruction._vectors(scene, Judge(MeanColour(), detect=False), folders, made)
+    own, _, theirs, _ = reconstruction._vectors(scene, Judge(MeanColour(), detect=False), folders, made)
     np.testing.assert_allclose(own.rows, gallery.rows, atol=1e-4)
     np.testing.assert_allclose(theirs.rows, clean.rows, atol=1e-4)

@@ -69,6 +69,17 @@ def test_draws_without_a_value_are_left_out():
     assert (found.value, found.low, found.high) == (1, 1, 1)
 
 
+def test_without_a_draw_that_has_a_figure_the_interval_is_the_difference():
+    """Of two people one was named before: half of the single draws do without that person."""
+    a, b = np.array([[1.0, 0], [1, 0]]), np.array([[0.5, 0], [1, 0]])
+    ends = {
+        (f.low, f.high)
+        for seed in range(8)
+        for f in [paired_difference(a, b, np.array(["p", "q"]), draws=1, seed=seed)]
+    }
+    assert ends == {(0.5, 0.5)}
+
+
 def test_mcnemar_is_of_those_who_count_in_both():
     a, b = np.array([[1.0, 1, 1], [1, 1, 1]]), np.array([[0.0, 0, 0], [1, 0, 0]])
     assert mcnemar_of(a, b) == 1.0, "one pair, not three"
