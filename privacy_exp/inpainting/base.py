@@ -68,6 +68,13 @@ class Inpainter(Configured, ABC):
             recognizer: in evaluation mode, and in use elsewhere: whoever wants it takes a copy.
         """
 
+    def expect(self, images: int) -> None:
+        """How many faces are to come; most inpainters do not care.
+
+        Args:
+            images: of one run, each with all its draws.
+        """
+
     def keys(self) -> dict[str, Any]:
         """What decides its results besides its arguments and code, as plain values for keys: the version of a tool."""
         return {}

@@ -1,9 +1,21 @@
-"""How the UNet is compiled, and where the code is kept."""
+"""How and when the UNet is compiled, and where the code is kept."""
 
+import logging
+import math
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor, nn
+
+log = logging.getLogger(__name__)
+
+GRAPHS = "reduce-overhead"
+"""The way of compiling that replays a call as one CUDA graph, for networks that a GPU has to wait for."""
+
+GAIN, COST = 0.25, 60.0
+"""Share of painting's time that compiling saves and seconds that it takes: less than was measured, and more."""
 
 
 def share_compiled(root: str | Path) -> None:
@@ -27,3 +39,66 @@ def compiler_options(device: torch.device) -> dict[str, bool] | None:
         device: where the network runs.
     """
     return {"freezing": True} if device.type == "cpu" else None
+
+
+def compile_network(network: nn.Module, device: torch.device, graphs: bool = False) -> None:
+    """Compiles a network in place, for batches of one shape.
+
+    Args:
+        network: in evaluation mode.
+        device: where it runs.
+        graphs: whether calls are replayed as CUDA graphs. Their results lie in memory that the next call writes to, and
+            solvers of several steps look back: they get copies.
+    """
+    if not graphs:
+        network.compile(dynamic=False, options=compiler_options(device))
+        return
+    network.compile(dynamic=False, mode=GRAPHS)
+    replay: Any = network._compiled_call_impl
+
+    def copied(*given: Any, **named: Any) -> tuple[Tensor, ...]:
+        torch.compiler.cudagraph_mark_step_begin()
+        return tuple(result.clone() for result in replay(*given, **named))
+
+    network._compiled_call_impl = copied  # type: ignore[method-assign]
+
+
+class Repays:
+    """Compiles a network once it is known that what is left to paint repays it, and says so in one line.
+
+    The second batch decides, as the first is slower than the rest.
+
+    Args:
+        network: compiled in place.
+        device: where it runs.
+
+    Attributes:
+        left: images still to be painted; 0 where nobody has said, and then nothing is compiled.
+    """
+
+    def __init__(self, network: nn.Module, device: torch.device) -> None:
+        self.network, self.device = network, device
+        self.left, self._batches, self._pace = 0, 0, math.inf
+
+    def compiled_after(self, images: int, seconds: float) -> bool:
+        """Whether the network is compiled now.
+
+        Args:
+            images: painted since the last call.
+            seconds: that they took.
+        """
+        self.left, self._batches, self._pace = self.left - images, self._batches + 1, min(self._pace, seconds / images)
+        if self._batches != 2 or self.left <= 0:
+            return False
+        saved = GAIN * self._pace * self.left
+        pays = saved > COST
+        log.info(
+            "compile=auto: %s, as it saves about %.0f s on %d images and takes about %.0f s",
+            "compiling" if pays else "not compiling",
+            saved,
+            self.left,
+            COST,
+        )
+        if pays:
+            compile_network(self.network, self.device)
+        return pays

@@ -1,12 +1,13 @@
 """Repaints faces with any Stable Diffusion or SDXL checkpoint that diffusers can inpaint with."""
 
+import time
 import warnings
 from typing import Any, ClassVar, final
 
 import torch
 from diffusers import AutoencoderKL
 from jaxtyping import Float
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 from torch.nn import functional
 
 from privacy_exp.cache.configured import dotted
@@ -14,15 +15,14 @@ from privacy_exp.inpainting.autoencoder import TINY, encode_decode, kept_under
 from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.inpainting.blend import membrane
 from privacy_exp.inpainting.blend import seamless as blend
-from privacy_exp.inpainting.compiling import compiler_options
+from privacy_exp.inpainting.compiling import GRAPHS, Repays
 from privacy_exp.inpainting.frame import Window, around, enlarge, put_back, whole
 from privacy_exp.inpainting.guidance import Interval, Text, encode, stack, steers, warn_of_unknown_words
 from privacy_exp.inpainting.hub import commit, resolve
-from privacy_exp.inpainting.loading import Pipeline, domain_of, load_pipeline, scheduler_named
-from privacy_exp.inpainting.lora import fuse_lora
-from privacy_exp.inpainting.precision import device_named, dtype_named
+from privacy_exp.inpainting.loading import domain_of
 from privacy_exp.inpainting.presets import preset
 from privacy_exp.inpainting.prompts import fields, fill
+from privacy_exp.inpainting.readying import ready
 from privacy_exp.inpainting.settings import Canvas, Lora, Runtime, Sampling, at_least, grouped
 from privacy_exp.inpainting.size import native
 from privacy_exp.types import Faces, Images, Masks, UserError
@@ -91,12 +91,13 @@ class DiffusionInpainter(Inpainter):
         self.reads_hidden = self.sampling.strength < 1
         self.batch_size = self.runtime.batch_size
         templated = bool(fields(self.sampling.prompt))
-        self.pipe = _loaded(checkpoint, revision, variant, lora, self.sampling, self.runtime)
+        self.pipe = ready(checkpoint, revision, variant, lora, self.sampling, self.runtime)
         self._arguments["revision"] = commit(resolve(checkpoint), "model_index.json", revision)
         self.domain = domain_of(checkpoint)
         unet, step = self.pipe.unet, self.pipe.vae_scale_factor
         self.size = native(self.canvas.native_size, unet.config.sample_size * step, step)
-        self.fills_batches = self.runtime.compile
+        self.fills_batches = self.runtime.compile in (True, GRAPHS)
+        self._repays = Repays(unet, self.pipe.device) if self.runtime.compile == "auto" else None
         self._texts: dict[str, Text] = {}
         # A distilled network takes the scale as an input, prompt or not.
         distilled = unet.config.time_cond_proj_dim is not None
@@ -141,6 +142,7 @@ class DiffusionInpainter(Inpainter):
         while left:
             rows = left[: self.batch_size]
             states = [generators[row].get_state() for row in rows]
+            started = time.perf_counter()
             try:
                 painted[rows] = self._paint_rows(faces.images, masks, prompts, generators, rows)
             except torch.OutOfMemoryError:
@@ -153,7 +155,14 @@ class DiffusionInpainter(Inpainter):
                 self._halve(tried)
                 continue
             left = left[len(rows) :]
+            if self._repays is not None and not self.fills_batches:
+                self.fills_batches = self._repays.compiled_after(len(rows), time.perf_counter() - started)
         return blend(painted, faces.images, masks) if self.canvas.seamless else painted
+
+    def expect(self, images: int) -> None:
+        """See `Inpainter`; `compile: auto` goes by it."""
+        if self._repays is not None:
+            self._repays.left = images * self.num_draws
 
     def round_trip(self, faces: Faces, masks: Masks) -> Images:
         """The faces, encoded and decoded by the checkpoint's autoencoder at the size and in the box of `repaint`.
@@ -269,29 +278,3 @@ class DiffusionInpainter(Inpainter):
             f"Out of memory with {tried} images at a time: going on with `batch_size` = {self.batch_size}.",
             stacklevel=3,
         )
-
-
-def _loaded(
-    checkpoint: str, revision: str | None, variant: str | None, lora: Lora | None, sampling: Sampling, runtime: Runtime
-) -> Pipeline:
-    """The pipeline with its scheduler and LoRA, on its device."""
-    where = device_named(runtime.device)
-    pipe = load_pipeline(checkpoint, revision, variant, dtype_named(runtime.dtype, where))
-    if sampling.scheduler is not None:
-        pipe.scheduler = scheduler_named(sampling.scheduler, pipe)
-    if lora is not None:
-        fuse_lora(pipe, lora)
-    if where.type == "cpu" if runtime.channels_last == "auto" else runtime.channels_last:
-        pipe.unet.to(memory_format=torch.channels_last)
-        pipe.vae.to(memory_format=torch.channels_last)
-    if runtime.offload:
-        pipe.enable_model_cpu_offload(device=where)
-    else:
-        for part in pipe.components.values():
-            if isinstance(part, nn.Module):
-                part.to(where)
-    if runtime.attention_slicing:
-        pipe.enable_attention_slicing()
-    if runtime.compile:
-        pipe.unet.compile(dynamic=False, options=compiler_options(where))
-    return pipe

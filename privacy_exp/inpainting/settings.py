@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from privacy_exp.cache.configured import Configured
+from privacy_exp.inpainting.compiling import GRAPHS
 from privacy_exp.inpainting.precision import device_named, dtype_name
 from privacy_exp.types import UserError
 from privacy_exp.types import number as number
@@ -130,7 +131,9 @@ class Runtime(Configured):
         batch_size: images at a time; halved, with a warning, where memory runs out.
         channels_last: memory layout of the networks; auto takes it on a CPU alone, where convolutions like it.
         compile: compile the UNet with torch.compile: a minute or two for each batch shape, then faster; the code is
-            kept on disk. Batches that are not full are filled up, so that one shape serves all.
+            kept on disk. Batches that are not full are filled up, so that one shape serves all. "auto" compiles after
+            two batches where the rest of a run repays it, which depends on the machine's load, and rounding with it;
+            "reduce-overhead" also replays calls as CUDA graphs, for networks so small that a GPU waits for them.
         offload: keep each part on the GPU only while it works.
         attention_slicing: less memory, slower.
 
@@ -150,7 +153,7 @@ class Runtime(Configured):
     device: str = "auto"
     batch_size: int = 8
     channels_last: bool | str = "auto"
-    compile: bool = False
+    compile: bool | str = False
     offload: bool = False
     attention_slicing: bool = False
 
@@ -158,7 +161,11 @@ class Runtime(Configured):
         at_least(1, batch_size=self.batch_size)
         if self.channels_last not in (True, False, "auto"):
             raise UserError(f"`channels_last` must be true, false or auto, but got {self.channels_last}.")
+        if self.compile not in (True, False, "auto", GRAPHS):
+            raise UserError(f"`compile` must be true, false, auto or {GRAPHS}, but got {self.compile}.")
         where = device_named(self.device)
+        if self.compile == GRAPHS and where.type == "cpu":
+            raise UserError(f"`compile: {GRAPHS}` makes CUDA graphs, but `device` is the CPU. Set it to true.")
         if self.offload and where.type == "cpu":
             raise UserError("`offload` moves parts between a GPU and memory, but `device` is the CPU. Set it to false.")
         # Keys and records name the format that was computed in, whatever machine reads them.

@@ -150,6 +150,7 @@ def anonymize(
     done = {image_id for batch in finished_batches(folder.path) for image_id in batch.rows["image_id"]}
     if done:
         log.info("%d of %d images were painted before; going on with the rest", len(done), total)
+    inpainter.expect(total - len(done))
     left = (faces for whole in batches if (faces := whole.without(done)).ids)
     with (
         stage("painting", total) as advance,

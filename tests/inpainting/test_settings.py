@@ -69,6 +69,8 @@ def test_a_description_holds_every_group_and_what_decides_figures() -> None:
         ({"num_inference_steps": True}, "`num_inference_steps` must be a finite number, but got True"),
         ({"guidance_interval": [0.0, 1.5]}, "`guidance_interval` must be"),
         ({"crop_padding": -0.1}, "`crop_padding` must be at least 0"),
+        ({"compile": "always"}, "`compile` must be true, false, auto or reduce-overhead, but got always"),
+        ({"compile": "reduce-overhead", "device": "cpu"}, "`compile: reduce-overhead` makes CUDA graphs"),
         ({"channels_last": "yes"}, "`channels_last` must be true, false or auto"),
         ({"dtype": "half"}, "`dtype` must be one of auto"),
         ({"device": "gpu"}, "`device` must be auto, cpu, cuda or cuda:N, but got 'gpu'"),
