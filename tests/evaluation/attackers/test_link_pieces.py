@@ -320,11 +320,11 @@ def test_a_gallery_of_few_takes_the_first_of_a_seeded_order(monkeypatch):
 
 def test_a_threshold_lies_just_above_what_a_share_exceeds():
     values = np.arange(100.0)
-    assert link_search._threshold(values, 0.01, 1) == np.nextafter(98.0, 99)
-    assert link_search._threshold(values[::-1], 0.05, 1) == np.nextafter(94.0, 99)
-    assert link_search._threshold(values, 0.01, 1.01) is None, "100 are too few"
-    assert link_search._threshold(values[:99], 0.01, 1) is None
-    assert link_search._threshold(np.arange(10.0), 0.3, 3) == np.nextafter(6.0, 9), "0.3 · 10 is 2.9999…"
+    assert link_search.threshold_at(values, 0.01, 1) == np.nextafter(98.0, 99)
+    assert link_search.threshold_at(values[::-1], 0.05, 1) == np.nextafter(94.0, 99)
+    assert link_search.threshold_at(values, 0.01, 1.01) is None, "100 are too few"
+    assert link_search.threshold_at(values[:99], 0.01, 1) is None
+    assert link_search.threshold_at(np.arange(10.0), 0.3, 3) == np.nextafter(6.0, 9), "0.3 · 10 is 2.9999…"
 
 
 def test_what_is_accepted_by_hand(monkeypatch):

@@ -18,7 +18,7 @@ from privacy_exp.data.points import celeba_template
 from privacy_exp.evaluation.judges import embedder, facenet, named
 from privacy_exp.evaluation.judges.embedder import Embedded, Embedder, embed_batches, frame_templates, grey_pictures
 from privacy_exp.evaluation.judges.facenet import FaceNetEmbedder
-from privacy_exp.evaluation.judges.independent import IndependentEmbedder
+from privacy_exp.evaluation.judges.independent import IndependentEmbedder, _description
 from privacy_exp.evaluation.judges.viewer import Viewer, _as_saved
 from privacy_exp.evaluation.measure import Scene
 from privacy_exp.recognition.alignment import align
@@ -310,3 +310,7 @@ def test_impostors_are_all_originals_that_can_be_embedded(tmp_path):
     np.testing.assert_array_equal(vectors[0], clean.vectors[0])
     alone, _ = viewer.impostors(scene_of(tmp_path / "b"), clean, np.array([0]))
     np.testing.assert_array_equal(alone, clean.vectors)
+
+
+def test_a_trainer_is_described_by_what_is_called_and_with_what():
+    assert _description(partial(dict, devices=1)) == {"_target_": "builtins.dict", "devices": 1}
