@@ -12,6 +12,7 @@ memory      peak memory and time at 100 and at 1,000 images
 masking     what the masking methods cost
 judging     what judges and attackers cost
 photos      whole photos beside the painting: finding, files, memory
+tools       somebody else's tool through `inpainting=command` beside the tool alone
 report      a report of 500 cells
 scripts     demo.sh and test.sh
 
@@ -49,6 +50,7 @@ SECTIONS = (
     "masking",
     "judging",
     "photos",
+    "tools",
     "report",
     "scripts",
 )

@@ -22,6 +22,9 @@ from privacy_exp.types import UserError, number
 Pixels = UInt8[np.ndarray, "..."]
 """RGB (h w 3), or a mask (h w), in 8 bits."""
 
+SAVED = FORMATS | {"png": {"compress_level": 0}}
+"""How pictures are handed over: packing files that are deleted at once would take longer than all else."""
+
 KINDS = {"png": "PNG", "jpg": "JPEG"}
 SHELL = frozenset({"|", "||", "&", "&&", ";", ">", ">>", "<", "2>", "2>&1"})
 
@@ -106,9 +109,9 @@ class Exchange:
                 folder.mkdir()
             stems = [f"{place:05}" for place in range(len(names))]
             for stem, picture in zip(stems, pictures, strict=True):
-                Image.fromarray(picture).save(folders["input"] / f"{stem}.{self.format}", **FORMATS[self.format])
+                Image.fromarray(picture).save(folders["input"] / f"{stem}.{self.format}", **SAVED[self.format])
             for stem, mask in zip(stems, masks or (), strict=False):
-                Image.fromarray(mask).save(folders["masks"] / f"{stem}.png", **FORMATS["png"])
+                Image.fromarray(mask).save(folders["masks"] / f"{stem}.png", **SAVED["png"])
             sizes = [picture.shape[1::-1] for picture in pictures]
             try:
                 run_tool([_filled(word, folders) for word in self.words], self.timeout, "command")
