@@ -23,7 +23,7 @@ def run(config: DictConfig) -> float | tuple[float, ...] | None:
     from privacy_exp.report.table import result_text
     from privacy_exp.study.dry_run import estimate, tell_cost
     from privacy_exp.study.fit_only import fit_only
-    from privacy_exp.sweep.build import job_of, objective_of
+    from privacy_exp.sweep.build import job_of, objective_of, seconds_saved
     from privacy_exp.sweep.slots import slot, slots_of
     from privacy_exp.sweep.terminal import shown
 
@@ -31,7 +31,7 @@ def run(config: DictConfig) -> float | tuple[float, ...] | None:
     with shown(config) as display, slot(slots_of(config.slots, accelerator), accelerator) as place:
         job = job_of(config, place)
         if config.dry_run:
-            display.estimated(estimate(job))
+            display.estimated(estimate(job, display.watch.started, seconds_saved()))
             return None
         if config.fit_only:
             accuracy = fit_only(job)

@@ -126,11 +126,14 @@ def _ranked(section: Section, group: Sequence[int]) -> str:
 
 def _area(section: Section, group: Sequence[int], comparisons: Sequence[Lead]) -> str:
     own = [c for c in comparisons if c.leader == group[0] and c.other in group]
-    ahead = " (a difference by the test)" if own and all(map(is_ahead, own)) else ""
+    leads = [100 * c.difference.value for c in own if c.difference.value is not None]
+    by = f"; ahead by {min(leads):.0f} points" + (" or more" if len(leads) > 1 else "") if leads else ""
+    sure = ", a difference by the test" if own and all(map(is_ahead, own)) else ", but no difference from all is shown"
+    by += sure if by else ""
     start = hidden(section.cells[group[0]].record).removeprefix("With ").removesuffix(" hidden")
     n = section.cells[group[0]].metric("fool_rate").n
     of = f" of {n}" if n < FEW else ""
-    return f"At {start}: {_told(section, group)}{of}{ahead}."
+    return f"At {start}: {_told(section, group)}{of}{by}."
 
 
 def _sure(section: Section, group: Sequence[int], comparisons: Sequence[Lead]) -> str:

@@ -126,6 +126,8 @@ def _section(view: Chapter, number: int) -> dict[str, Any]:
         }
         for index, cell in enumerate(section.cells)
     ]
+    drawn = [(chart, [Markup(svg) for svg in chart.svgs(f"s{number}")]) for chart in view.charts]  # noqa: S704
+    narrow = [chart.name for chart, svgs in drawn[1:] if len(svgs) == 1]
     return {
         "id": f"s{number}",
         "section": section,
@@ -138,7 +140,8 @@ def _section(view: Chapter, number: int) -> dict[str, Any]:
         "same_photos": len(photos) == 1,
         "filters": [axis for axis in section.axes if 1 < len(axis.levels) <= 30],
         "rows": rows,
-        "charts": [(chart, [Markup(svg) for svg in chart.svgs(f"s{number}")]) for chart in view.charts],  # noqa: S704
+        "charts": drawn,
+        "lone": narrow[-1] if len(narrow) % 2 else None,  # two stand side by side, one takes the row
         "comparisons": comparison_frame(section, view.comparisons).to_dict("records"),
         "any_below_gate": any(row["below_gate"] for row in rows),
         "gallery": view.gallery,

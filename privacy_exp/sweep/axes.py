@@ -1,5 +1,6 @@
 """Which keys the running sweep varies, and what it may not vary."""
 
+from functools import cache
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -23,6 +24,13 @@ def swept_keys() -> list[str]:
     plan = Path(hydra.runtime.cwd, hydra.sweep.dir) / "multirun.yaml"  # hydra.job.chdir moves the working folder
     if hydra.mode != RunMode.MULTIRUN or not plan.is_file():
         return []
+    return list(_swept(plan, plan.stat().st_mtime_ns))
+
+
+@cache
+def _swept(plan: Path, changed: int) -> list[str]:
+    """The same of a file as it was written then: reading it takes longer than all else that begins a job."""
+    del changed
     asked = OmegaConf.load(plan).hydra
     params = asked.sweeper.get("params") or {}
     lines = [f"{key}={value}" for key, value in params.items()] + list(asked.overrides.task)

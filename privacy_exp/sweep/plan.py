@@ -5,6 +5,7 @@ import logging
 import shlex
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,9 @@ class WritePlan(Callback):
         refuse_others(folder, cells or [])
         write_text(folder / PLAN, json.dumps(plan | {"cells": cells}, indent=1, ensure_ascii=False) + "\n")
         write_text(folder / ASKED, OmegaConf.to_yaml(config))  # Hydra's basic sweeper writes it too, others do not
+        tracking = config.get("tracking") or {}
+        if tracking.get("project") and tracking.get("mode") in ("offline", "online") and not config.get("dry_run"):
+            _workspace(folder, tracking)
         logging.getLogger("hydra._internal.core_plugins.basic_launcher").setLevel(
             logging.WARNING
         )  # cells say it better
@@ -67,6 +71,24 @@ class WritePlan(Callback):
         del kwargs
         if not config.dry_run and not config.fit_only:
             print(f"report   privacy-exp report sweep={shlex.quote(str(config.hydra.sweep.dir))}")
+
+
+def _workspace(folder: Path, tracking: DictConfig) -> None:
+    """A W&B dashboard of the sweep before its first cell: sent where runs are, written into the folder otherwise.
+
+    Without the extra `wandb` there is none; what fails costs no cell.
+    """
+    if find_spec("wandb_workspaces") is None:
+        return
+    from privacy_exp.tracking.workspace import workspace, write_spec
+
+    try:
+        if tracking.mode == "online":
+            print(f"board    {workspace(folder, tracking.entity or '', tracking.project).save().url}")
+        else:
+            write_spec(folder, tracking.entity or "", tracking.project)
+    except Exception as error:
+        print(f"the W&B workspace could not be made, the sweep goes on: {type(error).__name__}: {error}")
 
 
 def planned(config: DictConfig) -> list[list[str]] | None:

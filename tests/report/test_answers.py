@@ -36,6 +36,7 @@ def test_the_best_method_its_lead_and_the_test(sweep):
     assert answer.sure.startswith("It is ahead of ")
     assert f"Random patches by {points:.0f} points (" in answer.sure
     assert [text.partition(":")[0] for text in answer.more[:2]] == ["At 10 % of the frame", "At 50 % of the frame"]
+    assert all("; ahead by " in text and "by the test" in text for text in answer.more[:2])
     assert answer.more[-1] == "96 photos of 24 people."
     assert [section.cells[i].method for i in answer.cells] == ["grad_cam", "saliency", "random_patches"]
 

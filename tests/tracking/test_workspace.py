@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from omegaconf import OmegaConf
 
-from privacy_exp.tracking.workspace import guidances, workspace, write_spec
+from privacy_exp.sweep.plan import WritePlan
+from privacy_exp.tracking.workspace import SPEC, guidances, workspace, write_spec
 from privacy_exp.types import UserError
 
 CELLS = [[f"masking={m}", "mask_ratio=0.25", f"inpainting.guidance_scale={g}"] for m in "ab" for g in (7.5, 1.0)]
@@ -38,3 +40,26 @@ def test_a_sweep_without_guidance_has_one_panel_a_figure():
 def test_a_folder_without_a_plan_is_refused(sweep, tmp_path):
     with pytest.raises(UserError, match=r"with its plan\.json"):
         workspace(tmp_path, "me", "p")
+
+
+@pytest.mark.parametrize(
+    ("mode", "dry", "there"), [("offline", False, True), ("disabled", False, False), ("offline", True, False)]
+)
+def test_it_is_there_when_the_sweep_starts(sweep, mode, dry, there, monkeypatch):
+    monkeypatch.setattr("privacy_exp.sweep.plan.planned", lambda config: CELLS)
+    tracking = {"project": "p", "entity": None, "mode": mode}
+    hydra = {"sweep": {"dir": str(sweep)}, "sweeper": {}}
+    WritePlan().on_multirun_start(OmegaConf.create({"hydra": hydra, "tracking": tracking, "dry_run": dry}))
+    assert (sweep / SPEC).is_file() == there
+
+
+def test_a_workspace_that_cannot_be_sent_costs_no_cell(sweep, monkeypatch, capsys):
+    def refuse(*_):
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr("privacy_exp.tracking.workspace.workspace", refuse)
+    monkeypatch.setattr("privacy_exp.sweep.plan.planned", lambda config: CELLS)
+    tracking = {"project": "p", "entity": "me", "mode": "online"}
+    hydra = {"sweep": {"dir": str(sweep)}, "sweeper": {}}
+    WritePlan().on_multirun_start(OmegaConf.create({"hydra": hydra, "tracking": tracking, "dry_run": False}))
+    assert "the sweep goes on: ConnectionError: no network" in capsys.readouterr().out
