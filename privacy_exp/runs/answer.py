@@ -59,7 +59,7 @@ def percent(metric: Metric) -> str:
     """A share as people say it: 62 % (48-74); one decimal only where the interval is narrower than a point."""
     assert metric.value is not None  # noqa: S101  callers have looked
     digits = max(0, decimals(metric) - 2) if metric.low is not None else 0
-    text = f"{100 * metric.value:.{digits}f} %"
+    text = f"{round(100 * metric.value, digits) + 0.0:.{digits}f} %"  # no -0
     if metric.low is None or metric.high is None:
         return text
     ends = [f"{100 * end:.{digits}f}" for end in (metric.low, metric.high)]
@@ -178,7 +178,7 @@ def observer(metrics: Mapping[str, Any]) -> str:
         text = f"all ({text})"
     if names == ["target"]:
         return f"No other observer tried ({NOBODY}): the target still has {text} of its ability beyond chance."
-    named = f" ({display_name(names[0])})" if names else ""
+    named = f" ({display_name(names[0].removeprefix('judge/').removeprefix('attacker/'))})" if names else ""
     tried = f"the strongest of {len(names)} observers that tried" if len(names) > 1 else "the observer that tried"
     text = f"{tried}{named} still has {text} of its ability to recognise people beyond chance."
     return text[:1].upper() + text[1:]

@@ -84,12 +84,12 @@ def masking(job: Job) -> tuple[float, float]:
         faces, recognizer = _sample(job)
         masker, faces = job.masker, faces.to(job.study.device)
         masker.fit(job.data.batches("train"), recognizer)
-        area = {} if isinstance(masker, OwnArea) else {"mask_ratio": job.mask_ratio or 0.0}
-        masker.mask(Faces.__getitem__(faces, [0]), recognizer, seed=job.seed, **area)  # type: ignore[call-arg]  # warms up
+        area: dict[str, Any] = {} if isinstance(masker, OwnArea) else {"mask_ratio": job.mask_ratio or 0.0}
+        masker.mask(Faces.__getitem__(faces, [0]), recognizer, seed=job.seed, **area)  # warms up
         started = time.perf_counter()
         scores = None if masker.blind else masker.rank(faces, recognizer, job.seed)
         scored = time.perf_counter()
-        masker.mask(faces, recognizer, seed=job.seed, scores=scores, **area)  # type: ignore[call-arg]
+        masker.mask(faces, recognizer, seed=job.seed, scores=scores, **area)
         ended = time.perf_counter()
         return (ended - started) / len(faces.ids), (ended - scored) / len(faces.ids)
 

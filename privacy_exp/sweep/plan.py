@@ -58,7 +58,7 @@ class WritePlan(Callback):
         refuse_others(folder, cells or [])
         write_text(folder / PLAN, json.dumps(plan | {"cells": cells}, indent=1, ensure_ascii=False) + "\n")
         write_text(folder / ASKED, OmegaConf.to_yaml(config))  # Hydra's basic sweeper writes it too, others do not
-        tracking = config.get("tracking") or {}
+        tracking: Any = config.get("tracking") or {}
         if tracking.get("project") and tracking.get("mode") in ("offline", "online") and not config.get("dry_run"):
             _workspace(folder, tracking)
         logging.getLogger("hydra._internal.core_plugins.basic_launcher").setLevel(

@@ -62,6 +62,8 @@ def test_a_clear_difference():
         ({"fool_rate": rate(0.0, 0.0, 0.08, 225)}, "protects none of 225 photos (at most 8 %)", "protects 0"),
         ({"people": 1}, "240 photos of one person: nothing is said about anybody else.", "1 people"),
         ({"people": None}, "chance. 240 photos.", "people."),
+        ({"strongest_observer": rate(-0.001, -0.03, 0.03, 240)}, "still has 0 % (-3 to 3) of its", "-0"),
+        ({"observers": ("judge/onnx",)}, "The observer that tried (ONNX recogniser) still has 31 %", "judge/"),
         ({"observers": ("onnx",)}, "The observer that tried (ONNX recogniser) still has 31 % (22-40)", "strongest"),
         ({"ratio": None}, "With the area that it chose itself, Saliency", "% of the frame"),
         ({"device": "cuda"}, "Saliency protects 62 % (48-74)", "cuda"),
