@@ -222,6 +222,11 @@ def test_points_are_found_where_the_data_has_none(celeba_dev):
     off = (found - faces.landmarks).norm(dim=2)[seen.found]
     assert off.mean() < 5  # pixels of 178x218
     assert torch.equal(five_points(faces), faces.landmarks)
+    shifted = torch.roll(faces.images, (12, 15), (2, 3))  # where no template would look for them
+    there = detect_faces(shifted).found & seen.found
+    off = (five_points(Faces(faces.ids, shifted)) - faces.landmarks - torch.tensor([15.0, 12.0])).norm(dim=2)
+    assert there.float().mean() > 0.6
+    assert off[there].mean() < 5
     for i in range(2):  # neighbours do not matter
         alone = five_points(faces[[i]]._replace(landmarks=None))[0]
         torch.testing.assert_close(alone, found[i], atol=1e-3, rtol=0)
