@@ -150,8 +150,3 @@ def _moved(matrix: Matrix, rows: slice, columns: slice) -> Matrix:
 def _inverse(matrix: Matrix) -> Matrix:
     back = torch.linalg.inv(matrix[:, :2])
     return torch.cat([back, -(back @ matrix[:, 2])[:, None]], 1)
-
-
-def hidden_share(masks: Masks) -> list[float]:
-    """Share of each crop that is hidden."""
-    return [float(mask.float().mean()) for mask in masks]
