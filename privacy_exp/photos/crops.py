@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from privacy_exp.recognition.alignment import similarity, warp
-from privacy_exp.types import Images, Masks
+from privacy_exp.types import Images
 
 Pixels = UInt8[np.ndarray, "_ _ 3"]
 Matrix = Float[Tensor, "2 3"]
