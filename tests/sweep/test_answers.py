@@ -59,6 +59,8 @@ def test_the_traceback_is_shown_where_it_is_asked_for(door, monkeypatch):
 def test_a_bug_keeps_its_traceback(door):
     with pytest.raises(ZeroDivisionError):
         door(lambda config: 1 / 0)
+    with pytest.raises(ValueError, match="invalid literal"):  # anybody's: only a `UserError` is raised on purpose
+        door(lambda config: int("x"))
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])  # Lightning makes the second one of the first
