@@ -29,38 +29,35 @@ def share_compiled(root: str | Path) -> None:
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(root).expanduser() / "compiled"))
 
 
-def compiler_options(device: torch.device) -> dict[str, bool] | None:
-    """What inductor is asked for on a device.
-
-    On a CPU weights are frozen: constants of the code, laid out once as its convolutions and matrix products like them.
-    A GPU's kernels take them as they are.
-
-    Args:
-        device: where the network runs.
-    """
-    return {"freezing": True} if device.type == "cpu" else None
-
-
 def compile_network(network: nn.Module, device: torch.device, graphs: bool = False) -> None:
     """Compiles a network in place, for batches of one shape.
 
+    On a CPU its weights are frozen: constants of the code, laid out once as its convolutions and matrix products like
+    them. torch asks for that while it traces, where `options` of `compile` are not in force yet: they freeze nothing.
+
     Args:
-        network: in evaluation mode.
+        network: in evaluation mode; called without gradients.
         device: where it runs.
         graphs: whether calls are replayed as CUDA graphs. Their results lie in memory that the next call writes to, and
             solvers of several steps look back: they get copies.
     """
-    if not graphs:
-        network.compile(dynamic=False, options=compiler_options(device))
-        return
-    network.compile(dynamic=False, mode=GRAPHS)
-    replay: Any = network._compiled_call_impl
+    from torch._inductor import config as inductor  # a second of imports, and only for those who compile
+
+    network.compile(dynamic=False, mode=GRAPHS if graphs else None)
+    call: Any = network._compiled_call_impl
+
+    def frozen(*given: Any, **named: Any) -> Any:
+        with inductor.patch(freezing=True):
+            return call(*given, **named)
 
     def copied(*given: Any, **named: Any) -> tuple[Tensor, ...]:
         torch.compiler.cudagraph_mark_step_begin()
-        return tuple(result.clone() for result in replay(*given, **named))
+        return tuple(result.clone() for result in call(*given, **named))
 
-    network._compiled_call_impl = copied  # type: ignore[method-assign]
+    if graphs:
+        network._compiled_call_impl = copied
+    elif device.type == "cpu":
+        network._compiled_call_impl = frozen
 
 
 class Repays:
