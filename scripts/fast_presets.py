@@ -89,12 +89,9 @@ def tested(run: Run, reference: Run, out: Path) -> list[Equivalence]:
     found = [one for one in alike if any(part in one.name for part in FIGURES)]
     tables = [one.table.sort_values("image_id", ignore_index=True) for one in (reference, run)]
     ids, people = tables[0]["image_id"].tolist(), tables[0]["identity"].to_numpy(str)
-    vectors = [
-        seen(reference, "original", ids, out),
-        seen(run, "results", ids, out),
-        seen(reference, "results", ids, out),
-    ]
-    return [*found, frechet_equivalence(*vectors, people)]
+    clean = seen(reference, "original", ids, out)
+    ours, theirs = (seen(one, "results", ids, out) for one in (run, reference))
+    return [*found, frechet_equivalence(clean, ours, theirs, people)]
 
 
 def seen(run: Run, kind: str, ids: list[str], out: Path) -> np.ndarray:
