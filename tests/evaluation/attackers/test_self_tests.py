@@ -4,7 +4,9 @@ People are told apart by four patches of colour under fine stripes, which blur a
 holds the stripes against the colour: without them it takes everybody for somebody else, though the colours are there.
 """
 
+import importlib.util
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +20,11 @@ from privacy_exp.evaluation.attackers.link_head import Vectors
 from privacy_exp.evaluation.attackers.link_search import look_up, sides, untrained
 from privacy_exp.evaluation.attackers.picture_pairs import Pairs
 from privacy_exp.evaluation.attackers.unet import Budget, restored, train
-from scripts.self_tests import FOOLED, LADDER, MOSAICS, UNDONE
+
+SCRIPT = importlib.util.spec_from_file_location("self_tests", Path(__file__).parents[3] / "scripts" / "self_tests.py")
+self_tests = importlib.util.module_from_spec(SCRIPT)
+SCRIPT.loader.exec_module(self_tests)
+FOOLED, LADDER, MOSAICS, UNDONE = (getattr(self_tests, name) for name in ("FOOLED", "LADDER", "MOSAICS", "UNDONE"))
 
 PEOPLE, EACH, SIDE, CPU = 60, 3, 8, torch.device("cpu")
 WHO = np.repeat([f"p{i:02}" for i in range(PEOPLE)], EACH)
