@@ -7,9 +7,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from privacy_exp.inpainting.base import Inpainter
-from privacy_exp.inpainting.settings import number
 from privacy_exp.recognition.base import Recognizer
-from privacy_exp.types import Faces, Images, Masks, UserError
+from privacy_exp.types import Faces, Images, Masks, UserError, number
 
 
 @final

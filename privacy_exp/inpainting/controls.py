@@ -10,9 +10,8 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from privacy_exp.inpainting.base import Inpainter
-from privacy_exp.inpainting.settings import number
 from privacy_exp.masking.filling import mean_of_kept
-from privacy_exp.types import Faces, Images, Masks, UserError
+from privacy_exp.types import Faces, Images, Masks, UserError, number
 
 
 @final

@@ -8,8 +8,7 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from privacy_exp.inpainting.base import Inpainter
-from privacy_exp.inpainting.settings import number
-from privacy_exp.types import Faces, Images, Masks, UserError
+from privacy_exp.types import Faces, Images, Masks, UserError, number
 
 SHOWN = ("own", "furthest")
 """Whose mean a person is shown as: that of the own group, or of the one furthest from it."""

@@ -7,8 +7,7 @@ from typing import Any, ClassVar
 from privacy_exp.cache.configured import Configured
 from privacy_exp.inpainting.compiling import GRAPHS
 from privacy_exp.inpainting.precision import device_named, dtype_name
-from privacy_exp.types import UserError
-from privacy_exp.types import number as number
+from privacy_exp.types import UserError, number
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from privacy_exp.cache.copies import copy_file, copy_files
 from privacy_exp.cache.named import class_named, make_named
 from privacy_exp.cache.pruning import Item, items, remove, to_prune
 from privacy_exp.cache.rows import Rows, picture_name
+from tests.cache.trees import tree
 
 THIS = __name__
 
@@ -90,14 +91,6 @@ def test_an_object_is_made_of_plain_values():
         make_named({}, Thing, "file")
     with raises("wsgiref.x.Y, which can't be imported"):
         make_named({"_target_": "wsgiref.x.Y"}, Thing, "file", trust=["wsgiref"])
-
-
-def tree(root, **contents):
-    for name, content in contents.items():
-        path = root / name.replace("__", "/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
-    return root
 
 
 def test_files_are_copied_under_their_names(tmp_path):

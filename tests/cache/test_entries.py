@@ -18,16 +18,9 @@ from privacy_exp import __version__
 from privacy_exp.cache import entry, files, store
 from privacy_exp.cache.entry import LABEL, damage, differences, origin, origin_of, seal
 from privacy_exp.cache.store import Store, default_root
+from tests.cache.trees import tree
 
 THIS = __name__
-
-
-def tree(root, **contents):
-    for name, content in contents.items():
-        path = root / name.replace("__", "/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
-    return root
 
 
 def test_an_entry_says_what_it_is_and_what_is_wrong_with_it(tmp_path):

@@ -8,34 +8,17 @@ import pytest
 import torch
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from privacy_exp.cache.store import Store
-from privacy_exp.evaluation.measure import Scene
 from privacy_exp.evaluation.utility import inception, lpips
 from privacy_exp.evaluation.utility.inception import FID, KID
 from privacy_exp.evaluation.utility.lpips import LPIPS
 from privacy_exp.evaluation.utility.pictures import mean_of_present
-from privacy_exp.runs.folder import RunFolder
 from privacy_exp.types import UserError
-from tests.evaluation.attackers.fakes import ByColour
-
-IDS, PEOPLE = ["a", "b", "c", "d", "e"], np.array(["p", "p", "q", "q", "r"])
+from tests.evaluation.five_photos import PEOPLE, five_photos, read
 
 
 @pytest.fixture
 def scene(tmp_path):
-    """Five photos of three people: random pixels, the upper half hidden, results darker by a half."""
-    folder = RunFolder(tmp_path / "run", "png")
-    images = torch.rand(5, 3, 12, 12, generator=torch.Generator().manual_seed(0))
-    masks = torch.zeros(5, 1, 12, 12, dtype=torch.bool)
-    masks[:, :, :6] = True
-    for kind, own in (("original", images), ("masks", masks), ("results", images / 2)):
-        folder.save(kind, IDS, torch.tensor([0, 0, 1, 1, 2]), own)
-    table = pd.DataFrame({"image_id": IDS, "identity": PEOPLE})
-    return Scene(RunFolder(folder.path), table, ["p", "q", "r"], ByColour(3), Store(tmp_path / "store"), seed=6)
-
-
-def read(scene, kind):
-    return scene.folder.read([path for path, _ in scene.folder.list(kind).values()])
+    return five_photos(tmp_path)
 
 
 class Shown(KernelInceptionDistance):

@@ -4,13 +4,10 @@ from copy import copy
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from privacy_exp.cache.store import Store
-from privacy_exp.evaluation.measure import Scene
 from privacy_exp.evaluation.statistics.intervals import bootstrap_mean, clustered_rate
 from privacy_exp.evaluation.utility import attributes, detection
 from privacy_exp.evaluation.utility.attributes import Attributes, balanced_accuracy
@@ -23,29 +20,14 @@ from privacy_exp.evaluation.utility.pixels import Pixels, pixel_scores, psnr
 from privacy_exp.evaluation.utility.sanity import Sanity
 from privacy_exp.inpainting.training.classifier import SmallClassifier
 from privacy_exp.recognition.detection import Detections
-from privacy_exp.runs.folder import RunFolder
 from privacy_exp.types import UserError
-from tests.evaluation.attackers.fakes import ByColour
+from tests.evaluation.five_photos import IDS, PEOPLE, five_photos, read
 from tests.recognition.small import Colours
-
-IDS, PEOPLE = ["a", "b", "c", "d", "e"], np.array(["p", "p", "q", "q", "r"])
 
 
 @pytest.fixture
 def scene(tmp_path):
-    """Five photos of three people: random pixels, the upper half hidden, results darker by a half."""
-    folder = RunFolder(tmp_path / "run", "png")
-    images = torch.rand(5, 3, 12, 12, generator=torch.Generator().manual_seed(0))
-    masks = torch.zeros(5, 1, 12, 12, dtype=torch.bool)
-    masks[:, :, :6] = True
-    for kind, own in (("original", images), ("masks", masks), ("results", images / 2)):
-        folder.save(kind, IDS, torch.tensor([0, 0, 1, 1, 2]), own)
-    table = pd.DataFrame({"image_id": IDS, "identity": PEOPLE})
-    return Scene(RunFolder(folder.path), table, ["p", "q", "r"], ByColour(3), Store(tmp_path / "store"), seed=6)
-
-
-def read(scene, kind):
-    return scene.folder.read([path for path, _ in scene.folder.list(kind).values()])
+    return five_photos(tmp_path)
 
 
 def test_pictures_come_in_batches_and_in_the_order_of_their_ids(scene):

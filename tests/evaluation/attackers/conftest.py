@@ -1,6 +1,6 @@
 """A finished run on people told apart by colour, small enough that an attacker is fitted in a second."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +121,13 @@ def fakes(fake_world):
     fake_world.asked.clear()
     fake_world.answer, fake_world.freeze = {}, "none"
     return fake_world
+
+
+@pytest.fixture
+def folders(scene):
+    return {part: scene.anonymize(part, 1) for part in ("train", "val")} | {"test": scene.folder}
+
+
+@pytest.fixture
+def judged(scene):
+    return replace(scene, judges={"judge/colour": scene.recognizer})

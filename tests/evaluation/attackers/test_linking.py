@@ -26,16 +26,6 @@ def scene(fakes):
 
 
 @pytest.fixture
-def folders(scene):
-    return {part: scene.anonymize(part, 1) for part in ("train", "val")} | {"test": scene.folder}
-
-
-@pytest.fixture
-def judged(scene):
-    return replace(scene, judges={"judge/colour": scene.recognizer})
-
-
-@pytest.fixture
 def no_intervals(monkeypatch):
     """Intervals are slow, and tested elsewhere."""
     monkeypatch.setattr("privacy_exp.evaluation.statistics.intervals.clustered_interval", lambda *a: (0.0, 1.0))

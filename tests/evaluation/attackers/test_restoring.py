@@ -31,16 +31,6 @@ def scene(fakes):
     return fakes.scene("negative")
 
 
-@pytest.fixture
-def folders(scene):
-    return {part: scene.anonymize(part, 1) for part in ("train", "val")} | {"test": scene.folder}
-
-
-@pytest.fixture
-def judged(scene):
-    return replace(scene, judges={"judge/colour": scene.recognizer})
-
-
 def halves_of(scene, seed):
     order = seeded_order(scene.identities, seed, "attacker's people")
     return order[:2], order[2:]
