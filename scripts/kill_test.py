@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 KINDS = ("original", "masks", "results", "control")
@@ -63,21 +64,32 @@ def wait_for_plan(out: Path, process: subprocess.Popen[str]) -> float:
     return time.monotonic()
 
 
-def kill_after(out: Path, seconds: float, *overrides: str) -> bool:
-    """Starts a sweep and kills it, and everything it has started, so long after its beginning.
+def kill_when(out: Path, reached: Callable[[], bool], *overrides: str) -> bool:
+    """Starts a sweep and kills it, and everything it has started, as soon as something has happened.
 
     Returns:
         Whether it was still at work.
     """
     process = start(out, *overrides)
     wait_for_plan(out, process)
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return True
+    while process.poll() is None:
+        if reached():
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return True
+        time.sleep(0.02)
     return False
+
+
+def kill_after(out: Path, seconds: float, *overrides: str) -> bool:
+    """As `kill_when`, so many seconds after the sweep's beginning."""
+    begun: list[float] = []
+
+    def late() -> bool:
+        begun.append(time.monotonic())
+        return begun[-1] - begun[0] >= seconds
+
+    return kill_when(out, late, *overrides)
 
 
 def painted(out: Path) -> dict[Path, tuple[int, int]]:

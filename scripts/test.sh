@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # All checks: format, lint, types, tests and the examples in docstrings. Other arguments go to pytest.
-# --all also installs every extra, runs the tests that need them, builds the site and executes its notebook.
+# --all also runs the slow ones, installs every extra, runs the tests that need them, builds the site and executes
+# its notebook.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 extras=(dev)
@@ -33,5 +34,10 @@ if $all; then
   rm -rf "$site"
   $bin/jupyter execute docs/front_door.ipynb
 fi
+if $all; then
+  set -- "${@/--all/--durations=25}"
+else
+  set -- -m "not slow" "$@"
+fi
 # a file stays on one worker, so that its fixtures are made once
-exec $bin/python -m pytest --numprocesses=auto --dist=loadfile "${@/--all/--durations=25}"
+exec $bin/python -m pytest --numprocesses=auto --dist=loadfile "$@"

@@ -22,6 +22,7 @@ def network(seed: int) -> nn.Module:
 CPU = torch.device("cpu")
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_weights_are_frozen_and_never_taken_for_anothers(tmp_path, monkeypatch):
     """Constants of the code do not follow a change of weights; another network, its code on disk, has its own."""

@@ -56,6 +56,7 @@ def reference(study):
     return study("basic")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_every_launcher_finds_the_same_and_shares_no_slot(study, reference, launcher):
     package, extra, overrides = LAUNCHERS[launcher]
@@ -76,6 +77,7 @@ def test_every_launcher_finds_the_same_and_shares_no_slot(study, reference, laun
         assert a["slot"] != b["slot"] or a["ended"] <= b["started"] or b["ended"] <= a["started"], times
 
 
+@pytest.mark.slow
 def test_the_plan_stands_before_the_first_cell(reference):
     plan = json.loads((reference / "plan.json").read_text())
     assert plan["count"] == len(plan["cells"]) == 4

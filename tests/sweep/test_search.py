@@ -17,6 +17,7 @@ from privacy_exp.sweep.entry import CONF
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_a_search_with_two_objectives_repeats_itself_from_the_store(cell, tmp_path):
     if not installed("hydra_plugins.hydra_optuna_sweeper"):
         pytest.skip("needs the extra: pip install .[optuna]")

@@ -1,7 +1,6 @@
 """A multirun as a user starts it: one fit, a complete folder a cell, a W&B run each, and failures that show."""
 
 import importlib.util
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -103,23 +102,29 @@ def test_a_failing_cell_does_not_stop_the_others_and_all_places_say_so(tmp_path)
     assert [bool(tracked(tmp_path / "out" / str(number))) for number in range(3)] == [True, False, True]
 
 
+@pytest.mark.slow
 def test_a_sweep_killed_three_times_finds_what_an_undisturbed_one_finds(tmp_path):
-    """What scripts/kill_test.py does 20 times, with one sweep that is killed at three moments."""
+    """What scripts/kill_test.py does 20 times at random moments, with one sweep that is killed at three stages."""
     spec = importlib.util.spec_from_file_location("kill_test", ROOT / "scripts" / "kill_test.py")
     kill_test = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(kill_test)
-    duration = kill_test.finish(tmp_path / "undisturbed", "inpainting=mean_fill")
-    moments, kills, pictures = random.Random(0), 0, {}
-    for _ in range(3):
-        kills += kill_test.kill_after(tmp_path / "killed", moments.uniform(0.2, 0.8) * duration, "inpainting=mean_fill")
+    kill_test.finish(tmp_path / "undisturbed", "inpainting=mean_fill")
+    all_pictures = len(kill_test.painted(tmp_path / "undisturbed"))
+    killed, pictures = tmp_path / "killed", {}
+    for share in (0, 0.3, 0.7):
+
+        def reached(share=share):
+            return len(kill_test.painted(killed)) > share * all_pictures
+
+        assert kill_test.kill_when(killed, reached, "inpainting=mean_fill"), "it had ended before it was killed"
         assert not kill_test.repainted(pictures)
-        pictures = kill_test.painted(tmp_path / "killed")
-    assert kills, "it was never at work when it should be killed"
-    kill_test.finish(tmp_path / "killed", "inpainting=mean_fill")
+        pictures = kill_test.painted(killed)
+    kill_test.finish(killed, "inpainting=mean_fill")
     assert not kill_test.repainted(pictures)
-    assert not kill_test.differences(tmp_path / "undisturbed", tmp_path / "killed")
+    assert not kill_test.differences(tmp_path / "undisturbed", killed)
 
 
+@pytest.mark.slow
 def test_two_sweeps_at_once_on_one_store_compute_each_cell_once(tmp_path):
     axes = ["mask_ratio=0.1,0.3", "inpainting=mean_fill", "tracking=csv"]
     jobs = [start(tmp_path / name, *axes, f"cache.root={tmp_path}/shared") for name in ("one", "two")]
