@@ -122,7 +122,8 @@ def collect(
         pixels = _read(data, photos, size)
         if file is not None:
             _save(pixels, file)
-    out = _left_out(photos, held_out_people, seed)
+    aside = people_left_out(photos, held_out_people, seed)
+    out = torch.tensor([photo.identity in aside for photo in photos])
     held_out, pixels = pixels[out], pixels[~out] if held_out_people else pixels
     said, unsaid = (
         [phrases(p.attributes or {}) for p, o in zip(photos, out.tolist(), strict=True) if o == side]
@@ -135,8 +136,17 @@ def collect(
     return TrainingFaces(pixels, said, points, (height, width), held_out, unsaid)
 
 
-def _left_out(photos: Sequence[Photo], share: float, seed: int) -> Tensor:
-    """Which photos show people who are held out, as booleans."""
+def people_left_out(photos: Sequence[Photo], share: float, seed: int) -> set[str]:
+    """The people who are held out, a seeded choice.
+
+    Args:
+        photos: everybody's.
+        share: of the people, in [0, 1).
+        seed: of the choice.
+
+    Raises:
+        UserError: for a share that leaves nobody to train on.
+    """
     people = sorted({photo.identity for photo in photos if photo.identity is not None})
     count = max(1, round(share * len(people))) if share else 0
     if not 0 <= share < 1 or (share and not count < len(people)):
@@ -145,8 +155,7 @@ def _left_out(photos: Sequence[Photo], share: float, seed: int) -> Tensor:
             f"{share} of {len(people)} people."
         )
     order = torch.randperm(len(people), generator=generator(seed, "held_out_people"))
-    chosen = {people[i] for i in order[:count].tolist()}
-    return torch.tensor([photo.identity in chosen for photo in photos])
+    return {people[i] for i in order[:count].tolist()}
 
 
 def _cropped(images: Images, most: float, draws: Generator) -> Images:
