@@ -44,6 +44,7 @@ def site(tmp_path_factory):
     return out / "site"
 
 
+@pytest.mark.slow
 def test_the_default_runs_from_an_empty_folder_without_network(site, tmp_path):
     assert (site / "privacy_exp" / "conf" / "train.yaml").is_file()
     assert (site / "privacy_exp" / "report" / "templates" / "page.css").is_file()

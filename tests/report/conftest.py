@@ -38,6 +38,12 @@ def small(two_cells, tmp_path) -> Path:
 
 
 @pytest.fixture
+def without_charts(monkeypatch) -> None:
+    """Charts take three quarters of a report's time; a test of words and tables does without."""
+    monkeypatch.setattr("privacy_exp.report.build.write_chart", lambda *_: None)
+
+
+@pytest.fixture
 def open_page(browser):
     """Opens a page from the disk with the network off; an error in its console fails the test."""
     contexts, complaints = [], []

@@ -73,6 +73,7 @@ def test_other_observers_are_not_ranked(small):
     assert any("are not ranked by what those still recognise" in text for text in answer.more)
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_an_axis_along_which_nothing_moves_is_a_sentence(tmp_path):
     root = make_sweep(tmp_path / "study", Sample(("grad_cam", "saliency"), (0.1, 0.5), (3.0,), pictures=False))
     for cell in ("0", "1", "2", "3"):
@@ -100,6 +101,7 @@ def pairs(folder, tool: str, tar: float) -> None:
     Record(tool, choices, {}, None, 0, 88, metrics, ["onnx"], {}, details).write(folder)
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_tools_have_their_own_sentence_and_columns(tmp_path):
     for tool, tar in (("deface", 0.12), ("blur_9", 0.4), ("ours", 0.14)):
         pairs(tmp_path / "study" / tool, tool, tar)

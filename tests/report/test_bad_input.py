@@ -85,6 +85,7 @@ STATED = [  # name, what is broken, words on the page, cells shown
 ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("without_charts")
 @pytest.mark.parametrize(("change", "words", "cells"), [c[1:] for c in STATED], ids=[c[0] for c in STATED])
 def test_it_is_stated_on_the_page(small, change, words, cells):
     change(small)
@@ -95,6 +96,7 @@ def test_it_is_stated_on_the_page(small, change, words, cells):
     assert ">nan" not in page.lower()
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_different_data_are_never_in_one_table(small, tmp_path):
     other = make_sweep(tmp_path / "real", Sample(("grad_cam",), (0.25,), (3.0,), people=4, photos=3, data="celeba"))
     page = build([small, other], tmp_path / "out", Options()).read_text()
@@ -104,6 +106,7 @@ def test_different_data_are_never_in_one_table(small, tmp_path):
     assert len(names) == 2
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_real_people_are_shown_only_when_asked_for(tmp_path):
     real = make_sweep(tmp_path / "real", Sample(("grad_cam",), (0.25,), (3.0,), people=4, photos=3, data="celeba"))
     page = build([real], tmp_path / "out", Options()).read_text()
@@ -161,6 +164,7 @@ def test_what_a_report_did_not_write_is_not_removed(small, tmp_path):
     assert not (out / "figures" / "plane_3.pdf").exists()
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_cells_of_the_plan_that_have_not_begun_are_counted(small, tmp_path, capsys):
     (small / "plan.json").write_text(json.dumps({"command": "c", "count": 5, "cells": None}))
     page = build([small], tmp_path / "out", Options()).read_text()
@@ -178,6 +182,7 @@ def test_names_with_underscores_do_not_break_latex(small, tmp_path):
     assert "My\\_faces" in (tmp_path / "out" / "table.tex").read_text()
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_another_image_format_is_another_class(small):
     for cell, name in (("0", "jpg"), ("1", "png")):
         config = json.loads((small / cell / "record.json").read_text())["config"]

@@ -45,6 +45,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.usefixtures("without_charts")
 @pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
 def test_a_broken_picture_is_one_note_and_one_paragraph(small, content):
     (victim, *_) = sorted((small / "0" / "results").iterdir())
@@ -57,19 +58,18 @@ def test_a_broken_picture_is_one_note_and_one_paragraph(small, content):
 
 
 @pytest.mark.parametrize("name", [r"$\frac$", "[/bold]x", r"\input{/etc/passwd}", "=HYPERLINK(1)", "100%_a&b#$^~{}"])
-@pytest.mark.parametrize("group", ["masking", "data"])
-def test_names_stay_names_in_every_format(small, tmp_path, capsys, name, group):
+def test_names_stay_names_in_every_format(small, tmp_path, capsys, name):
     for cell in ("0", "1"):
-        rename(small / cell, **{group: name})
+        rename(small / cell, masking=name, data=name)
     out = tmp_path / "out"
     build([small], out, Options())
-    assert name in capsys.readouterr().out
+    assert capsys.readouterr().out.count(name) >= 2, "the section's title and the row"
     latex = (out / "table.tex").read_text()
     assert r"\input" not in latex
     assert "$" not in latex.replace(r"\$", "")
-    column = {"masking": "masking", "data": "section"}[group]
-    value = pd.read_csv(out / "table.csv", dtype=str)[column][0]
-    assert value == (f"'{name}" if name.startswith("=") else name)
+    table = pd.read_csv(out / "table.csv", dtype=str)
+    for column in ("masking", "section"):
+        assert table[column][0] == (f"'{name}" if name.startswith("=") else name)
     assert (out / "index.html").is_file()
 
 
@@ -77,6 +77,7 @@ def test_titles_of_other_tables_are_text_too():
     assert "judge=[onnx]" in metric_table("judge=[onnx]", {"a[/b]c": Metric(0.5, 0.4, 0.6, 3)}, ["[/red]"])
 
 
+@pytest.mark.usefixtures("without_charts")
 def test_a_link_out_of_the_run_folder_is_refused(small, tmp_path):
     private = tmp_path / "private.jpg"
     (victim, *_) = sorted((small / "0" / "results").iterdir())
@@ -92,6 +93,7 @@ def test_a_link_out_of_the_run_folder_is_refused(small, tmp_path):
         RunFolder(small / "1").list("results")
 
 
+@pytest.mark.usefixtures("without_charts")
 @pytest.mark.parametrize("content", ["a: [", "5", "a: b", "\x00", ""])
 def test_broken_overrides_cost_the_command_alone(small, content):
     (small / "1" / ".hydra" / "overrides.yaml").write_text(content)

@@ -12,6 +12,7 @@ DDP = (
 )
 
 
+@pytest.mark.slow
 def test_two_processes_paint_every_image_once(cell, tmp_path):
     log = tmp_path / "painted.txt"
     counting = ("inpainting=mean_fill", "inpainting._target_=counting.CountingFill", f"+inpainting.log={log}")

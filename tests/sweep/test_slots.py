@@ -32,6 +32,7 @@ def hold(pool, seconds):
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_four_jobs_on_two_slots_never_share_one(tmp_path):
     jobs = [hold(tmp_path, 0.5) for _ in range(4)]
     spans = []

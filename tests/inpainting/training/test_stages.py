@@ -59,6 +59,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(tmp_path_factory.mktemp("trained"))
 
 
+@pytest.mark.slow
 def test_two_trainings_of_50_steps_from_one_seed_give_equal_weights(tmp_path: Path) -> None:
     steps = ["autoencoder.steps=50", "unet.steps=50"]
     first, second = weights(train(tmp_path / "a", *steps)), weights(train(tmp_path / "b", *steps))
