@@ -2,15 +2,17 @@
 
 import time
 import warnings
+from contextlib import nullcontext
 from typing import Any, ClassVar, final
 
 import torch
 from diffusers import AutoencoderKL
 from jaxtyping import Float
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from privacy_exp.cache.configured import dotted
+from privacy_exp.data.points import celeba_template
 from privacy_exp.inpainting.autoencoder import TINY, encode_decode, kept_under
 from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.inpainting.blend import membrane
@@ -23,7 +25,8 @@ from privacy_exp.inpainting.loading import domain_of
 from privacy_exp.inpainting.presets import preset
 from privacy_exp.inpainting.prompts import fields, fill
 from privacy_exp.inpainting.readying import ready
-from privacy_exp.inpainting.settings import Canvas, Lora, Runtime, Sampling, at_least, grouped
+from privacy_exp.inpainting.repelling import Repelling, check_scheduler, observers
+from privacy_exp.inpainting.settings import Canvas, Lora, Repel, Runtime, Sampling, at_least, grouped
 from privacy_exp.inpainting.size import native
 from privacy_exp.types import Faces, Images, Masks, UserError
 
@@ -38,6 +41,7 @@ class DiffusionInpainter(Inpainter):
         revision: commit, tag or branch on the hub.
         variant: suffix of the weight files, such as "fp16".
         lora: LoRA weights, fused in.
+        repel: pushes each face away from the person while it is painted; None does not.
         sampling: steps, guidance and prompt.
         canvas: size and part of the frame that is painted, and what of it is kept.
         runtime: device, number format, batch size.
@@ -73,6 +77,7 @@ class DiffusionInpainter(Inpainter):
         revision: str | None = None,
         variant: str | None = None,
         lora: Lora | None = None,
+        repel: Repel | None = None,
         sampling: Sampling | None = None,
         canvas: Canvas | None = None,
         runtime: Runtime | None = None,
@@ -87,16 +92,22 @@ class DiffusionInpainter(Inpainter):
         self._arguments |= {"sampling": self.sampling, "canvas": self.canvas, "runtime": self.runtime}
         self.num_draws = num_draws
         self.force = force
+        self.repel = repel
+        self.asks_recognizer = repel is not None and not repel.model
+        self._observers = observers(repel.model, None) if repel is not None and repel.model else []
         self.keep_pixels = self.canvas.keep_pixels
         self.reads_hidden = self.sampling.strength < 1
         self.batch_size = self.runtime.batch_size
         templated = bool(fields(self.sampling.prompt))
         self.pipe = ready(checkpoint, revision, variant, lora, self.sampling, self.runtime)
+        if repel is not None:
+            check_scheduler(self.pipe)
         self._arguments["revision"] = commit(resolve(checkpoint), "model_index.json", revision)
         self.domain = domain_of(checkpoint)
         unet, step = self.pipe.unet, self.pipe.vae_scale_factor
         self.size = native(self.canvas.native_size, unet.config.sample_size * step, step)
-        self.fills_batches = self.runtime.compile in (True, GRAPHS)
+        # What is pushed goes by a gradient, which makes much of the rounding that another batch size brings.
+        self.fills_batches = self.runtime.compile in (True, GRAPHS) or repel is not None
         self._repays = Repays(unet, self.pipe.device) if self.runtime.compile == "auto" else None
         self._texts: dict[str, Text] = {}
         # A distilled network takes the scale as an input, prompt or not.
@@ -119,7 +130,8 @@ class DiffusionInpainter(Inpainter):
         Args:
             checkpoint: stem of a yaml in conf/inpainting, such as "sd15", whose settings are taken; or a folder or hub
                 id, with the constructor's defaults.
-            changes: fields of `Sampling`, `Canvas` and `Runtime`, `lora`, `lora_revision`, `lora_scale`, or the
+            changes: fields of `Sampling`, `Canvas` and `Runtime`, `lora` and `repel` with what begins like
+                them, or the
                 constructor's keywords.
 
         Raises:
@@ -127,6 +139,11 @@ class DiffusionInpainter(Inpainter):
         """
         keys = preset(checkpoint, f"{dotted(cls)}.from_pretrained") or {"checkpoint": checkpoint}
         return cls(**grouped(keys | changes))
+
+    def meet(self, recognizer: nn.Module) -> None:
+        """The run's recogniser steers where `repel` names no other."""
+        if self.asks_recognizer:
+            self._observers = observers((), recognizer)
 
     def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
         """The faces painted by the checkpoint; those without a hidden pixel come back as they are.
@@ -212,13 +229,34 @@ class DiffusionInpainter(Inpainter):
     def _paint(self, images: Images, masks: Masks, prompts: list[str], generators: list[Generator]) -> Images:
         boxes = self._boxes(masks)
         native_images, native_masks = enlarge(images, masks, boxes, self.size)
+        repelling = None
+        if self.repel is not None:
+
+            def see(native: Images) -> Images:
+                return put_back(torch.where(native_masks, native, native_images), images, boxes)
+
+            networks = self._observers or observers((), None)
+            size = images.shape[-2], images.shape[-1]
+            for network in networks:
+                network.to(images.device)
+                if self.repel.model:  # the run's own has met the frames
+                    network.meet_frames(*size, celeba_template(*size))
+            repelling = Repelling(self.repel, networks, images, native_masks, see)
         if self.pipe.unet.config.in_channels == 4 and not self.reads_hidden:
             # Such a UNet gets the latents of the whole image, in which the autoencoder has mixed hidden pixels with
             # kept ones. (Below full strength the hidden pixels are meant to shine through.)
             native_images = torch.where(native_masks, membrane(native_images, ~native_masks), native_images)
-        return put_back(self._sample(native_images, native_masks, prompts, generators).to(images), images, boxes)
+        painted = self._sample(native_images, native_masks, prompts, generators, repelling)
+        return put_back(painted.to(images), images, boxes)
 
-    def _sample(self, images: Images, masks: Masks, prompts: list[str], generators: list[Generator]) -> Images:
+    def _sample(
+        self,
+        images: Images,
+        masks: Masks,
+        prompts: list[str],
+        generators: list[Generator],
+        repelling: Repelling | None,
+    ) -> Images:
         """The pipeline's own call, at native size."""
         text, sampling = stack([self._text(prompt) for prompt in prompts]), self.sampling
         live = self.guidance == "live"
@@ -230,22 +268,32 @@ class DiffusionInpainter(Inpainter):
         pooled = {}
         if text.pooled is not None:
             pooled = {"pooled_prompt_embeds": text.pooled, "negative_pooled_prompt_embeds": text.negative_pooled}
-        painted: Tensor = self.pipe(
-            prompt_embeds=text.prompt,
-            negative_prompt_embeds=text.negative,
-            **pooled,
-            image=images,
-            mask_image=masks.to(images),
-            height=self.size[0],
-            width=self.size[1],
-            strength=sampling.strength,
-            num_inference_steps=sampling.num_inference_steps,
-            guidance_scale=interval.first_scale,
-            generator=generators,
-            output_type="pt",
-            callback_on_step_end=interval,
-            callback_on_step_end_tensor_inputs=interval.inputs(self.pipe),
-        ).images
+        inputs = interval.inputs(self.pipe)
+
+        def between_steps(pipe: Any, step: int, timestep: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+            changed = interval(pipe, step, timestep, {name: tensors[name] for name in inputs})
+            if repelling is not None:
+                changed["latents"] = repelling(pipe, step, timestep, tensors["latents"])
+            return changed
+
+        watching = nullcontext() if repelling is None else repelling.watching(self.pipe)
+        with watching:
+            painted: Tensor = self.pipe(
+                prompt_embeds=text.prompt,
+                negative_prompt_embeds=text.negative,
+                **pooled,
+                image=images,
+                mask_image=masks.to(images),
+                height=self.size[0],
+                width=self.size[1],
+                strength=sampling.strength,
+                num_inference_steps=sampling.num_inference_steps,
+                guidance_scale=interval.first_scale,
+                generator=generators,
+                output_type="pt",
+                callback_on_step_end=between_steps,
+                callback_on_step_end_tensor_inputs=inputs if repelling is None else [*inputs, "latents"],
+            ).images
         return painted.float()
 
     def _text(self, prompt: str) -> Text:

@@ -48,14 +48,7 @@ class Sampling(Configured):
                 f"`strength` must lie in (0, 1] and leave at least one of the `num_inference_steps` = "
                 f"{self.num_inference_steps}, but got {self.strength}."
             )
-        if isinstance(self.guidance_interval, str) or not isinstance(self.guidance_interval, Sequence):
-            raise UserError(f"`guidance_interval` must be a list, [start, stop], but got {self.guidance_interval}.")
-        pair = tuple(float(number("guidance_interval", value)) for value in self.guidance_interval)
-        if len(pair) != 2 or not 0 <= pair[0] < pair[1] <= 1:
-            raise UserError(
-                f"`guidance_interval` must be [start, stop] with 0 <= start < stop <= 1, but got {list(pair)}."
-            )
-        _note(self, guidance_interval=pair)
+        _note(self, guidance_interval=_shares("guidance_interval", self.guidance_interval))
 
 
 @dataclass(frozen=True)
@@ -121,6 +114,38 @@ class Lora(Configured):
 
 
 @dataclass(frozen=True)
+class Repel(Configured):
+    """How a face is pushed away from the person while it is painted; see `repelling.Repelling`.
+
+    Args:
+        strength: above 0; 1 moves the latents by a tenth of their spread in each step that it acts in.
+        interval: start and stop of these steps, as shares of all.
+        until: cosine similarity below which a photo is left alone.
+        model: ArcFace-style .onnx files that steer together; none: the run's own recogniser steers.
+
+    Raises:
+        UserError: for a value outside its range.
+
+    Example:
+        >>> Repel(2.0).interval
+        (0.2, 0.7)
+    """
+
+    strength: float
+    interval: Sequence[float] = (0.2, 0.7)
+    until: float = 0.2
+    model: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        at_least(0, repel=self.strength)
+        if not -1 <= number("repel_until", self.until) < 1:
+            raise UserError(f"`repel_until` is a cosine similarity, in [-1, 1), but got {self.until}.")
+        if isinstance(self.model, str) or not all(isinstance(path, str) for path in self.model):
+            raise UserError(f"`repel_model` must be a list of paths, [FILE.onnx], but got {self.model!r}.")
+        _note(self, interval=_shares("repel_interval", self.interval), model=tuple(self.model))
+
+
+@dataclass(frozen=True)
 class Runtime(Configured):
     """Where and how fast a checkpoint runs; only the number format changes pictures by more than rounding.
 
@@ -177,6 +202,7 @@ GROUPS: dict[str, type[Sampling] | type[Canvas] | type[Runtime]] = {
     "runtime": Runtime,
 }
 _LORA = {"lora": "weights", "lora_revision": "revision", "lora_scale": "scale"}
+_REPEL = {"repel": "strength", "repel_interval": "interval", "repel_until": "until", "repel_model": "model"}
 _OWN = ("checkpoint", "revision", "variant", "num_draws", "force")
 
 
@@ -184,14 +210,14 @@ def grouped(flat: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of `DiffusionInpainter` from the flat keys of a yaml or a command line.
 
     Args:
-        flat: names of the fields of `Sampling`, `Canvas` and `Runtime`, `lora`, `lora_revision`, `lora_scale`, and the
-            constructor's own arguments. A whole group may be given as an object, which then wins.
+        flat: names of the fields of `Sampling`, `Canvas` and `Runtime`, `lora` and `repel` with what begins
+            like them, and the constructor's own arguments. A whole group may be given as an object, which then wins.
 
     Raises:
         UserError: for a name that is none of these.
     """
     names = {group: [field.name for field in fields(kind)] for group, kind in GROUPS.items()}
-    known = [*_OWN, *_LORA, *GROUPS, *(name for group in names.values() for name in group)]
+    known = [*_OWN, *_LORA, *_REPEL, *GROUPS, *(name for group in names.values() for name in group)]
     if unknown := [name for name in flat if name not in known]:
         raise UserError(f"`{unknown[0]}` is not a setting of a diffusion inpainter. They are {', '.join(known)}.")
     made: dict[str, Any] = {name: flat[name] for name in _OWN if name in flat}
@@ -200,7 +226,20 @@ def grouped(flat: Mapping[str, Any]) -> dict[str, Any]:
     lora = flat.get("lora")
     if isinstance(lora, str):
         lora = Lora(**{field: flat[name] for name, field in _LORA.items() if name in flat})
-    return made | {"lora": lora}
+    repel = flat.get("repel")
+    if repel is not None and not isinstance(repel, Repel):
+        repel = Repel(**{field: flat[name] for name, field in _REPEL.items() if name in flat})
+    return made | {"lora": lora, "repel": repel}
+
+
+def _shares(name: str, value: Any) -> tuple[float, ...]:
+    """Start and stop of some steps, as shares of all."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise UserError(f"`{name}` must be a list, [start, stop], but got {value}.")
+    pair = tuple(float(number(name, part)) for part in value)
+    if len(pair) != 2 or not 0 <= pair[0] < pair[1] <= 1:
+        raise UserError(f"`{name}` must be [start, stop] with 0 <= start < stop <= 1, but got {list(pair)}.")
+    return pair
 
 
 def at_least(least: float, **values: Any) -> None:

@@ -1,6 +1,6 @@
 """A judge: what a held-out recogniser still recognises on the anonymised pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -114,7 +114,7 @@ class Judge(Measure):
         self._identify(views, scene.table["identity"].to_numpy(str), name, gate, findings)
         self._count(views, name, findings)
         if self._steered(scene):
-            findings.warnings.append(f"{name} is the network that steered the masks: it is no held-out judge.")
+            findings.warnings.append(f"{name} is a network that steered masks or painter: it is no held-out judge.")
         stem = name.rpartition("/")[2]
         findings.metrics[f"utility/frechet_{stem}"] = frechet_metric(clean.vectors, views.anonymized.vectors, people)
         if gate is not None:
@@ -150,9 +150,13 @@ class Judge(Measure):
         return torch.from_numpy(seen.vectors).to(images.device)
 
     def _steered(self, scene: Scene) -> bool:
-        """Whether this judge's weights are those that the run's recogniser started from."""
+        """Whether this judge's weights are those that the run's recogniser started from, or steered the painter."""
         net = scientific(scene.config.get("recognition", {}).get("net") or {})
-        started = {net.get("model"), WEIGHTS.get(net.get("pretrained"))} - {None}
+        painter = scene.config.get("inpainting", {})
+        repel = painter.get("repel")
+        flat = {"model": painter.get("repel_model") or []}  # from the command line; Python makes an object
+        steered = scientific(repel if isinstance(repel, Mapping) else flat).get("model", [])
+        started = {net.get("model"), WEIGHTS.get(net.get("pretrained")), *steered} - {None}
         fields = self.viewer.embedder.fields()
         return any(fields.get(kind) in started for kind in ("onnx", "facenet"))
 

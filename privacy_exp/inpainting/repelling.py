@@ -1,0 +1,138 @@
+"""Painting away from a person: the new face is pushed out of the reach of recognisers while it is denoised."""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from diffusers import DDIMScheduler
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from privacy_exp.data.points import celeba_template
+from privacy_exp.inpainting.loading import Pipeline
+from privacy_exp.inpainting.settings import Repel
+from privacy_exp.recognition.base import Recognizer
+from privacy_exp.recognition.onnx import OnnxRecognizer
+from privacy_exp.types import Images, UserError
+
+STRIDE = 0.1
+"""Root mean square of one move of the predicted clean latents at strength 1; latents have unit spread."""
+
+
+def check_scheduler(pipe: Pipeline) -> None:
+    """Refuse a scheduler whose step does not say what the clean picture will be.
+
+    Raises:
+        UserError: naming the one that does.
+    """
+    if not isinstance(pipe.scheduler, DDIMScheduler):
+        raise UserError(
+            f"`repel` needs the prediction of the clean picture in each step, which {type(pipe.scheduler).__name__} "
+            "does not give: set inpainting.scheduler=DDIMScheduler."
+        )
+
+
+def observers(model: Sequence[str], recognizer: nn.Module | None) -> list[Recognizer]:
+    """Who steers: the recognisers of some ONNX files, or a copy of the run's own.
+
+    Args:
+        model: paths of ArcFace-style .onnx files.
+        recognizer: the run's; it is in use elsewhere.
+
+    Raises:
+        UserError: where there is neither.
+    """
+    if not model and recognizer is None:
+        raise UserError(
+            "`repel` needs a recogniser to steer by: give one with recognition.checkpoint=RUN, or "
+            "inpainting.repel_model=[FILE.onnx]."
+        )
+    points = celeba_template(218, 178)  # until the frames are met
+    found: Sequence[Any] = [OnnxRecognizer(path).for_people(2, points) for path in model]
+    found = found or [copy.deepcopy(recognizer)]
+    return [one.eval().requires_grad_(False) for one in found]
+
+
+class Repelling:
+    """Moves the latents of a batch after each step, where the mask hides and the person is still recognised.
+
+    The clean latents that a step predicts are decoded and looked at by each recogniser. The gradient of the mean cosine
+    similarity to the originals, at unit size for each photo, moves them away, and the noisy latents follow. Nothing is
+    propagated through the UNet. A photo whose similarity is below `until` is left alone, so that it is not pushed on.
+
+    Args:
+        repel: strength, steps and threshold.
+        networks: who steers.
+        originals: the frames.
+        masks: True = hidden, at the checkpoint's size.
+        see: makes the frames that a recogniser is shown of pictures at the checkpoint's size.
+    """
+
+    def __init__(
+        self,
+        repel: Repel,
+        networks: Sequence[Recognizer],
+        originals: Images,
+        masks: Bool[Tensor, "n 1 h w"],
+        see: Callable[[Images], Images],
+    ) -> None:
+        self.repel, self.networks, self.masks, self.see = repel, networks, masks, see
+        self.known = [network.embed(originals).detach() for network in networks]
+        self.clean: Tensor | None = None
+
+    @contextmanager
+    def watching(self, pipe: Pipeline) -> Iterator[None]:
+        """Keeps what each step predicts, which the pipeline drops.
+
+        Args:
+            pipe: about to be called.
+        """
+        step = pipe.scheduler.step
+
+        def kept(*args: Any, **keys: Any) -> Any:
+            found = step(*args, **keys)
+            self.clean = found[1]
+            return found
+
+        pipe.scheduler.step = kept
+        try:
+            yield
+        finally:
+            del pipe.scheduler.step
+
+    def __call__(self, pipe: Pipeline, step: int, timestep: Any, latents: Tensor) -> Tensor:
+        """The latents that the next step begins with.
+
+        Args:
+            pipe: the pipeline.
+            step: the step that ended, from 0.
+            timestep: of that step, from 0 to the scheduler's training steps.
+            latents: as the step left them.
+        """
+        start, stop = self.repel.interval
+        if self.clean is None or not start <= step / pipe.num_timesteps < stop:
+            return latents
+        hidden = functional.interpolate(self.masks.to(latents), size=latents.shape[-2:])
+        push = self._push(pipe, self.clean.detach(), hidden)
+        scheduler = pipe.scheduler
+        before = int(timestep) - scheduler.config.num_train_timesteps // scheduler.num_inference_steps
+        signal = scheduler.alphas_cumprod[before] if before >= 0 else scheduler.final_alpha_cumprod
+        return latents - self.repel.strength * STRIDE * float(signal) ** 0.5 * push.to(latents)
+
+    @torch.enable_grad()
+    def _push(self, pipe: Pipeline, clean: Tensor, hidden: Tensor) -> Float[Tensor, "n c h w"]:
+        """Where the person is, at unit spread over the hidden cells; zero for photos that are far enough."""
+        clean = clean.clone().requires_grad_(True)
+        decoded = pipe.vae.decode(clean / pipe.vae.config.scaling_factor).sample.float()
+        shown = self.see(decoded / 2 + 0.5)
+        alike = torch.stack(
+            [(net.embed(shown) * known).sum(1) for net, known in zip(self.networks, self.known, strict=True)]
+        ).mean(0)
+        (gradient,) = torch.autograd.grad(alike.sum(), clean)
+        gradient = gradient.float() * hidden
+        size = (gradient.square().sum((1, 2, 3)) / (hidden.sum((1, 2, 3)) * clean.shape[1]).clamp(min=1)).sqrt()
+        near = (alike > self.repel.until).float()
+        return gradient * (near / size.clamp(min=1e-12))[:, None, None, None]
