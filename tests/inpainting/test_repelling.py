@@ -6,6 +6,8 @@ import torch
 from privacy_exp import DiffusionInpainter, OnnxRecognizer, SmallResNet
 from privacy_exp.data.points import celeba_template
 from privacy_exp.evaluation.judges.judge import Judge
+from privacy_exp.inpainting.repelling import Repelling
+from privacy_exp.inpainting.settings import Repel
 from privacy_exp.types import UserError
 from tests.evaluation.judges.test_judge_by_hand import Named, scene_of
 from tests.inpainting.conftest import some_faces
@@ -137,3 +139,15 @@ def test_a_judge_that_steers_is_no_held_out_judge(tmp_path):
     assert judge._steered(scene_of({"inpainting": {"repel": 2.0, "repel_model": [str(graph)]}}))
     assert judge._steered(scene_of({"inpainting": {"repel": {"strength": 2.0, "model": [str(graph)]}}}))
     assert not judge._steered(scene_of({"inpainting": {"repel": None, "repel_model": []}}))
+
+
+def test_a_move_is_of_one_size_and_under_the_mask_alone(recognizer, faces, masks):
+    pipe = DiffusionInpainter.from_pretrained("tiny").pipe
+    hidden = torch.zeros(3, 1, 16, 16)
+    hidden[..., 4:12, 4:12] = 1
+    clean = torch.randn(3, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    for until, size in ((-1.0, 1.0), (0.999, 0.0)):
+        repelling = Repelling(Repel(1.0, until=until), [recognizer], faces.images, masks, lambda native: native)
+        push = repelling._push(pipe, clean, hidden)
+        assert push[..., :4, :].abs().max() == 0
+        assert push[..., 4:12, 4:12].square().mean((1, 2, 3)).sqrt().tolist() == pytest.approx([size] * 3)
