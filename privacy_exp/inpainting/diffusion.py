@@ -3,29 +3,28 @@
 import time
 import warnings
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, ClassVar, final
 
 import torch
 from diffusers import AutoencoderKL
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
-from torch.nn import functional
 
 from privacy_exp.cache.configured import dotted
-from privacy_exp.data.points import celeba_template
 from privacy_exp.inpainting.autoencoder import TINY, encode_decode, kept_under
 from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.inpainting.blend import membrane
 from privacy_exp.inpainting.blend import seamless as blend
 from privacy_exp.inpainting.compiling import GRAPHS, Repays
-from privacy_exp.inpainting.frame import Window, around, enlarge, put_back, whole
+from privacy_exp.inpainting.frame import Window, around, enlarge, hidden_cells, put_back, whole
 from privacy_exp.inpainting.guidance import Interval, Text, encode, stack, steers, warn_of_unknown_words
 from privacy_exp.inpainting.hub import commit, resolve
 from privacy_exp.inpainting.loading import domain_of
 from privacy_exp.inpainting.presets import preset
 from privacy_exp.inpainting.prompts import fields, fill
 from privacy_exp.inpainting.readying import ready
-from privacy_exp.inpainting.repelling import Repelling, check_scheduler, observers
+from privacy_exp.inpainting.repelling import Repelling, Steering, both
 from privacy_exp.inpainting.settings import Canvas, Lora, Repel, Runtime, Sampling, at_least, grouped
 from privacy_exp.inpainting.size import native
 from privacy_exp.types import Faces, Images, Masks, UserError
@@ -94,14 +93,12 @@ class DiffusionInpainter(Inpainter):
         self.force = force
         self.repel = repel
         self.asks_recognizer = repel is not None and not repel.model
-        self._observers = observers(repel.model, None) if repel is not None and repel.model else []
         self.keep_pixels = self.canvas.keep_pixels
         self.reads_hidden = self.sampling.strength < 1
         self.batch_size = self.runtime.batch_size
         templated = bool(fields(self.sampling.prompt))
         self.pipe = ready(checkpoint, revision, variant, lora, self.sampling, self.runtime)
-        if repel is not None:
-            check_scheduler(self.pipe)
+        self._steering = None if repel is None else Steering(repel, self.pipe)
         self._arguments["revision"] = commit(resolve(checkpoint), "model_index.json", revision)
         self.domain = domain_of(checkpoint)
         unet, step = self.pipe.unet, self.pipe.vae_scale_factor
@@ -142,8 +139,8 @@ class DiffusionInpainter(Inpainter):
 
     def meet(self, recognizer: nn.Module) -> None:
         """The run's recogniser steers where `repel` names no other."""
-        if self.asks_recognizer:
-            self._observers = observers((), recognizer)
+        if self._steering is not None:
+            self._steering.meet(recognizer)
 
     def repaint(self, faces: Faces, masks: Masks, generators: list[Generator]) -> Images:
         """The faces painted by the checkpoint; those without a hidden pixel come back as they are.
@@ -204,13 +201,7 @@ class DiffusionInpainter(Inpainter):
         Args:
             masks: True = hidden.
         """
-        boxes = self._boxes(masks)
-        _, there = enlarge(masks.float().expand(-1, 3, -1, -1), masks, boxes, self.size)
-        step = self.pipe.vae_scale_factor
-        cells = functional.interpolate(there.float(), size=(self.size[0] // step, self.size[1] // step))
-        areas = [(box.bottom - box.top) * (box.right - box.left) for box in boxes]
-        share_of_frame = torch.tensor(areas, device=masks.device) / (masks.shape[-2] * masks.shape[-1])
-        return cells.flatten(1).mean(dim=1) * share_of_frame
+        return hidden_cells(masks, self._boxes(masks), self.size, self.pipe.vae_scale_factor)
 
     def _boxes(self, masks: Masks) -> list[Window]:
         return around(masks, self.canvas.crop_padding, self.size) if self.canvas.crop == "face" else whole(masks)
@@ -229,33 +220,19 @@ class DiffusionInpainter(Inpainter):
     def _paint(self, images: Images, masks: Masks, prompts: list[str], generators: list[Generator]) -> Images:
         boxes = self._boxes(masks)
         native_images, native_masks = enlarge(images, masks, boxes, self.size)
-        repelling = None
-        if self.repel is not None:
-
-            def see(native: Images) -> Images:
-                return put_back(torch.where(native_masks, native, native_images), images, boxes)
-
-            networks = self._observers or observers((), None)
-            size = images.shape[-2], images.shape[-1]
-            for network in networks:
-                network.to(images.device)
-                if self.repel.model:  # the run's own has met the frames
-                    network.meet_frames(*size, celeba_template(*size))
-            repelling = Repelling(self.repel, networks, images, native_masks, see)
+        push = None
+        if self._steering is not None:
+            frames = partial(put_back, images=images, boxes=boxes)
+            push = self._steering.of(images, native_images, native_masks, frames)
         if self.pipe.unet.config.in_channels == 4 and not self.reads_hidden:
             # Such a UNet gets the latents of the whole image, in which the autoencoder has mixed hidden pixels with
             # kept ones. (Below full strength the hidden pixels are meant to shine through.)
             native_images = torch.where(native_masks, membrane(native_images, ~native_masks), native_images)
-        painted = self._sample(native_images, native_masks, prompts, generators, repelling)
+        painted = self._sample(native_images, native_masks, prompts, generators, push)
         return put_back(painted.to(images), images, boxes)
 
     def _sample(
-        self,
-        images: Images,
-        masks: Masks,
-        prompts: list[str],
-        generators: list[Generator],
-        repelling: Repelling | None,
+        self, images: Images, masks: Masks, prompts: list[str], generators: list[Generator], push: Repelling | None
     ) -> Images:
         """The pipeline's own call, at native size."""
         text, sampling = stack([self._text(prompt) for prompt in prompts]), self.sampling
@@ -268,16 +245,8 @@ class DiffusionInpainter(Inpainter):
         pooled = {}
         if text.pooled is not None:
             pooled = {"pooled_prompt_embeds": text.pooled, "negative_pooled_prompt_embeds": text.negative_pooled}
-        inputs = interval.inputs(self.pipe)
-
-        def between_steps(pipe: Any, step: int, timestep: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-            changed = interval(pipe, step, timestep, {name: tensors[name] for name in inputs})
-            if repelling is not None:
-                changed["latents"] = repelling(pipe, step, timestep, tensors["latents"])
-            return changed
-
-        watching = nullcontext() if repelling is None else repelling.watching(self.pipe)
-        with watching:
+        between, names = both(interval, interval.inputs(self.pipe), push)
+        with nullcontext() if push is None else push.watching(self.pipe):
             painted: Tensor = self.pipe(
                 prompt_embeds=text.prompt,
                 negative_prompt_embeds=text.negative,
@@ -291,8 +260,8 @@ class DiffusionInpainter(Inpainter):
                 guidance_scale=interval.first_scale,
                 generator=generators,
                 output_type="pt",
-                callback_on_step_end=between_steps,
-                callback_on_step_end_tensor_inputs=inputs if repelling is None else [*inputs, "latents"],
+                callback_on_step_end=between,
+                callback_on_step_end_tensor_inputs=names,
             ).images
         return painted.float()
 

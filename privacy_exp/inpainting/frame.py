@@ -86,6 +86,22 @@ def _resize(images: Tensor, size: tuple[int, int], mode: str) -> Tensor:
     return functional.interpolate(images, size=size, mode=mode, antialias=True)
 
 
+def hidden_cells(masks: Masks, boxes: list[Window], size: tuple[int, int], step: int) -> Float[Tensor, " n"]:
+    """Share of each frame whose latent cells are hidden, as diffusers reads the mask.
+
+    Args:
+        masks: True = hidden.
+        boxes: one a frame.
+        size: height and width to paint at.
+        step: pixels of that size along a cell.
+    """
+    _, there = enlarge(masks.float().expand(-1, 3, -1, -1), masks, boxes, size)
+    cells = functional.interpolate(there.float(), size=(size[0] // step, size[1] // step))
+    areas = [(box.bottom - box.top) * (box.right - box.left) for box in boxes]
+    share_of_frame = torch.tensor(areas, device=masks.device) / (masks.shape[-2] * masks.shape[-1])
+    return cells.flatten(1).mean(dim=1) * share_of_frame
+
+
 def whole(masks: Masks) -> list[Window]:
     """The whole frame, for each mask.
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from privacy_exp.data.points import celeba_template
+from privacy_exp.inpainting.guidance import Interval
 from privacy_exp.inpainting.loading import Pipeline
 from privacy_exp.inpainting.settings import Repel
 from privacy_exp.recognition.base import Recognizer
@@ -22,38 +23,71 @@ STRIDE = 0.1
 """Root mean square of one move of the predicted clean latents at strength 1; latents have unit spread."""
 
 
-def check_scheduler(pipe: Pipeline) -> None:
-    """Refuse a scheduler whose step does not say what the clean picture will be.
-
-    Raises:
-        UserError: naming the one that does.
-    """
-    if not isinstance(pipe.scheduler, DDIMScheduler):
-        raise UserError(
-            f"`repel` needs the prediction of the clean picture in each step, which {type(pipe.scheduler).__name__} "
-            "does not give: set inpainting.scheduler=DDIMScheduler."
-        )
-
-
-def observers(model: Sequence[str], recognizer: nn.Module | None) -> list[Recognizer]:
-    """Who steers: the recognisers of some ONNX files, or a copy of the run's own.
+class Steering:
+    """Who pushes, and how: what an inpainter keeps between its batches.
 
     Args:
-        model: paths of ArcFace-style .onnx files.
-        recognizer: the run's; it is in use elsewhere.
+        repel: strength, steps, threshold, and the files of those who steer.
+        pipe: about to paint.
 
     Raises:
-        UserError: where there is neither.
+        UserError: for a scheduler whose steps do not say what the clean picture will be, or a file that is no embedder.
     """
-    if not model and recognizer is None:
-        raise UserError(
-            "`repel` needs a recogniser to steer by: give one with recognition.checkpoint=RUN, or "
-            "inpainting.repel_model=[FILE.onnx]."
-        )
-    points = celeba_template(218, 178)  # until the frames are met
-    found: Sequence[Any] = [OnnxRecognizer(path).for_people(2, points) for path in model]
-    found = found or [copy.deepcopy(recognizer)]
-    return [one.eval().requires_grad_(False) for one in found]
+
+    def __init__(self, repel: Repel, pipe: Pipeline) -> None:
+        if not isinstance(pipe.scheduler, DDIMScheduler):
+            raise UserError(
+                f"`repel` needs each step's prediction of the clean picture, which {type(pipe.scheduler).__name__} "
+                "does not give: set inpainting.scheduler=DDIMScheduler."
+            )
+        self.repel = repel
+        points = celeba_template(218, 178)  # until the frames are met
+        known = [OnnxRecognizer(path).for_people(2, points) for path in repel.model]
+        self.networks: list[Recognizer] = [network.eval().requires_grad_(False) for network in known]
+
+    def meet(self, recognizer: nn.Module) -> None:
+        """Takes a copy of the run's recogniser, where nobody else steers.
+
+        Args:
+            recognizer: in use elsewhere.
+        """
+        if not self.repel.model:
+            own: Any = copy.deepcopy(recognizer)
+            self.networks = [own.eval().requires_grad_(False)]
+
+    def of(
+        self,
+        images: Images,
+        native_images: Images,
+        native_masks: Bool[Tensor, "n 1 h w"],
+        put_back: Callable[[Images], Images],
+    ) -> "Repelling":
+        """What moves the latents of one batch.
+
+        Args:
+            images: the frames.
+            native_images: the same at the checkpoint's size.
+            native_masks: True = hidden, at that size.
+            put_back: takes pictures of that size into the frames.
+
+        Raises:
+            UserError: where nobody steers.
+        """
+        if not self.networks:
+            raise UserError(
+                "`repel` needs a recogniser to steer by: give one with recognition.checkpoint=RUN, or "
+                "inpainting.repel_model=[FILE.onnx]."
+            )
+        size = images.shape[-2], images.shape[-1]
+        for network in self.networks:
+            network.to(images.device)
+            if self.repel.model:  # the run's own has met the frames
+                network.meet_frames(*size, celeba_template(*size))
+
+        def see(native: Images) -> Images:
+            return put_back(torch.where(native_masks, native, native_images))
+
+        return Repelling(self.repel, self.networks, images, native_masks, see)
 
 
 class Repelling:
@@ -136,3 +170,23 @@ class Repelling:
         size = (gradient.square().sum((1, 2, 3)) / (hidden.sum((1, 2, 3)) * clean.shape[1]).clamp(min=1)).sqrt()
         near = (alike > self.repel.until).float()
         return gradient * (near / size.clamp(min=1e-12))[:, None, None, None]
+
+
+def both(
+    interval: Interval, names: list[str], repelling: Repelling | None
+) -> tuple[Callable[..., dict[str, Tensor]], list[str]]:
+    """The pipeline's callback for guidance and repelling, and the names of the tensors that it is given.
+
+    Args:
+        interval: of guidance.
+        names: the tensors that it changes.
+        repelling: of this batch; None changes no latents.
+    """
+    if repelling is None:
+        return interval, names
+
+    def between(pipe: Pipeline, step: int, timestep: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        changed = interval(pipe, step, timestep, {name: tensors[name] for name in names})
+        return changed | {"latents": repelling(pipe, step, timestep, tensors["latents"])}
+
+    return between, [*names, "latents"]
