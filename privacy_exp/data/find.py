@@ -35,15 +35,21 @@ def find_images(root: Path) -> Found:
         root: the folder.
     """
     names, unread, foreign, loops = list[str](), Counter[str](), Counter[str](), list[str]()
+    broken = list[str]()
     for folder, files in walk(root, (), foreign, loops):
         for name in files:
             if is_image(name):
                 names.append((folder / name).relative_to(root).as_posix())
-            elif name.lower().endswith(UNREAD) and not name.startswith("."):
+            elif name.startswith("."):
+                continue
+            elif not (folder / name).exists():
+                broken.append(str(folder / name))
+            elif name.lower().endswith(UNREAD):
                 unread[Path(name).suffix.lower()] += 1
     lines = [f"files of a kind that is not read ({suffix}): {count}" for suffix, count in sorted(unread.items())]
     lines += [f"images in folders of other programs ({name}): {count}" for name, count in sorted(foreign.items())]
     lines += [f"links to a folder above them: {len(loops)}, such as {loops[0]}"] if loops else []
+    lines += [f"links to what is not there: {len(broken)}, such as {broken[0]}"] if broken else []
     return Found(sorted(names), lines)
 
 

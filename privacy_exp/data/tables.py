@@ -1,5 +1,6 @@
 """Tables that users write: one reader for csv files whose rows are keyed by a column, such as the image's path."""
 
+import codecs
 import csv
 import io
 import unicodedata
@@ -46,7 +47,8 @@ def read_table(
 ) -> Table:
     """Reads a csv file with a header line.
 
-    Separators may be commas, semicolons or tabs; line ends, a byte-order mark and spaces around cells do not matter.
+    Separators may be commas, semicolons or tabs; line ends, a byte-order mark (of UTF-8, or of UTF-16 as spreadsheets
+    write it) and spaces around cells do not matter.
 
     Args:
         path: the file.
@@ -56,8 +58,8 @@ def read_table(
 
     Raises:
         FileNotFoundError: no such file.
-        BadDataError: no header, a column that is missing or named twice, a row of another width, an empty cell, or a
-            key named twice; the message names the line.
+        BadDataError: no header, a column that is missing, without a name or named twice, a row of another width, an
+            empty cell, or a key named twice; the message names the line.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no table {path}.")
@@ -70,6 +72,11 @@ def read_table(
     if missing:
         wanted = ", ".join((key, *(columns or ())))
         raise BadDataError(f"{path} needs the columns {wanted} in its first line, but has {', '.join(header)}.")
+    if "" in header:
+        raise BadDataError(
+            f"The first line of {path} has no name for column {header.index('') + 1}. Name it, or remove the column: a "
+            "comma at the end of each line makes one."
+        )
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise BadDataError(f"The first line of {path} names the column {twice[0]!r} twice. Rename or remove one.")
@@ -203,8 +210,9 @@ def _unambiguous(names: Mapping[str, str], short: Callable[[str], str]) -> dict[
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
     """The file's lines that are not blank, each with its number and stripped cells."""
-    with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-        text = file.read()
+    raw = path.read_bytes()
+    wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = raw.decode("utf-16" if wide else "utf-8-sig", errors="replace" if wide else "surrogateescape")
     first = text.lstrip().split("\n", 1)[0]
     separator = max(",;\t", key=first.count)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)

@@ -174,6 +174,8 @@ class OpencvTelea(Inpainter):
         if mask.all():
             return torch.full_like(image, 0.5)
         pixels = (image * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-        hidden = mask.cpu().numpy().astype(np.uint8)
-        painted = cv2.inpaint(np.ascontiguousarray(pixels), hidden, self.radius, cv2.INPAINT_TELEA)
+        hidden = mask.cpu().numpy()
+        blank = pixels.copy()
+        blank[hidden] = pixels[~hidden].mean(axis=0)  # OpenCV reads some of what lies under a ragged mask
+        painted = cv2.inpaint(blank, hidden.astype(np.uint8), self.radius, cv2.INPAINT_TELEA)
         return torch.from_numpy(painted).permute(2, 0, 1).to(image) / 255

@@ -182,6 +182,8 @@ def test_links_are_followed_and_folders_of_programs_passed_over(people, tmp_path
     (people / "a" / "more").symlink_to(elsewhere)
     (people / ".trash").symlink_to(people / "b")
     (people / "b" / "loop").symlink_to(people / "b")
+    for link in ("b/unmounted", "ann", "c/.hidden"):
+        (people / link).symlink_to(tmp_path / "not there")
     (people / "c" / "@eaDir" / "0.png").mkdir(parents=True)
     noise(0, 0, size=(12, 10)).save(people / "c" / "@eaDir" / "0.png" / "SYNOPHOTO_THUMB_M.jpg")
     (people / "c" / "film.MOV").write_bytes(b"film")
@@ -195,6 +197,7 @@ def test_links_are_followed_and_folders_of_programs_passed_over(people, tmp_path
         "files of a kind that is not read (.mov): 1",
         "images in folders of other programs (@eaDir): 1",
         f"links to a folder above them: 1, such as {people / 'b' / 'loop'}",
+        f"links to what is not there: 2, such as {people / 'ann'}",
     ]
     assert "; left out: files of a kind that is not read (.dng): 1;" in data.summary()
 

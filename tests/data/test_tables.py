@@ -28,6 +28,13 @@ def test_separators_and_line_ends_do_not_matter(table, separator, end):
     assert read.lines == {"a.jpg": 3, "b.jpg": 4}
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_unicode_text_of_a_spreadsheet_is_read(tmp_path, encoding):
+    path = tmp_path / "t.csv"
+    path.write_text(("\ufeff" if encoding == "utf-16-be" else "") + "path,who\na.jpg,José\n", encoding=encoding)
+    assert read_table(path, None).rows == {"a.jpg": {"who": "José"}}
+
+
 def test_a_quoted_cell_keeps_its_comma(table):
     assert table('path,who\na.jpg,"Doe, Jane"\n').rows["a.jpg"] == {"who": "Doe, Jane"}
 
@@ -41,6 +48,7 @@ def test_a_quoted_cell_keeps_its_comma(table):
         ("path,x\n,1\n", r"Line 2 .* leaves path empty"),
         ("path,x\na.jpg,1,2\n", r"Line 2 .* has 3 columns, but the first line names 2"),
         ("path,x,x\na.jpg,1,2\n", r"names the column 'x' twice"),
+        ("path,x,\na.jpg,1,\n", r"no name for column 3"),
     ],
 )
 def test_what_is_wrong_is_named_by_line(table, text, words):

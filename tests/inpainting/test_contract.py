@@ -175,7 +175,9 @@ def test_it_says_how_it_was_made(inpainter: Inpainter, faces: Faces, masks: torc
 def test_hidden_pixels_alone_change_nothing(inpainter: Inpainter, faces: Faces) -> None:
     """What is hidden must not shine through, unless the class says that it does."""
     masks = torch.zeros(3, 1, 32, 32, dtype=torch.bool)
-    masks[..., 3:29, 3:29] = True
+    masks[:2, :, 3:29, 3:29] = True
+    masks[1:, :, ::4, ::4] = True  # scattered, and up to the edge
+    masks[2, :, 8:16] = True
     strangers = some_faces(15, 32, 32).images
     results = []
     for rows in ([0, 1, 2], [9, 10, 11]):
