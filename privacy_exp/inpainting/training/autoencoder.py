@@ -24,6 +24,8 @@ class AutoencoderTraining(StepTraining):
         edge_weight: weight of the L1 error of horizontal and vertical differences.
         face_loss: what a frozen recogniser adds to the loss and measures on people held out; None adds nothing.
         adversary: the discriminator that adds to the loss; None adds nothing.
+        equivariance: share of the steps in which the latents are halved in size and must give the halved photo.
+            Latents that survive it are smooth, which makes the UNet's work easier (Kouzelis et al., EQ-VAE, 2025).
         recipe: keywords of `StepTraining`.
     """
 
@@ -35,6 +37,7 @@ class AutoencoderTraining(StepTraining):
         edge_weight: float,
         face_loss: FaceLoss | None = None,
         adversary: Adversary | None = None,
+        equivariance: float = 0.0,
         **recipe: Any,
     ) -> None:
         super().__init__({"vae": autoencoder.to(memory_format=torch.channels_last)}, faces, "autoencoder", **recipe)
@@ -42,6 +45,7 @@ class AutoencoderTraining(StepTraining):
         self.edge_weight = edge_weight
         self.frozen = [face_loss] if face_loss is not None else []  # in a list: no part of the checkpoints
         self.adversary = adversary
+        self.equivariance = equivariance
         self._adversary_state: dict[str, Any] | None = None
 
     def compile_networks(self) -> None:
@@ -100,12 +104,18 @@ class AutoencoderTraining(StepTraining):
         moments = self.networks["vae"].encode(images).latent_dist.parameters.float()  # type: ignore[operator]
         latents = DiagonalGaussianDistribution(moments)
         noise = torch.randn(latents.mean.shape, generator=generator).to(latents.mean, non_blocking=True)
-        rebuilt = self.networks["vae"].decode(latents.mean + latents.std * noise).sample.float()  # type: ignore[operator]
+        drawn = latents.mean + latents.std * noise
+        halved = self.equivariance > 0 and float(torch.rand((), generator=generator)) < self.equivariance
+        if halved:
+            drawn, images = functional.avg_pool2d(drawn, 2), functional.avg_pool2d(images, 2)
+        rebuilt = self.networks["vae"].decode(drawn).sample.float()  # type: ignore[operator]
         square = functional.mse_loss(rebuilt, images)
         kl = 0.5 * (latents.mean.square() + latents.var - 1 - latents.logvar).mean()
         loss = functional.l1_loss(rebuilt, images) + square
         loss = loss + self.edge_weight * _edge_error(rebuilt - images) + self.kl_weight * kl
         values = {"psnr": -10 * torch.log10(square.detach() / 4), "kl": kl.detach()}
+        if halved:  # a recogniser and a discriminator know faces of one size
+            return {"loss": loss, **values}
         for face in self.frozen:
             term, values["similarity"] = face(rebuilt / 2 + 0.5, images / 2 + 0.5)
             loss = loss + term

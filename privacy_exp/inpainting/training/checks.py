@@ -43,12 +43,18 @@ def check_recipe(config: Mapping[str, Any]) -> None:
 
 
 def _check_together(config: Mapping[str, Any]) -> None:
-    for key in ("init_from", "autoencoder_from"):
+    if not _number(config["autoencoder"]["equivariance"]) or not 0 <= config["autoencoder"]["equivariance"] <= 1:
+        raise UserError(
+            f"`autoencoder.equivariance` must lie in [0, 1], but got {config['autoencoder']['equivariance']}."
+        )
+    for key in ("init_from", "autoencoder_from", "warm_start"):
         given = config[key]
         if given is not None and "/" not in str(given) and not Path(given).is_dir():
             raise UserError(f"`{key}` must be a folder or a hub id (owner/name), but there is no {given}.")
     if config["autoencoder_from"] is not None and config["init_from"] is not None:
         raise UserError("`autoencoder_from` and `init_from` both name an autoencoder; leave one of them null.")
+    if config["warm_start"] is not None and config["init_from"] is not None:
+        raise UserError("`warm_start` and `init_from` both say which weights come first; leave one of them null.")
     if config["fresh_text"] and config["init_from"] is None:
         raise UserError("`fresh_text` replaces the text encoder of a given checkpoint, but `init_from` is null.")
     if config["lora_rank"] is None:

@@ -86,6 +86,29 @@ def build_text(keys: Mapping[str, Any]) -> tuple[CLIPTokenizer, CLIPTextModel]:
     return words, encoder
 
 
+@torch.no_grad()
+def take_matching(network: nn.Module, source: nn.Module) -> float:
+    """Copies every weight of `source` that `network` has under the same name and in the same shape.
+
+    Args:
+        network: changed in place.
+        source: trained, of other latent channels, for example.
+
+    Returns:
+        The share of the network's weights that were copied, in [0, 1].
+
+    Example:
+        >>> wide, narrow = (nn.Sequential(nn.Linear(4, 4), nn.Linear(4, outputs)) for outputs in (3, 2))
+        >>> round(take_matching(narrow, wide), 2)
+        0.67
+    """
+    own, given = network.state_dict(), source.state_dict()
+    same = [name for name, weight in own.items() if name in given and given[name].shape == weight.shape]
+    for name in same:
+        own[name].copy_(given[name])
+    return sum(own[name].numel() for name in same) / sum(weight.numel() for weight in own.values())
+
+
 def _tuples(keys: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in keys.items()}
 

@@ -13,6 +13,7 @@ from diffusers import AutoencoderKL, StableDiffusionInpaintPipeline
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.utilities.seed import isolate_rng
+from torch import nn
 
 from privacy_exp.cache.files import write_text
 from privacy_exp.data.base import FaceData
@@ -30,6 +31,7 @@ from privacy_exp.inpainting.training.networks import (
     build_text,
     save_lora,
     save_pipeline,
+    take_matching,
 )
 from privacy_exp.inpainting.training.steps import StepTraining, log_line
 from privacy_exp.recognition.fit import determinism_restored
@@ -49,7 +51,7 @@ RECIPE = (
     "networks",
 )
 """Keys that every stage's weights depend on, besides data, the trainer's precision and processes, and its own."""
-OPTIONAL = ("held_out_people", "crop", "colour")
+OPTIONAL = ("held_out_people", "crop", "colour", "warm_start")
 """More of them, which a recipe leaves out where they do nothing: trainings from before they existed go on."""
 OF_LOSS = (
     "embedding_model",
@@ -57,6 +59,7 @@ OF_LOSS = (
     "perceptual_weight",
     "adversarial_weight",
     "adversarial_from",
+    "equivariance",
     "validate_every",
     "patience",
 )
@@ -130,6 +133,8 @@ class InpainterTraining:
         """The autoencoder's training; without what only its steps need unless `train`."""
         self._seed("autoencoder")
         vae = build_autoencoder(self.config["networks"]["autoencoder"])
+        if train and self.config["warm_start"]:
+            self._warm(vae, "vae")
         faces, recipe = self._photos(vae.config.sample_size), self._recipe("autoencoder")
         model, *weights, start = (recipe.pop(key) for key in OF_LOSS[:5])
         face_loss, adversary = None, None
@@ -166,6 +171,9 @@ class InpainterTraining:
             vae = self._trained_autoencoder()
             self._seed("unet")
             pipe = build_pipeline(vae, self.config["networks"])
+            if self.config["warm_start"]:
+                self._warm(pipe.unet, "unet")
+                self._warm(pipe.text_encoder, "text_encoder")
         if rank is not None:
             self._seed("unet")
             add_lora(pipe.unet, rank)
@@ -200,13 +208,18 @@ class InpainterTraining:
         if self._faces is None or self._faces.pixels.shape[-1] != size:
             keys = ("parts", "mirror", "max_photos", "seed")
             parts, mirror, limit, seed = (self.config[key] for key in keys)
-            share, crop, colour = (self.config[key] for key in OPTIONAL)
+            share, crop, colour = (self.config[key] for key in OPTIONAL[:3])
             faces = collect(self.data, parts, size, mirror, limit, seed, self.work, share)
             self._faces = faces._replace(crop=crop, colour=colour)
             log.info(
                 "%d photos of %d px, mirror images included; %d held out", len(faces.pixels), size, len(faces.held_out)
             )
         return self._faces
+
+    def _warm(self, network: nn.Module, part: str) -> None:
+        source: Any = load_pipeline(self.config["warm_start"], None, None, torch.float32)
+        taken = take_matching(network, getattr(source, part))
+        log.info("%s: %.0f %% of its weights start from %s", part, 100 * taken, self.config["warm_start"])
 
     def _seed(self, stage: str) -> None:
         seed_everything(generator(self.config["seed"], stage, "weights").initial_seed() % 2**32, verbose=False)

@@ -45,6 +45,7 @@ def recipe(embedder: Path) -> list[str]:
         "autoencoder.perceptual_weight=0.1",
         "autoencoder.adversarial_weight=0.02",
         "autoencoder.adversarial_from=2",
+        "autoencoder.equivariance=0.4",
         "autoencoder.validate_every=2",
         "autoencoder.patience=9",
         "unet.validate_every=2",
@@ -106,6 +107,7 @@ def test_a_killed_recipe_resumes_and_ends_equal(
         "autoencoder.embedding_weight=0.5",
         "autoencoder.perceptual_weight=0.5",
         "autoencoder.adversarial_weight=0.5",
+        "autoencoder.equivariance=1.0",
     ],
 )
 def test_each_option_changes_what_is_learnt(option: str, tmp_path: Path, embedder: Path) -> None:
@@ -122,6 +124,19 @@ def test_the_adversary_waits_for_its_step(tmp_path: Path) -> None:
     train(tmp_path / "late", *few, "autoencoder.adversarial_from=2")
     assert state(tmp_path / "never")["adversary_optimizer"]["state"] == {}
     assert {int(one["step"]) for one in state(tmp_path / "late")["adversary_optimizer"]["state"].values()} == {1}
+
+
+def test_weights_of_another_number_of_latent_channels_are_a_start(tmp_path: Path, painter: Path) -> None:
+    start = f"warm_start='{painter / 'out'}'"
+    train(tmp_path, start, "autoencoder.steps=1", "autoencoder.lr=1e-30", "unet.steps=1", "unet.lr=1e-30")
+    before, after = weights(painter / "out"), weights(tmp_path / "out")
+    assert before["vae/decoder.conv_in.weight"].shape != after["vae/decoder.conv_in.weight"].shape
+    for name in ("vae/decoder.conv_out.weight", "unet/conv_out.weight", "text_encoder/final_layer_norm.weight"):
+        same = before[name].shape == after[name].shape
+        assert same == (name != "unet/conv_out.weight")
+        assert not same or torch.equal(before[name], after[name])
+    inner = next(name for name in before if name.startswith("unet/mid_block") and name.endswith("conv1.weight"))
+    assert torch.equal(before[inner], after[inner])
 
 
 def test_a_training_without_progress_stops_and_stays_stopped(tmp_path: Path) -> None:
@@ -257,6 +272,9 @@ def test_half_precision_keeps_the_loss_in_float32(
         (["autoencoder.validate_every=5"], "Set `held_out_people`"),
         (["autoencoder.patience=5"], "needs `validate_every`"),
         (["held_out_people=1.0"], r"`held_out_people`.*in \[0, 1\)"),
+        (["autoencoder.equivariance=2"], r"`autoencoder.equivariance` must lie in \[0, 1\]"),
+        (["warm_start=nowhere"], "`warm_start` must be a folder or a hub id"),
+        (["warm_start=a/b", "init_from=c/d"], "leave one of them null"),
         (["crop=1.5"], r"`crop` must lie in \[0, 1\)"),
     ],
 )
