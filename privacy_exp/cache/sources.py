@@ -103,7 +103,7 @@ def _tree(path: Path) -> ast.Module:
 @cache
 def _code(path: Path) -> str:
     """A digest of what the file does: its syntax tree without docstrings."""
-    tree = ast.parse(path.read_bytes())
+    tree = _tree(path)  # without its docstrings from here on, which say nothing of imports either
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [part for part in node.body if not _is_text(part)]
