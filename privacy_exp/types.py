@@ -79,6 +79,8 @@ class Faces(NamedTuple):
         labels: identity indices, or None where identities are unknown.
         landmarks: five points in pixels, pixel centres at whole numbers, or None where the data has none.
         attributes: named booleans, or None where the data has none.
+        people: who is on each photo, as the data names them, or None where identities are unknown. Unlike labels, names
+            do not depend on who else takes part.
 
     Example:
         >>> faces = Faces(["a", "b"], torch.rand(2, 3, 64, 64), torch.tensor([0, 1]))
@@ -93,6 +95,7 @@ class Faces(NamedTuple):
     labels: Labels | None = None
     landmarks: Landmarks | None = None
     attributes: Attributes | None = None
+    people: list[str] | None = None
 
     def __getitem__(self, rows: Sequence[int] | slice) -> "Faces":  # type: ignore[override]
         """The faces at these positions, in this order; fields go by name."""
@@ -103,7 +106,8 @@ class Faces(NamedTuple):
 
         attributes = None if self.attributes is None else {k: v[keep] for k, v in self.attributes.items()}
         chosen = [self.ids[i] for i in keep]
-        return Faces(chosen, self.images[keep], pick(self.labels), pick(self.landmarks), attributes)
+        people = None if self.people is None else [self.people[i] for i in keep]
+        return Faces(chosen, self.images[keep], pick(self.labels), pick(self.landmarks), attributes, people)
 
     def without(self, ids: Collection[str]) -> "Faces":
         """The faces whose ids are not among `ids`; the same object where nothing is taken out."""
@@ -117,11 +121,11 @@ class Faces(NamedTuple):
             return None if value is None else value.to(device)
 
         attributes = None if self.attributes is None else {k: v.to(device) for k, v in self.attributes.items()}
-        return Faces(self.ids, self.images.to(device), move(self.labels), move(self.landmarks), attributes)
+        return Faces(self.ids, self.images.to(device), move(self.labels), move(self.landmarks), attributes, self.people)
 
     def unlabelled(self) -> "Faces":
         """The same faces without identities."""
-        return self._replace(labels=None)
+        return self._replace(labels=None, people=None)
 
 
 def number(name: str, value: Any) -> Any:

@@ -28,7 +28,7 @@ from privacy_exp.data.identity_split import (
 from privacy_exp.data.keys import check_keys
 from privacy_exp.data.manifest import read_manifest
 from privacy_exp.data.order import SeededOrder
-from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Photo
+from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Photo, people_of
 from privacy_exp.data.points import celeba_template
 from privacy_exp.data.selection import Selection
 from privacy_exp.types import Faces
@@ -229,7 +229,7 @@ class FaceData(Configured, LightningDataModule, ABC):
         rows = [photo.attributes for photo in photos if photo.attributes is not None]
         if len(rows) == len(photos):
             attributes = {name: torch.tensor([bool(row[name]) for row in rows]) for name in rows[0]}
-        return Faces([photo.id for photo in photos], images, labels, landmarks, attributes)
+        return Faces([photo.id for photo in photos], images, labels, landmarks, attributes, people_of(photos))
 
     def batches(self, part: str, batch_size: int | None = None) -> Iterator[Faces]:
         """The photos of a part in order, batch by batch.

@@ -48,6 +48,16 @@ class Photo:
     attributes: Mapping[str, bool] | None = None
 
 
+def people_of(photos: Sequence[Photo]) -> list[str] | None:
+    """Who is on each photo, as the data names them; None where that is not known of all.
+
+    Args:
+        photos: rows of the index.
+    """
+    known = [photo.identity for photo in photos if photo.identity is not None]
+    return known if len(known) == len(photos) else None
+
+
 class Flags(Mapping[str, bool]):
     """Named booleans of one photo in a few bytes: a dict for each of 200,000 photos would take half a gigabyte.
 

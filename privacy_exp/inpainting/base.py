@@ -36,6 +36,7 @@ class Inpainter(Configured, ABC):
         heeds_guidance: False where prompt and negative prompt say the same, so that no guidance scale changes anything.
         num_draws: how many pictures of each face a run paints, draws 0 .. num_draws - 1.
         keep_pixels: whether kept pixels come back as they are; a latent model's own differ a little.
+        same_new_face: "photo" draws from (seed, photo), "person" from (seed, person), the same for all their photos.
     """
 
     expects_detail: ClassVar[bool] = False
@@ -43,6 +44,7 @@ class Inpainter(Configured, ABC):
     heeds_guidance: bool = True
     num_draws: int = 1
     keep_pixels: bool = True
+    same_new_face: str = "photo"
     reads_hidden: bool = False
     takes_masks: bool = True
     asks_recognizer: bool = False
@@ -129,8 +131,8 @@ class Inpainter(Configured, ABC):
             draw: which of several pictures of each face.
 
         Raises:
-            UserError: where the masks' shape is not the faces', or `repaint` returns anything but images of the faces'
-                shape in [0, 1].
+            UserError: where the masks' shape is not the faces', `repaint` returns anything but images of the faces'
+                shape in [0, 1], or nobody says who is on photos whose noise goes by it.
             SanityError: for a result that is not a number.
         """
         count, _, height, width = faces.images.shape
@@ -143,12 +145,23 @@ class Inpainter(Configured, ABC):
                 f"`masking` must be everything with {type(self).__name__}, which takes no mask and decides itself what "
                 "it changes."
             )
-        generators = [generator(seed, image_id, "inpaint", str(draw)) for image_id in faces.ids]
+        generators = self._generators(faces, seed, draw)
         repainted = self._checked(self.repaint(faces, masks, generators), faces.images)
         self.sanity.add(faces, masks, repainted)
         self._check_range(repainted, masks if self.keep_pixels else torch.ones_like(masks))
         repainted = repainted.clamp(0, 1)
         return torch.where(masks, repainted, faces.images) if self.keep_pixels else repainted
+
+    def _generators(self, faces: Faces, seed: int, draw: int) -> list[Generator]:
+        """One a photo; those of a person may begin alike, but each is its own: none runs ahead for another."""
+        if self.same_new_face == "photo":
+            return [generator(seed, image_id, "inpaint", str(draw)) for image_id in faces.ids]
+        if faces.people is None:
+            raise UserError(
+                "`same_new_face: person` needs to know who is on each photo, and these photos have no identities: set "
+                "inpainting.same_new_face=photo, or give labelled data."
+            )
+        return [generator(seed, person, "inpaint a person", str(draw)) for person in faces.people]
 
     def _checked(self, repainted: Any, images: Images) -> Images:
         """What `repaint` returned, on the images' device, if it is a batch like theirs."""

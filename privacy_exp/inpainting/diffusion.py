@@ -94,6 +94,7 @@ class DiffusionInpainter(Inpainter):
         self.repel = repel
         self.asks_recognizer = repel is not None and not repel.model
         self.keep_pixels = self.canvas.keep_pixels
+        self.same_new_face = self.sampling.same_new_face
         self.reads_hidden = self.sampling.strength < 1
         self.batch_size = self.runtime.batch_size
         templated = bool(fields(self.sampling.prompt))

@@ -23,6 +23,8 @@ class Sampling(Configured):
         guidance_scale: at least 1, which is off.
         guidance_interval: start and stop of the guided steps, as shares of them.
         strength: in (0, 1]; below 1 the hidden pixels shine through.
+        same_new_face: whose noise each painting begins with: "photo" gives each photo its own, "person" all photos of
+            a person the same, so that they come nearer to one new face.
 
     Raises:
         UserError: for a value outside its range.
@@ -39,6 +41,7 @@ class Sampling(Configured):
     guidance_scale: float = 7.5
     guidance_interval: Sequence[float] = (0.0, 1.0)
     strength: float = 1.0
+    same_new_face: str = "photo"
 
     def __post_init__(self) -> None:
         at_least(1, num_inference_steps=self.num_inference_steps, guidance_scale=self.guidance_scale)
@@ -48,6 +51,8 @@ class Sampling(Configured):
                 f"`strength` must lie in (0, 1] and leave at least one of the `num_inference_steps` = "
                 f"{self.num_inference_steps}, but got {self.strength}."
             )
+        if self.same_new_face not in ("photo", "person"):
+            raise UserError(f"`same_new_face` must be photo or person, but got {self.same_new_face}.")
         _note(self, guidance_interval=_shares("guidance_interval", self.guidance_interval))
 
 

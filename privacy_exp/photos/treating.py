@@ -16,7 +16,7 @@ from privacy_exp.photos.crops import CELEBA_SIZE, Matrix, cut, frame_points, pas
 from privacy_exp.photos.finding import FaceFinder, Found, MTCNNFinder, overlap
 from privacy_exp.photos.keeping import KnownPeople, check_regions, check_room, masks_that_keep, open_regions
 from privacy_exp.photos.looking import Watcher, cosines
-from privacy_exp.photos.whole import changed_share, is_treated, whole_tool
+from privacy_exp.photos.whole import changed_share, check_asks_little, is_treated, whole_tool
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.types import Faces, UserError
 
@@ -161,11 +161,7 @@ class PhotoAnonymizer:
             check_room(mask_ratio, self._rooms(masker, middle)[0], keep)
         if isinstance(masker, OriginalMethod):
             raise UserError(f"{type(masker).__name__} cuts frames of its own, which can't be pasted back into a photo.")
-        if type(inpainter).fit is not Inpainter.fit:
-            raise UserError(
-                f"{type(inpainter).__name__} learns from a data set's training photos, and whole photos have none: "
-                "take an inpainter that learns nothing, such as inpainting=blur."
-            )
+        check_asks_little(inpainter)
 
     def __call__(self, names: Sequence[str], photos: Sequence[Pixels], found: Sequence[list[Found]]) -> list[Treated]:
         """Treats photos together: the faces of all of them are painted in one batch.

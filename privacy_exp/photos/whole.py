@@ -31,6 +31,27 @@ def whole_tool(inpainter: Inpainter, refused: bool) -> Command | None:
     return inpainter
 
 
+def check_asks_little(inpainter: Inpainter) -> None:
+    """Refuses an inpainter that asks for more than whole photos have.
+
+    Args:
+        inpainter: any.
+
+    Raises:
+        UserError: it learns from training photos, or goes by who is on each photo.
+    """
+    if type(inpainter).fit is not Inpainter.fit:
+        raise UserError(
+            f"{type(inpainter).__name__} learns from a data set's training photos, and whole photos have none: "
+            "take an inpainter that learns nothing, such as inpainting=blur."
+        )
+    if inpainter.same_new_face == "person":
+        raise UserError(
+            "`same_new_face: person` needs to know who is on each photo, which nobody says of whole photos: set "
+            "inpainting.same_new_face=photo, or sort aligned crops into a folder a person (data=folder)."
+        )
+
+
 def is_treated(changed: Bool[np.ndarray, "H W"], box: Sequence[float]) -> bool:
     """Whether enough of a face's box was changed."""
     left, top, right, bottom = (max(0, round(side)) for side in box)
