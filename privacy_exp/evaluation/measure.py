@@ -50,6 +50,7 @@ class Scene:
             pictures (kept in the store); a second argument other than None replaces the net's `freeze`, a third and a
             fourth are another network and its recipe. None for a folder made elsewhere.
         judges: the run's judges by their full names, through which attackers may look as well.
+        asks_target: whether masks or painter follow the target; True where nobody knows.
     """
 
     folder: RunFolder
@@ -66,6 +67,7 @@ class Scene:
     anonymize: Callable[[str, int], RunFolder] | None = None
     fit: Callable[..., Recognizer] | None = None
     judges: Mapping[str, Embeds] = field(default_factory=dict)
+    asks_target: bool = True
 
     @property
     def has_target(self) -> bool:
@@ -88,7 +90,7 @@ class Outcome:
         clean: right at rank 1 on each original, in [0, 1]: ties count as their expectation.
         anonymized: the same on the anonymised picture.
         chance: rank-1 rate of a guess.
-        excluded: why it takes no part ("below_gate"), or None.
+        excluded: why it takes no part ("below_gate", "steered"), or None.
         rows: of the scene's table, one a probe, where it was asked about some photos only; None: where the probes are
             the table's photos, all of them in order.
     """
@@ -213,7 +215,8 @@ def strongest_observer(outcomes: Sequence[Outcome], draws: int = 2000, seed: int
     able = [s for s in outcomes if s.excluded is None and np.isfinite(kept_share(_columns(s).sum(axis=1), s.chance))]
     if not able:
         excluded = sorted({s.excluded for s in outcomes if s.excluded})
-        reason = f"{', '.join(excluded) or 'at chance on the originals'}: no observer passed its gate"
+        end = "no observer is left" if "steered" in excluded else "no observer passed its gate"
+        reason = f"{', '.join(excluded) or 'at chance on the originals'}: {end}"
         if not outcomes:
             reason = "no observer was asked: choose a judge, and give at least two photos of a person"
         return Metric(None, None, None, max((len(s.clean) for s in outcomes), default=0), reason), []

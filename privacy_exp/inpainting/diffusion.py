@@ -25,7 +25,7 @@ from privacy_exp.inpainting.presets import preset
 from privacy_exp.inpainting.prompts import fields, fill
 from privacy_exp.inpainting.readying import ready
 from privacy_exp.inpainting.repelling import Repelling, Steering, both
-from privacy_exp.inpainting.settings import Canvas, Lora, Repel, Runtime, Sampling, at_least, grouped
+from privacy_exp.inpainting.settings import TARGET, Canvas, Lora, Repel, Runtime, Sampling, at_least, grouped
 from privacy_exp.inpainting.size import native
 from privacy_exp.types import Faces, Images, Masks, UserError
 
@@ -92,7 +92,7 @@ class DiffusionInpainter(Inpainter):
         self.num_draws = num_draws
         self.force = force
         self.repel = repel
-        self.asks_recognizer = repel is not None and not repel.model
+        self.asks_recognizer = repel is not None and TARGET in repel.steering
         self.keep_pixels = self.canvas.keep_pixels
         self.same_new_face = self.sampling.same_new_face
         self.reads_hidden = self.sampling.strength < 1
@@ -139,7 +139,7 @@ class DiffusionInpainter(Inpainter):
         return cls(**grouped(keys | changes))
 
     def meet(self, recognizer: nn.Module) -> None:
-        """The run's recogniser steers where `repel` names no other."""
+        """The run's recogniser steers where `repel` names it or no other."""
         if self._steering is not None:
             self._steering.meet(recognizer)
 

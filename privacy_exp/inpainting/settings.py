@@ -9,6 +9,9 @@ from privacy_exp.inpainting.compiling import GRAPHS
 from privacy_exp.inpainting.precision import device_named, dtype_name
 from privacy_exp.types import UserError, number
 
+TARGET = "target"
+"""What the run's own recogniser is called among those that steer."""
+
 
 @dataclass(frozen=True)
 class Sampling(Configured):
@@ -123,10 +126,12 @@ class Repel(Configured):
     """How a face is pushed away from the person while it is painted; see `repelling.Repelling`.
 
     Args:
-        strength: above 0; 1 moves the latents by a tenth of their spread in each step that it acts in.
+        strength: above 0; 1 moves the latents by a tenth of their spread in each step of the interval.
         interval: start and stop of these steps, as shares of all.
-        until: cosine similarity below which a photo is left alone.
-        model: ArcFace-style .onnx files that steer together; none: the run's own recogniser steers.
+        until: cosine similarity below which a recogniser leaves a photo alone.
+        model: ArcFace-style .onnx files that steer together; the word "target" among them stands for the run's own
+            recogniser, which steers alone where there are none.
+        every: acts in one of so many steps of the interval, and moves as many times as far in it: less time.
 
     Raises:
         UserError: for a value outside its range.
@@ -140,14 +145,23 @@ class Repel(Configured):
     interval: Sequence[float] = (0.2, 0.7)
     until: float = 0.2
     model: Sequence[str] = ()
+    every: float = 1
 
     def __post_init__(self) -> None:
         at_least(0, repel=self.strength)
+        at_least(1, repel_every=self.every)
+        if self.every != int(self.every):
+            raise UserError(f"`repel_every` must be a whole number of steps, but got {self.every}.")
         if not -1 <= number("repel_until", self.until) < 1:
             raise UserError(f"`repel_until` is a cosine similarity, in [-1, 1), but got {self.until}.")
         if isinstance(self.model, str) or not all(isinstance(path, str) for path in self.model):
-            raise UserError(f"`repel_model` must be a list of paths, [FILE.onnx], but got {self.model!r}.")
+            raise UserError(f"`repel_model` must be a list of paths, [FILE.onnx,target], but got {self.model!r}.")
         _note(self, interval=_shares("repel_interval", self.interval), model=tuple(self.model))
+
+    @property
+    def steering(self) -> tuple[str, ...]:
+        """Who steers, the run's own recogniser as `TARGET`."""
+        return tuple(self.model) or (TARGET,)
 
 
 @dataclass(frozen=True)
@@ -207,7 +221,7 @@ GROUPS: dict[str, type[Sampling] | type[Canvas] | type[Runtime]] = {
     "runtime": Runtime,
 }
 _LORA = {"lora": "weights", "lora_revision": "revision", "lora_scale": "scale"}
-_REPEL = {"repel": "strength", "repel_interval": "interval", "repel_until": "until", "repel_model": "model"}
+_REPEL = {"repel": "strength"} | {f"repel_{name}": name for name in ("interval", "until", "model", "every")}
 _OWN = ("checkpoint", "revision", "variant", "num_draws", "force")
 
 

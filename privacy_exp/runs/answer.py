@@ -11,7 +11,7 @@ from privacy_exp.types import Metric
 FEW = 50
 """Photos below which a share is told as a count."""
 
-FLAGS = {"below_gate": "below its gate", "no_gate": "without a gate"}
+FLAGS = {"below_gate": "below its gate", "no_gate": "without a gate", "steered": "it steered the painter"}
 """What stands in a record for a judgement on an observer, and what people read."""
 
 NOBODY = "judge=[…] and attacker=[…] ask others"

@@ -51,4 +51,5 @@ def lend(job: "Job", scene: Scene, fitted: Fitted) -> Scene:
         frame=None if masker is None else masker.frame,
         anonymize=lambda part, seed: job.anonymize_part(fitted, part, seed),
         fit=job.study.fit_again,
+        asks_target=not job.masker.blind or job.inpainter.asks_recognizer,
     )

@@ -1,13 +1,12 @@
 """A judge: what a held-out recogniser still recognises on the anonymised pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
 
-from privacy_exp.cache.keys import scientific
 from privacy_exp.data.base import FaceData
 from privacy_exp.data.identity_split import groups_of
 from privacy_exp.evaluation.identification import identify, rank_metrics
@@ -15,6 +14,7 @@ from privacy_exp.evaluation.judges.embedder import Embedded, Embedder, embed_bat
 from privacy_exp.evaluation.judges.viewer import Viewer
 from privacy_exp.evaluation.measure import Findings, Measure, Outcome, Scene
 from privacy_exp.evaluation.statistics.intervals import bootstrap_mean, clustered_rate
+from privacy_exp.evaluation.steering import repelling_weights, target_weights
 from privacy_exp.evaluation.utility.frechet import frechet_metric
 from privacy_exp.evaluation.verification import (
     PAIRS_NEEDED,
@@ -27,7 +27,6 @@ from privacy_exp.evaluation.verification import (
     same_photo,
     thresholds,
 )
-from privacy_exp.recognition.facenet import WEIGHTS
 from privacy_exp.types import Embeddings, Images, Metric, UserError
 
 Array = np.ndarray
@@ -58,8 +57,9 @@ class Views:
 class Judge(Measure):
     """Verification, identification and intrusion by an embedder that the masks never met.
 
-    Thresholds come from pairs of originals alone. Below the gate all figures on anonymised pictures are flagged and the
-    judge takes no part in `strongest_observer`.
+    Thresholds come from pairs of originals alone. Below the gate, or where the painter was pushed away from this very
+    network (`inpainting.repel`), all figures on anonymised pictures are flagged and the judge takes no part in
+    `strongest_observer`.
 
     Args:
         embedder: what it sees with.
@@ -111,15 +111,23 @@ class Judge(Measure):
         views = Views(clean, self.viewer.see(scene, "results"), people, groups_of_photos(scene), found)
         findings = Findings()
         gate = self._verify(views, name, findings)
-        self._identify(views, scene.table["identity"].to_numpy(str), name, gate, findings)
+        excluded = "steered" if self.weights & repelling_weights(scene.config) else gate
+        self._identify(views, scene.table["identity"].to_numpy(str), name, excluded, findings)
         self._count(views, name, findings)
-        if self._steered(scene):
+        if excluded == "steered":
+            findings.warnings.append(
+                f"{name} takes no part in strongest_observer: inpainting.repel pushed faces away from its own weights."
+            )
+        elif scene.asks_target and self.weights & target_weights(scene.config):
             findings.warnings.append(f"{name} is a network that steered masks or painter: it is no held-out judge.")
         stem = name.rpartition("/")[2]
         findings.metrics[f"utility/frechet_{stem}"] = frechet_metric(clean.vectors, views.anonymized.vectors, people)
-        if gate is not None:
-            flagged = {n: replace(m, reason=m.reason or gate) for n, m in findings.metrics.items() if _is_privacy(n)}
+        if excluded is not None:
+            flagged = {
+                n: replace(m, reason=m.reason or excluded) for n, m in findings.metrics.items() if _is_privacy(n)
+            }
             findings.metrics |= flagged
+        if gate is not None:
             findings.warnings.append(f"{name} takes no part in strongest_observer: {self._gate_words(findings, name)}.")
         for far, behind in {far_name(t.far): t.pairs_of_people for t in found if t.few_people}.items():
             findings.warnings.append(
@@ -149,16 +157,11 @@ class Judge(Measure):
         seen = embed_batches(self.viewer.embedder, [images], self.viewer.detect)
         return torch.from_numpy(seen.vectors).to(images.device)
 
-    def _steered(self, scene: Scene) -> bool:
-        """Whether this judge's weights are those that the run's recogniser started from, or steered the painter."""
-        net = scientific(scene.config.get("recognition", {}).get("net") or {})
-        painter = scene.config.get("inpainting", {})
-        repel = painter.get("repel")
-        flat = {"model": painter.get("repel_model") or []}  # from the command line; Python makes an object
-        steered = scientific(repel if isinstance(repel, Mapping) else flat).get("model", [])
-        started = {net.get("model"), WEIGHTS.get(net.get("pretrained")), *steered} - {None}
+    @property
+    def weights(self) -> set[str]:
+        """Digests of the weights that it sees with, where others may have them too."""
         fields = self.viewer.embedder.fields()
-        return any(fields.get(kind) in started for kind in ("onnx", "facenet"))
+        return {fields[kind] for kind in ("onnx", "facenet") if kind in fields}
 
     def _check(self, clean: Embedded, ids: list[str], name: str) -> None:
         bad = [i for i, failed in zip(ids, clean.failed, strict=True) if failed]

@@ -215,6 +215,33 @@ def test_a_judge_that_steered_the_masks_is_named(scene, tmp_path):
         assert any("held-out" in line for line in warnings) == steered
     embedder.fields = lambda: {"onnx": "another", "facenet": None}
     assert not any("held-out" in line for line in Judge(embedder, fars=[0.01]).measure(place, "judge/colour").warnings)
+    embedder.fields = lambda: {"onnx": file_digest(tmp_path / "net.onnx")}
+    blind = dataclasses.replace(place, asks_target=False)  # masking=center with a painter that asks nobody
+    found = Judge(embedder, fars=[0.01]).measure(blind, "judge/colour")
+    assert not any("held-out" in line for line in found.warnings)
+    assert found.outcomes[0].excluded is None
+
+
+@pytest.mark.parametrize("models", [["net.onnx"], ["target"], []], ids=str)
+def test_a_judge_that_pushed_faces_away_is_left_out(scene, tmp_path, models):
+    (tmp_path / "net.onnx").write_bytes(b"weights")
+    net = {"recognition": {"net": {"model": f"{tmp_path}/net.onnx"}}}
+    names = [str(tmp_path / name) if name.endswith("onnx") else name for name in models]
+    place = dataclasses.replace(scene(lambda x: x), config={**net, "inpainting": {"repel": 2, "repel_model": names}})
+    embedder = Colour()
+    embedder.fields = lambda: {"onnx": file_digest(tmp_path / "net.onnx")}
+    found = Judge(embedder, fars=[0.01]).measure(place, "judge/colour")
+    assert found.warnings[0].startswith("judge/colour takes no part in strongest_observer: inpainting.repel pushed")
+    assert found.metrics["judge/colour/tar_cross_1e-2"].reason == "steered"
+    assert found.metrics["judge/colour/clean_tar_1e-2"].reason is None
+    metric, who = strongest_observer(found.outcomes)
+    assert (metric.value, metric.reason, who) == (None, "steered: no observer is left", [])
+    other = Judge(Colour(), fars=[0.01]).measure(place, "judge/colour")
+    assert strongest_observer([*found.outcomes, dataclasses.replace(other.outcomes[0], name="b")])[1] == ["b"]
+    plain = {**net, "inpainting": {"repel": None, "repel_model": names}}
+    off = Judge(embedder, fars=[0.01]).measure(dataclasses.replace(place, config=plain), "judge/colour")
+    assert off.outcomes[0].excluded is None
+    assert "is no held-out judge" in off.warnings[0]
 
 
 def test_below_the_gate_figures_are_flagged_and_the_judge_takes_no_part(scene):

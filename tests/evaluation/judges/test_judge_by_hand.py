@@ -5,7 +5,8 @@ import pytest
 
 from privacy_exp.evaluation.judges.embedder import Embedded, Embedder
 from privacy_exp.evaluation.judges.judge import Judge, Views
-from privacy_exp.evaluation.measure import Findings, Scene
+from privacy_exp.evaluation.measure import Findings
+from privacy_exp.evaluation.steering import target_weights
 from privacy_exp.evaluation.verification import Threshold
 from privacy_exp.recognition.facenet import WEIGHTS
 from privacy_exp.types import UserError
@@ -99,24 +100,18 @@ def test_probes_are_looked_up_among_originals():
     assert findings.metrics[f"{NAME}/intrusion"].value == 0.5
 
 
-def scene_of(config):
-    """A run of which nothing but its configuration is known."""
-    scene = object.__new__(Scene)
-    object.__setattr__(scene, "config", config)
-    return scene
+def test_weights_have_one_name_in_target_and_judge():
+    def same(embedder, **net):
+        return bool(Judge(embedder).weights & target_weights({"recognition": {"net": net}}))
 
-
-def test_the_network_that_steered_is_known_by_its_weights():
-    def steered(embedder, **net):
-        return Judge(embedder)._steered(scene_of({"recognition": {"net": net}}))
-
-    assert steered(Named(onnx="digest"), model="digest")
-    assert not steered(Named(onnx="digest"), model="other")
+    assert same(Named(onnx="digest"), model="digest")
+    assert not same(Named(onnx="digest"), model="other")
     name, digest = next(iter(WEIGHTS.items()))
-    assert steered(Named(facenet=digest), pretrained=name)
-    assert not steered(Named(facenet=digest), pretrained=None)
-    assert not Judge(Named())._steered(scene_of({}))
-    assert not Judge(Named())._steered(scene_of({"recognition": {"net": None}}))
+    assert same(Named(facenet=digest), pretrained=name)
+    assert not same(Named(facenet=digest), pretrained=None)
+    assert not Judge(Named()).weights
+    assert not target_weights({})
+    assert not target_weights({"recognition": {"net": None}})
 
 
 def test_originals_that_fail_are_named():
