@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from privacy_exp.evaluation.utility.lpips import LPIPS as LPIPS
     from privacy_exp.evaluation.utility.onnx import OnnxUtility as OnnxUtility
     from privacy_exp.evaluation.utility.pixels import Pixels as Pixels
+    from privacy_exp.evaluation.utility.same_face import SameFace as SameFace
     from privacy_exp.evaluation.utility.sanity import Sanity as Sanity
     from privacy_exp.inpainting.adversarial import Adversarial as Adversarial
     from privacy_exp.inpainting.autoencoder import VaeRoundTrip as VaeRoundTrip
@@ -126,6 +127,7 @@ _PUBLIC = {
     "evaluation.utility.lpips": ("LPIPS",),
     "evaluation.utility.onnx": ("OnnxUtility",),
     "evaluation.utility.pixels": ("Pixels",),
+    "evaluation.utility.same_face": ("SameFace",),
     "evaluation.utility.sanity": ("Sanity",),
     "inpainting.adversarial": ("Adversarial",),
     "inpainting.autoencoder": ("VaeRoundTrip",),

@@ -33,7 +33,7 @@ WITHOUT_WEIGHTS = {
     "inpainting": ("blackout", "blur", "identity", "k_same", "mean_fill", "pixelate"),
     "recognition": ("facenet_scratch", "original_scratch"),
     "judge": ("independent",),
-    "utility": ("pixels", "sanity"),
+    "utility": ("pixels", "same_face", "sanity"),
 }
 """Parts that bring no weights of anybody: code of this package, fitted to the run's own data."""
 
