@@ -1,5 +1,6 @@
 """Which face comes back: how alike results of one photo, of one person and of different people look to judges."""
 
+from pathlib import Path
 from typing import final
 
 import numpy as np
@@ -68,14 +69,14 @@ class SameFace(Measure):
 def _embeddings(scene: Scene, judge: Embeds) -> Float[Array, "draws n d"]:
     """Each picture of each photo; NaN where it could not be embedded."""
     embedder = embedder_for(judge, scene)
-    rows = []
-    for listing in (scene.folder.list("results"), *further_draws(scene.folder).values()):
-        paths = [listing[i][0] for i in scene.table["image_id"]]
-        stored = isinstance(embedder, Judge)
-        rows.append(
-            embedder.viewer.files(scene, paths).vectors if stored else embed_files(embedder, paths, scene.device)
-        )
-    return np.stack(rows)
+
+    def seen(paths: list[Path]) -> Float[Array, "n d"]:
+        if isinstance(embedder, Judge):
+            return embedder.viewer.files(scene, paths).vectors
+        return embed_files(embedder, paths, scene.device)
+
+    listings = scene.folder.list("results"), *further_draws(scene.folder).values()
+    return np.stack([seen([listing[i][0] for i in scene.table["image_id"]]) for listing in listings])
 
 
 def of_one_person(
