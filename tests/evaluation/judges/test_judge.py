@@ -18,6 +18,7 @@ from privacy_exp.evaluation.judges.embedder import Embedded, Embedder, embed_bat
 from privacy_exp.evaluation.judges.judge import Judge, Views, _intrusion
 from privacy_exp.evaluation.measure import Scene, strongest_observer
 from privacy_exp.evaluation.utility.frechet import frechet_distance
+from privacy_exp.evaluation.utility.same_face import SameFace
 from privacy_exp.evaluation.verification import Threshold
 from privacy_exp.recognition import detection
 from privacy_exp.recognition.detection import Detections
@@ -254,6 +255,18 @@ def test_below_the_gate_figures_are_flagged_and_the_judge_takes_no_part(scene):
     assert found.metrics["judge/colour/clean_tar_1e-2"].reason is None
     assert strongest_observer(found.outcomes)[0].value is None
     assert "below its gate of 0.9" in found.warnings[0]
+
+
+def test_which_face_comes_back_to_a_judge(scene):
+    judge = Judge(Colour())
+    place = dataclasses.replace(scene(lambda x: x), judges={"judge/colour": judge})
+    found = SameFace().measure(place, "utility/same_face").metrics
+    alike = (lambda v: v @ v.T)(judge.viewer.originals(place).vectors)  # results are the originals
+    people = np.arange(PEOPLE * PHOTOS) // PHOTOS
+    same, own = people[:, None] == people, np.eye(len(people), dtype=bool)
+    for kind, pairs in (("same_person", same & ~own), ("other_people", ~same)):
+        assert found[f"utility/{kind}_similarity_colour"].value == pytest.approx(alike[pairs].mean(), abs=1e-5)
+    assert found["utility/same_person_similarity_colour"].low > found["utility/other_people_similarity_colour"].high
 
 
 def test_at_the_gate_is_enough(scene):
