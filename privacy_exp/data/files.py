@@ -15,6 +15,7 @@ from privacy_exp.data.duplicates import look_of
 from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Points, safe_id
 from privacy_exp.data.tables import FileNames, left_over, match_files, read_table
 from privacy_exp.runs.folder import FAULTS
+from privacy_exp.runs.picture import Picture, to_open
 
 SUFFIXES = (
     ".jpg",
@@ -78,7 +79,7 @@ def is_image(name: str) -> bool:
     return name.lower().endswith(SUFFIXES) and not name.rsplit("/", 1)[-1].startswith(".")
 
 
-def read_image(path: Path, size: tuple[int, int] | None = None) -> UInt8[np.ndarray, "h w 3"]:
+def read_image(path: Picture, size: tuple[int, int] | None = None) -> UInt8[np.ndarray, "h w 3"]:
     """An image file's pixels, RGB in 0-255, upright (EXIF orientation), transparency over white.
 
     Args:
@@ -89,7 +90,7 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> UInt8[np.ndar
         BadImageError: the file is missing, empty, cut short or no image.
     """
     try:
-        with Image.open(path) as file:
+        with Image.open(to_open(path)) as file:
             image = upright_srgb(file)
     except FAULTS as error:
         raise _bad_image(path, error) from error
@@ -98,7 +99,7 @@ def read_image(path: Path, size: tuple[int, int] | None = None) -> UInt8[np.ndar
     return np.array(image)
 
 
-def examine_image(path: Path, size: tuple[int, int] | None = None) -> Examined:
+def examine_image(path: Picture, size: tuple[int, int] | None = None) -> Examined:
     """Hash of a file's bytes and the size that `read_image` gives; decodes the whole file, at an eighth for JPEG.
 
     Raises:
@@ -106,15 +107,15 @@ def examine_image(path: Path, size: tuple[int, int] | None = None) -> Examined:
     """
     try:
         state = path.stat()
-        return _examine(str(path.absolute()), state.st_size, state.st_mtime_ns, size)
+        return _examine(path.absolute(), state.st_size, state.st_mtime_ns, size)
     except FAULTS as error:
         raise _bad_image(path, error) from error
 
 
 @cache  # a sweep in one process sets the same data up for each of its runs; a file that changed is examined again
-def _examine(path: str, n_bytes: int, changed: int, size: tuple[int, int] | None) -> Examined:
+def _examine(path: Picture, n_bytes: int, changed: int, size: tuple[int, int] | None) -> Examined:
     del n_bytes, changed
-    content = Path(path).read_bytes()
+    content = path.read_bytes()
     with Image.open(io.BytesIO(content)) as image:
         own_size = _upright_size(image)
         image.draft("RGB", (THUMBNAIL, THUMBNAIL))  # reads every byte all the same: a file cut short is noticed
@@ -123,14 +124,14 @@ def _examine(path: str, n_bytes: int, changed: int, size: tuple[int, int] | None
     return Examined(hashlib.sha256(content).hexdigest(), size or own_size, look_of(small), doubt)
 
 
-def upright_size(path: Path) -> tuple[int, int]:
+def upright_size(path: Picture) -> tuple[int, int]:
     """(height, width) that `read_image` gives, from the file's header alone.
 
     Raises:
         BadImageError: the file is missing or has no readable header.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(to_open(path)) as image:
             return _upright_size(image)
     except FAULTS as error:
         raise _bad_image(path, error) from error
@@ -163,7 +164,7 @@ def upright_srgb(file: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _bad_image(path: Path, error: BaseException) -> BadImageError:
+def _bad_image(path: Picture, error: BaseException) -> BadImageError:
     fault = fault_of(path, error)
     return BadImageError(
         f"The image {path} cannot be read: {fault}. Fetch it again or take it away, or set data.on_bad_image=skip to "
@@ -172,9 +173,9 @@ def _bad_image(path: Path, error: BaseException) -> BadImageError:
     )
 
 
-def fault_of(path: Path, error: BaseException) -> str:
+def fault_of(path: Picture, error: BaseException) -> str:
     """Why a file can't be read, in words; where a reader is missing, how to get it."""
-    if path.is_file() and path.stat().st_size == 0:
+    if isinstance(path, Path) and path.is_file() and path.stat().st_size == 0:
         return "it is empty (0 bytes)"
     if isinstance(error, UnidentifiedImageError):
         return NEEDED.get(path.suffix.lower(), "it is not an image")

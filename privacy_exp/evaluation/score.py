@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from privacy_exp.runs.folder import RunFolder
+from privacy_exp.runs.folder import Listing, RunFolder
 from privacy_exp.tracking.stages import stage
 from privacy_exp.types import Images, Labels, Logits, UserError
 
@@ -43,9 +42,9 @@ def score_folder(
         UserError: pictures that do not pair, or a class id that the recogniser does not know.
     """
     originals, results = (folder.list(kind) for kind in ("original", "results"))
-    masks = folder.list("masks") if (folder.path / "masks").is_dir() else {}
+    masks = folder.list("masks") if folder.has("masks") else {}
     draws = further_draws(folder)
-    controls = folder.list("control") if (folder.path / "control").is_dir() else originals
+    controls = folder.list("control") if folder.has("control") else originals
     known = {label: label for label in range(len(identities))} if classes is None else classes
     listings = {f"draws/{draw}/results": listing for draw, listing in draws.items()}
     _check_pairs(originals, {"results": results, "masks": masks or originals, "control": controls, **listings}, known)
@@ -55,7 +54,7 @@ def score_folder(
     with stage("scoring", len(originals)) as advance:
         for ids in _batched(originals, batch_size):
 
-            def read(listing: dict[str, tuple[Path, int | None]], ids: tuple[str, ...] = ids) -> Images:
+            def read(listing: Listing, ids: tuple[str, ...] = ids) -> Images:
                 return folder.read([listing[i][0] for i in ids]).to(device)
 
             labels = torch.tensor([known[_class_of(originals, i)] for i in ids])
@@ -87,10 +86,9 @@ def score_folder(
     return pd.concat([pd.DataFrame(row) for row in rows], ignore_index=True)
 
 
-def further_draws(folder: RunFolder) -> dict[int, dict[str, tuple[Path, int | None]]]:
+def further_draws(folder: RunFolder) -> dict[int, Listing]:
     """Draw number to results, for the pictures that a run painted besides the first of each face."""
-    numbers = sorted(int(path.name) for path in (folder.path / "draws").glob("[0-9]*"))
-    return {number: RunFolder(folder.path / "draws" / str(number)).list("results") for number in numbers}
+    return {number: folder.draw(number).list("results") for number in folder.draws()}
 
 
 def true_rank(logits: Logits, labels: Labels) -> Float[Tensor, " n"]:
@@ -113,13 +111,13 @@ def _finite(logits: Logits, ids: Sequence[str]) -> Logits:
     return logits.float().cpu()
 
 
-def _batched(ids: dict[str, tuple[Path, int | None]], size: int) -> Iterator[tuple[str, ...]]:
+def _batched(ids: Listing, size: int) -> Iterator[tuple[str, ...]]:
     remaining = iter(ids)
     while batch := tuple(islice(remaining, size)):
         yield batch
 
 
-def _class_of(listing: dict[str, tuple[Path, int | None]], image_id: str) -> int:
+def _class_of(listing: Listing, image_id: str) -> int:
     path, class_id = listing[image_id]
     if class_id is None:
         raise UserError(f"{path} has no class id: without identities nothing can be scored.")
@@ -127,8 +125,8 @@ def _class_of(listing: dict[str, tuple[Path, int | None]], image_id: str) -> int
 
 
 def _check_pairs(
-    originals: dict[str, tuple[Path, int | None]],
-    others: dict[str, dict[str, tuple[Path, int | None]]],
+    originals: Listing,
+    others: dict[str, Listing],
     known: Mapping[int, int],
 ) -> None:
     for kind, listing in others.items():

@@ -18,6 +18,7 @@ from privacy_exp.report.board_submission import Submission, manifest_digest
 from privacy_exp.report.eee import without_folders
 from privacy_exp.runs.folder import RunFolder, read_rgb
 from privacy_exp.runs.parts import parts_of
+from privacy_exp.runs.picture import Picture
 from privacy_exp.runs.record import read_record
 from privacy_exp.types import Metric, UserError
 
@@ -52,7 +53,7 @@ def check_pictures(submission: Submission, board: Path) -> Entry | None:
     return _entry(submission, record, shares)
 
 
-def pixels_digest(path: Path) -> str:
+def pixels_digest(path: Picture) -> str:
     """SHA-256 of a picture's size and pixels, whatever its file format."""
     pixels = read_rgb(path)
     return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).hexdigest()

@@ -15,6 +15,7 @@ from privacy_exp.cache.files import write_bytes
 from privacy_exp.report.collect import Row
 from privacy_exp.report.sections import Section
 from privacy_exp.runs.folder import RunFolder, read_rgb
+from privacy_exp.runs.picture import Picture
 from privacy_exp.types import UserError
 
 SHOWN = ("results", "masks")
@@ -102,8 +103,8 @@ def spread(ids: Sequence[str], first: int) -> list[str]:
     return [*dict.fromkeys(picked), *(i for i in unique if i not in chosen)]
 
 
-def _listings(cell: Row, problems: list[str]) -> dict[str, dict[str, Path]]:
-    found: dict[str, dict[str, Path]] = {}
+def _listings(cell: Row, problems: list[str]) -> dict[str, dict[str, Picture]]:
+    found: dict[str, dict[str, Picture]] = {}
     if cell.images is None:
         return found
     for kind in ("original", "masks", "results"):
@@ -114,7 +115,7 @@ def _listings(cell: Row, problems: list[str]) -> dict[str, dict[str, Path]]:
     return found
 
 
-def _tile_size(paths: Iterable[Path]) -> tuple[int, int] | None:
+def _tile_size(paths: Iterable[Picture]) -> tuple[int, int] | None:
     """Width and height of a tile, by the first picture that can be read; None where there is none."""
     for path in paths:
         with suppress(UserError):
@@ -124,7 +125,7 @@ def _tile_size(paths: Iterable[Path]) -> tuple[int, int] | None:
     return None
 
 
-def _affordable(gallery: Album, listings: Sequence[Mapping[str, Mapping[str, Path]]], inline: int) -> int:
+def _affordable(gallery: Album, listings: Sequence[Mapping[str, Mapping[str, Picture]]], inline: int) -> int:
     """How many pictures a cell fit into the page, by the size of the first cell that has some."""
     sample = next(listing for listing in listings if listing)
     ids = gallery.ids[:inline]
@@ -155,7 +156,7 @@ class _Sheets:
         self.out = out
         self.known: dict[str, int] = {}
 
-    def cut(self, paths: Mapping[str, Path], masks: bool) -> Cut:
+    def cut(self, paths: Mapping[str, Picture], masks: bool) -> Cut:
         """The sheet inside the page and those beside it, and the tiles that are missing."""
         ids, inline = self.gallery.ids, self.gallery.inline
         parts = [(0, ids[:inline]), *((i, ids[i : i + PER_FILE]) for i in range(inline, len(ids), PER_FILE))]
@@ -182,7 +183,7 @@ class _Sheets:
         return name
 
 
-def _sheet(tile: tuple[int, int], paths: Sequence[Path | None]) -> tuple[Image.Image, list[int]]:
+def _sheet(tile: tuple[int, int], paths: Sequence[Picture | None]) -> tuple[Image.Image, list[int]]:
     width, height = tile
     rows = max(1, -(-len(paths) // COLUMNS))
     sheet = Image.new("RGB", (COLUMNS * width, rows * height))

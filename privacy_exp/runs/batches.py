@@ -4,6 +4,7 @@ A killed run leaves whole batches. Started again it goes on with the next one, i
 the pictures are those of a run that nobody disturbed.
 """
 
+import io
 import json
 import logging
 import shutil
@@ -16,11 +17,10 @@ import pandas as pd
 
 from privacy_exp.cache.files import atomic_file, explained, write_text
 from privacy_exp.runs.folder import RunFolder
+from privacy_exp.runs.layouts import NOTES
+from privacy_exp.runs.shards import append, read_index, read_notes, saved_members
 
 log = logging.getLogger(__name__)
-
-NOTES = ".batches"
-"""Sub-folder with what is known of each batch, until the run's record is written."""
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Batch:
 
 @contextmanager
 def whole_batch(folder: RunFolder, ids: Sequence[str]) -> Iterator[tuple[RunFolder, Batch]]:
-    """A staging folder for one batch; its pictures move into `folder` when the block ends well.
+    """A staging folder for one batch; its pictures move into `folder`, or into its shards, when the block ends well.
 
     Args:
         folder: the run's.
@@ -54,14 +54,18 @@ def whole_batch(folder: RunFolder, ids: Sequence[str]) -> Iterator[tuple[RunFold
     Raises:
         OSError: no space left or not writable; nothing of the batch stays then.
     """
+    batch = Batch()
+    if folder.packed:
+        staged: dict[str, bytes] = {}
+        yield folder.staging(staged), batch
+        append(folder.path, staged, {f"{ids[0]}.json": _facts(batch).encode(), f"{ids[0]}.parquet": _table(batch)})
+        return
     staging = folder.path / f".{ids[0]}.part"
     ready = folder.path / f".{ids[0]}.ready"
     shutil.rmtree(staging, ignore_errors=True)
-    batch = Batch()
     try:
         yield RunFolder(staging, folder.image_format), batch
-        notes = {name: value for name, value in vars(batch).items() if name != "rows"}
-        write_text(staging / NOTES / f"{ids[0]}.json", json.dumps(notes))
+        write_text(staging / NOTES / f"{ids[0]}.json", _facts(batch))
         with atomic_file(staging / NOTES / f"{ids[0]}.parquet") as temporary:
             batch.rows.to_parquet(temporary, engine="pyarrow", index=False)
         staging.replace(ready)  # from here on the batch counts as done
@@ -73,24 +77,60 @@ def whole_batch(folder: RunFolder, ids: Sequence[str]) -> Iterator[tuple[RunFold
 
 
 def finished_batches(folder: Path) -> list[Batch]:
-    """All batches that are done, after clearing up what a killed run left half-way."""
+    """All batches that are done, after clearing up what a killed run left half-way.
+
+    Where a shard of a packed run is lost or damaged, none counts as done.
+    """
     for ready in folder.glob(".*.ready"):
         _move(ready, folder)
     for staging in folder.glob(".*.part"):
         shutil.rmtree(staging, ignore_errors=True)
+    if read_index(folder) is not None:
+        return _packed_batches(folder)
     return [batch for path in sorted((folder / NOTES).glob("*.json")) if (batch := _read(path)) is not None]
+
+
+def _packed_batches(folder: Path) -> list[Batch]:
+    try:
+        notes = read_notes(folder)
+        if notes:
+            saved_members(folder)
+        return [_batch(notes[n], notes[f"{n[:-5]}.parquet"]) for n in sorted(notes) if n.endswith(".json")]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        _say_forgotten(folder / NOTES, error)
+        forget_batches(folder)
+        return []
 
 
 def _read(path: Path) -> Batch | None:
     """A finished batch; a damaged one is forgotten, so that it is painted again."""
     try:
-        notes = json.loads(path.read_text())
-        rows = pd.read_parquet(path.with_suffix(".parquet"))
-        return Batch(rows, float(notes["mask_s"]), float(notes["inpaint_s"]), [int(n) for n in notes["sanity"]])
+        facts, table = path.read_bytes(), path.with_suffix(".parquet").read_bytes()
+        return _batch(facts, table)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        log.warning("%s is damaged (%s): its pictures are painted again", path, error)
+        _say_forgotten(path, error)
         path.unlink(missing_ok=True)
         return None
+
+
+def _batch(facts: bytes, table: bytes) -> Batch:
+    notes = json.loads(facts)
+    rows = pd.read_parquet(io.BytesIO(table))
+    return Batch(rows, float(notes["mask_s"]), float(notes["inpaint_s"]), [int(n) for n in notes["sanity"]])
+
+
+def _say_forgotten(path: Path, error: Exception) -> None:
+    log.warning("%s is damaged (%s): its pictures are painted again", path, error)
+
+
+def _facts(batch: Batch) -> str:
+    return json.dumps({name: value for name, value in vars(batch).items() if name != "rows"})
+
+
+def _table(batch: Batch) -> bytes:
+    file = io.BytesIO()
+    batch.rows.to_parquet(file, engine="pyarrow", index=False)
+    return file.getvalue()
 
 
 def forget_batches(folder: Path) -> None:

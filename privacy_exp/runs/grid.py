@@ -20,7 +20,7 @@ def write_grid(folder: RunFolder, path: Path, count: int = 12, columns: int = 4,
         columns: triples beside each other.
         shortest: small pictures are enlarged by a whole factor until their side reaches this many pixels.
     """
-    kinds = [kind for kind in ("original", "masks", "results") if (folder.path / kind).is_dir()]
+    kinds = [kind for kind in ("original", "masks", "results") if folder.has(kind)]
     listings = [folder.list(kind) for kind in kinds]
     ids = list(listings[0])[:count]
     columns = min(columns, len(ids))

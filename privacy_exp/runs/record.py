@@ -8,14 +8,15 @@ from typing import Any
 
 import pandas as pd
 
-from privacy_exp.cache.content import file_digest
 from privacy_exp.cache.entry import installed_versions, origin
 from privacy_exp.cache.files import atomic_file, write_text
 from privacy_exp.runs.answer import answer
-from privacy_exp.runs.folder import KINDS
+from privacy_exp.runs.files import PICTURES, saved_pictures
 from privacy_exp.runs.parts import parts_of
+from privacy_exp.runs.picture import Picture, picture_digest
 from privacy_exp.runs.plan import command
 from privacy_exp.runs.questions import three_questions
+from privacy_exp.runs.shards import saved_members
 from privacy_exp.types import Metric, UserError
 
 __all__ = ["SCHEMA", "DamagedRecordError", "Record", "damage", "installed_versions", "read_record", "write_images"]
@@ -25,7 +26,6 @@ SCHEMA = 2
 
 RECORD = "record.json"
 IN_WORDS = "record.md"
-PICTURES = (*KINDS, "draws")
 LISTED = ("images.parquet", "manifest.csv", "alike.csv", "recognizer.ckpt", "grid.png", *PICTURES)
 """Files and folders whose digests a record lists: with the record they are what a finished run consists of."""
 
@@ -118,7 +118,7 @@ class Record:
 
         `record.md` beside it says in words what was found.
         """
-        self.files = {str(path.relative_to(folder)): file_digest(path) for path in _listed(folder)}
+        self.files = {name: picture_digest(path) for name, path in _listed(folder).items()}
         self.details["questions"] = three_questions(self.as_dict()["metrics"])
         self.details["parts"] = [part._asdict() for part in parts_of(self.as_dict())]
         write_text(folder / IN_WORDS, self.in_words())
@@ -127,12 +127,10 @@ class Record:
         return path
 
 
-def _listed(folder: Path) -> list[Path]:
-    """The files of a run that its record lists, sorted."""
-    found = [folder / name for name in LISTED if (folder / name).is_file()]
-    for name in PICTURES:
-        found += [path for path in (folder / name).rglob("*") if path.is_file() and not path.name.startswith(".")]
-    return sorted(found)
+def _listed(folder: Path) -> dict[str, Picture]:
+    """The files of a run that its record lists, sorted; packed pictures by the names that they have in folders."""
+    found: dict[str, Picture] = {name: folder / name for name in LISTED if (folder / name).is_file()}
+    return dict(sorted((found | saved_pictures(folder)).items(), key=lambda one: Path(one[0])))
 
 
 def damage(folder: Path, files: Mapping[str, str]) -> str | None:
@@ -144,12 +142,16 @@ def damage(folder: Path, files: Mapping[str, str]) -> str | None:
     """
     if not files:
         return f"{RECORD} lists no files"
-    for name, digest in files.items():
-        path = folder / name
-        if not path.is_file():
-            return f"{name} is missing"
-        if file_digest(path) != digest:
-            return f"{name} has changed since the record was written"
+    try:
+        packed = saved_members(folder)
+        for name, digest in files.items():
+            path = packed.get(name, folder / name)
+            if isinstance(path, Path) and not path.is_file():
+                return f"{name} is missing"
+            if picture_digest(path) != digest:
+                return f"{name} has changed since the record was written"
+    except UserError as error:  # a shard
+        return str(error)
     return None
 
 

@@ -10,6 +10,7 @@ from privacy_exp.evaluation.measure import Measure
 from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.masking.base import Masker, OwnArea
 from privacy_exp.runs.formats import FORMATS
+from privacy_exp.runs.layouts import LAYOUTS
 from privacy_exp.study.implied import IMPLIED, implied
 from privacy_exp.study.job import Job
 from privacy_exp.study.place import MEASURES, Place
@@ -27,6 +28,7 @@ def asked_for(
     mask_ratio: float,
     measures: Mapping[str, "Measures"],
     image_format: str,
+    layout: str,
     rerun: bool,
     changes: Mapping[str, Any],
 ) -> Job:
@@ -42,6 +44,8 @@ def asked_for(
         raise UserError(f"`mask_ratio` must be a number in [0, 1], but got {mask_ratio!r}.")
     if image_format not in FORMATS:
         raise UserError(f"`image_format` must be one of {', '.join(sorted(FORMATS))}, but got {image_format!r}.")
+    if layout not in LAYOUTS:
+        raise UserError(f"`layout` must be one of {', '.join(LAYOUTS)}, but got {layout!r}.")
     if changes and not isinstance(inpainting, str):
         raise UserError(f"{', '.join(changes)} change a yaml's keys, but `inpainting` is an object: give it them.")
     masker, inpainter = part("masking", masking), part("inpainting", inpainting, **changes)
@@ -69,6 +73,7 @@ def asked_for(
     choices |= {group: list(own) for group, own in chosen.items()}
     ratio = "" if isinstance(masker, OwnArea) else f"-{mask_ratio:g}"
     name = f"{choices['masking']}-{choices['inpainting']}{ratio}-s{study.seed}-{content_key(scientific(config))[:8]}"
+    config["layout"] = layout  # behind the name: the run is the same
     place = Place(study.out / name, name, study.out.name, choices, rerun=rerun)
     every = {f"{group}/{name}": one for group, own in chosen.items() for name, one in own.items()}
     job = Job(study, masker, inpainter, every, config, place)

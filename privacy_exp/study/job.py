@@ -80,6 +80,11 @@ class Job:
         """The share asked for, or None where the method chooses its own area."""
         return None if isinstance(self.masker, OwnArea) else float(self.config["mask_ratio"])
 
+    @property
+    def layout(self) -> str:
+        """How pictures are kept; records of runs before there was a choice do not say."""
+        return str(self.config.get("layout", "folders"))
+
     def compute(self, before: Callable[["Job"], None] | None = None) -> Record:
         """Computes the run, or takes it as it was computed before.
 
@@ -129,7 +134,9 @@ class Job:
 
     def claim(self) -> AbstractContextManager[Claim]:
         """Holds this run and its folder; see `privacy_exp.study.resume`."""
-        return claimed(self.store, self.key(), self.folder, len(self.data.photos["test"]), self.place.rerun)
+        return claimed(
+            self.store, self.key(), self.folder, len(self.data.photos["test"]), self.place.rerun, self.layout
+        )
 
     def take(self, claim: Claim) -> Record:
         """The record of this run that was computed before; the trackers of this run learn of it."""
@@ -180,10 +187,13 @@ class Job:
             self.inpainter,
             self.mask_ratio or 0.0,
             seed,
-            RunFolder(folder, self.config["image_format"]),
+            self._pictures(folder),
             control=control,
             store=self.store,
         )
+
+    def _pictures(self, folder: Path) -> RunFolder:
+        return RunFolder(folder, self.config["image_format"], self.layout)
 
     def _anonymize_sharded(self, fitted: Fitted, sharded: Sharded) -> Anonymized:
         from privacy_exp.study.sharding import Share, anonymize_sharded
@@ -196,7 +206,7 @@ class Job:
             sharded.inpainter,
             self.mask_ratio or 0.0,
             self.seed,
-            RunFolder(self.folder, self.config["image_format"]),
+            self._pictures(self.folder),
         )
         return anonymize_sharded(share, sharded.trainer, int(self.config["batch_size"]), self.inpainter)
 

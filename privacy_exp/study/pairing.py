@@ -3,11 +3,13 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 
+from privacy_exp.cache.files import write_bytes
 from privacy_exp.data.files import safe_id
 from privacy_exp.data.folder import Folder
 from privacy_exp.data.photo import BadDataError
-from privacy_exp.runs.folder import KINDS
+from privacy_exp.runs.folder import KINDS, RunFolder
 from privacy_exp.types import UserError
 
 STEM = "{stem}"
@@ -30,8 +32,14 @@ class Pictures:
 
     def __init__(self, root: str | Path, kind: str, image_size: Sequence[int] | None) -> None:
         self.root, self._kind = Path(root), None
-        if (self.root / kind).is_dir() and (self.root / "record.json").is_file():
+        run = RunFolder(self.root)
+        if (self.root / "record.json").is_file() and run.has(kind):
             self.root, self._kind = self.root / kind, KINDS[kind]
+            if run.packed:
+                self._unpacked = TemporaryDirectory(prefix="privacy_exp-")  # as long as these pictures are used
+                self.root = Path(self._unpacked.name) / kind
+                for picture, _ in run.list(kind).values():
+                    write_bytes(self.root / picture.name, picture.read_bytes())
         if not self.root.is_dir():
             key = "originals" if kind == "original" else "anonymized"
             raise BadDataError(f"`{key}` must be a folder of pictures, but there is no folder {root}: set {key}=DIR.")

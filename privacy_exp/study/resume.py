@@ -7,13 +7,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from privacy_exp.cache.copies import copy_files
+from privacy_exp.cache.content import file_digest
+from privacy_exp.cache.copies import copy_file, copy_files
 from privacy_exp.cache.entry import differences
 from privacy_exp.cache.files import write_text
 from privacy_exp.cache.store import CLOSED, FULL, Held, Store
-from privacy_exp.runs.batches import NOTES, finished_batches, forget_batches
-from privacy_exp.runs.record import LISTED, PICTURES, RECORD, DamagedRecordError, Record, damage
+from privacy_exp.runs.batches import finished_batches, forget_batches
+from privacy_exp.runs.files import PICTURES, lay_out
+from privacy_exp.runs.layouts import NOTES
+from privacy_exp.runs.record import LISTED, RECORD, DamagedRecordError, Record, damage
 from privacy_exp.runs.running import read_cell, running, write_cell
+from privacy_exp.runs.shards import original_shards
 from privacy_exp.tracking.marker import TRACKED
 from privacy_exp.types import UserError
 
@@ -21,7 +25,7 @@ log = logging.getLogger(__name__)
 
 KIND = "cell"
 CHECKPOINT = "recognizer.ckpt"
-"""The one file that store and run folders share: it is large, and nobody edits it."""
+"""A file that store and run folders share: it is large, and nobody edits it. So are shards of originals."""
 
 
 class Claim:
@@ -29,13 +33,24 @@ class Claim:
 
     A folder counts as finished, and leaves or enters the store, only where its files are as its record says.
 
+    Args:
+        store: where finished cells are looked for and kept.
+        key: of the cell.
+        folder: the run folder.
+        images: how many it will paint.
+        rerun: compute it again whatever is there.
+        held: the cell's place in the store; None where that cannot be written to.
+        layout: that a cell from the store is given.
+
     Attributes:
         record: of the finished cell, if it was computed before; its files lie in the folder then.
         source: where the finished cell came from; None where it is computed now.
     """
 
-    def __init__(self, store: Store, key: str, folder: Path, images: int, rerun: bool, held: Held | None) -> None:
-        self.store, self.key, self.folder, self.held = store, key, folder, held
+    def __init__(
+        self, store: Store, key: str, folder: Path, images: int, rerun: bool, held: Held | None, layout: str = "folders"
+    ) -> None:
+        self.store, self.key, self.folder, self.held, self.layout = store, key, folder, held, layout
         self.fields = {"key": key}
         self.record: Record | None = None
         self.source: Path | None = None
@@ -85,7 +100,8 @@ class Claim:
             if self.held is not None:
                 self.held.set_aside()
             return
-        copy_files(found, self.folder, only=LISTED, linked=[CHECKPOINT])
+        copy_files(found, self.folder, only=LISTED, linked=_linked(found))
+        lay_out(self.folder, self.layout)
         copy_files(found, self.folder, only=[RECORD])  # last: a folder with a record is complete
         self.record, self.source = record, found
 
@@ -120,13 +136,27 @@ class Claim:
             log.warning("%s is not kept in the store: %s", self.folder, wrong)
             return
         try:
-            self.held.put(lambda entry: copy_files(self.folder, entry, only=[RECORD, *LISTED], linked=[CHECKPOINT]))
+            self._share_originals()
+            linked = _linked(self.folder)
+            self.held.put(lambda entry: copy_files(self.folder, entry, only=[RECORD, *LISTED], linked=linked))
         except OSError as error:
             if error.errno not in CLOSED + FULL:
                 raise
             log.warning("%s is finished and not kept in the cache: %s", self.folder, error.strerror)
             return
         self._pointer.unlink(missing_ok=True)
+
+    def _share_originals(self) -> None:
+        """Equal shards of originals become one file, for all cells whose folders the store's file system holds."""
+        for shard in original_shards(self.folder):
+
+            def keep(entry: Path, shard: Path = shard) -> None:
+                copy_file(shard, entry / "originals.tar", linked=True)
+
+            kept, _ = self.store.fetch("originals_shard", {"sha256": file_digest(shard)}, keep)
+            same = kept / "originals.tar"
+            if same.stat().st_dev == shard.stat().st_dev:
+                copy_file(same, shard, linked=True)
 
     @property
     def _pointer(self) -> Path:
@@ -167,8 +197,13 @@ class Claim:
         log.info("finished batches are taken from %s", before)
 
 
+def _linked(folder: Path) -> list[str]:
+    """Names of large files that nobody edits."""
+    return [CHECKPOINT, *(shard.name for shard in original_shards(folder))]
+
+
 @contextmanager
-def claimed(store: Store, key: str, folder: Path, images: int, rerun: bool) -> Iterator[Claim]:
+def claimed(store: Store, key: str, folder: Path, images: int, rerun: bool, layout: str = "folders") -> Iterator[Claim]:
     """Holds a cell and its run folder; waits while another job has one of them.
 
     Args:
@@ -177,9 +212,10 @@ def claimed(store: Store, key: str, folder: Path, images: int, rerun: bool) -> I
         folder: the run folder.
         images: how many it will paint.
         rerun: compute it again whatever is there.
+        layout: that a cell from the store is given.
 
     Raises:
         UserError: the folder holds another cell.
     """
     with running(folder, key), store.locked(KIND, {"key": key}) as held:
-        yield Claim(store, key, folder, images, rerun, held)
+        yield Claim(store, key, folder, images, rerun, held, layout)

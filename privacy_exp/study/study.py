@@ -166,6 +166,7 @@ class Study:
         attackers: Measures = (),
         utility: Measures = "default",
         image_format: str = "jpg",
+        layout: str = "folders",
         rerun: bool = False,
         **changes: Any,
     ) -> Run:
@@ -179,6 +180,7 @@ class Study:
             attackers: adaptive attackers, likewise.
             utility: what is lost besides identity, likewise.
             image_format: "jpg", or "png" for exact pixels.
+            layout: "folders" for a file a picture, or "packed" for tar shards of 1,000 photos.
             rerun: compute again what was computed before.
             changes: other values of the inpainting yaml's keys, such as guidance_scale=3.
 
@@ -194,6 +196,7 @@ class Study:
             mask_ratio,
             {"judge": judges, "attacker": attackers, "utility": utility},
             image_format,
+            layout,
             rerun,
             changes,
         )

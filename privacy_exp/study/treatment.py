@@ -142,8 +142,7 @@ class Treatment:
             staging.save("masks", faces.ids, faces.labels, masks)
             staging.save("results", faces.ids, faces.labels, painted.draws[0])
             for number, drawn in enumerate(painted.draws[1:], 1):
-                further = RunFolder(staging.path / "draws" / str(number), self.folder.image_format)
-                further.save("results", faces.ids, faces.labels, drawn)
+                staging.draw(number).save("results", faces.ids, faces.labels, drawn)
             if self.control:
                 control = torch.where(masks, self._round_trip(masked, painted), faces.images)
                 staging.save("control", faces.ids, faces.labels, control)

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from privacy_exp import UserError
 from privacy_exp.runs.formats import FORMATS
+from privacy_exp.runs.layouts import LAYOUTS
 
 MEASURES = ("judge", "attacker", "utility")
 """Config groups of which any number may be chosen; each looks at the finished run."""
@@ -91,6 +92,8 @@ def check_keys(config: DictConfig) -> None:
         raise UserError(f"`mask_ratio` must lie in [0, 1], but got {config.mask_ratio}{percent}.")
     if "image_format" in config and config.image_format not in FORMATS:
         raise UserError(f"`image_format` must be one of {sorted(FORMATS)}, but got {config.image_format!r}.")
+    if "layout" in config and config.layout not in LAYOUTS:
+        raise UserError(f"`layout` must be one of {', '.join(LAYOUTS)}, but got {config.layout!r}.")
     for key, least in {"seed": 0, "batch_size": 1}.items():
         if key in config and (type(config[key]) is not int or config[key] < least):
             raise UserError(f"`{key}` must be a whole number of at least {least}, but got {config[key]!r}.")

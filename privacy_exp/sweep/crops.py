@@ -81,7 +81,7 @@ def anonymize_crops(config: DictConfig) -> None:
     key = content_key({"data": data.digest(), "parts": scientific(parts), "code": code, "tools": tools})
     with running(out):
         if (read_cell(out) or {}).get("key") != key:  # with the same settings a killed run goes on
-            kept = [kind for kind in ("original", "masks", "results") if (out / kind).is_dir()]
+            kept = [kind for kind in ("original", "masks", "results") if RunFolder(out).has(kind)]
             if kept:
                 raise UserError(
                     f"`out` holds pictures of other photos or settings ({', '.join(kept)} in {out}), and old and new "
@@ -97,7 +97,7 @@ def anonymize_crops(config: DictConfig) -> None:
             inpainter,
             ratio or 0.0,
             config.seed,
-            RunFolder(out, config.image_format),
+            RunFolder(out, config.image_format, config.layout),
             control=False,
         )
         forget_batches(out)

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from privacy_exp.report.table import render
+from privacy_exp.runs.files import painted
 from privacy_exp.runs.plan import numbered, read_overrides, read_plan
 from privacy_exp.runs.record import read_record
 from privacy_exp.runs.running import is_running, read_cell
@@ -104,15 +105,15 @@ def _state(number: int, overrides: str, folder: Path) -> CellState:
         parts = [timing.get(name, 0.0) for name in ("mask_s", "inpaint_s", "evaluate_s")]
         return CellState(number, overrides, DONE, 1.0, sum(parts))
     cell = read_cell(folder)
-    painted = len(list((folder / "results").glob("*-generated-*")))
+    count = painted(folder)
     total = cell["images"] if cell else 0
-    progress = f"{painted} of {total} images" if total else ""
-    share = painted / total if total else 0.0
+    progress = f"{count} of {total} images" if total else ""
+    share = count / total if total else 0.0
     if is_running(folder):
         return CellState(number, overrides, RUNNING, share, note=progress)
     if (folder / "error.txt").is_file():
         return CellState(number, overrides, FAILED, share, note=_last_line(folder / "error.txt"))
-    return CellState(number, overrides, MISSING, share, note=f"stopped at {progress}" if painted else "")
+    return CellState(number, overrides, MISSING, share, note=f"stopped at {progress}" if count else "")
 
 
 def _last_line(path: Path) -> str:

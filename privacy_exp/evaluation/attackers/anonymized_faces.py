@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import ClassVar, final
 
 import numpy as np
@@ -17,6 +16,7 @@ from privacy_exp.data.identity_split import PARTS, Split
 from privacy_exp.data.photo import BadDataError, Examined, Photo
 from privacy_exp.data.seeds import generator
 from privacy_exp.runs.folder import RunFolder
+from privacy_exp.runs.picture import Picture
 
 GREY = 128
 """What a hidden pixel becomes where an attacker greys it, of 255."""
@@ -114,5 +114,5 @@ class AnonymizedFaces(FaceData):
         return [replace(photo, identity=photos[i].identity) for photo, i in zip(photos, order, strict=True)]
 
 
-def _paths(folder: RunFolder, kind: str) -> dict[str, Path]:
+def _paths(folder: RunFolder, kind: str) -> dict[str, Picture]:
     return {image_id: path for image_id, (path, _) in folder.list(kind).items()}

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,7 +11,8 @@ from privacy_exp.evaluation.identification import Identification, identify, rank
 from privacy_exp.evaluation.judges.judge import Judge
 from privacy_exp.evaluation.measure import Findings, Outcome, Scene, recovered_share
 from privacy_exp.masking.target import Embeds
-from privacy_exp.runs.folder import RunFolder
+from privacy_exp.runs.folder import read_pictures
+from privacy_exp.runs.picture import Picture
 
 Array = np.ndarray
 
@@ -28,7 +28,7 @@ def embedder_for(judge: Embeds | None, scene: Scene) -> Embeds:
 
 
 @torch.inference_mode()
-def embed_files(embedder: Embeds, paths: Sequence[Path], device: torch.device) -> Float[Array, "n d"]:
+def embed_files(embedder: Embeds, paths: Sequence[Picture], device: torch.device) -> Float[Array, "n d"]:
     """Embeddings of picture files, in their order; rows of NaN where embedding fails.
 
     Args:
@@ -39,7 +39,7 @@ def embed_files(embedder: Embeds, paths: Sequence[Path], device: torch.device) -
     found = []
     for start in range(0, len(paths), BATCH):
         some = paths[start : start + BATCH]
-        embeddings = embedder.embed(RunFolder(some[0].parent).read(some).to(device)).float().cpu().numpy()
+        embeddings = embedder.embed(read_pictures(some).to(device)).float().cpu().numpy()
         found.append(np.where(np.isfinite(embeddings).all(axis=1, keepdims=True), embeddings, np.nan))
     return np.concatenate(found)
 

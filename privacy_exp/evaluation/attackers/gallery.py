@@ -1,6 +1,5 @@
 """A1: looks a person up in a gallery of other anonymised photos."""
 
-from pathlib import Path
 from typing import final
 
 import numpy as np
@@ -12,6 +11,7 @@ from privacy_exp.evaluation.identification import Identification
 from privacy_exp.evaluation.measure import Cost, Findings, Measure, Scene
 from privacy_exp.masking.target import Embeds
 from privacy_exp.runs.folder import RunFolder
+from privacy_exp.runs.picture import Picture
 
 
 @final
@@ -48,7 +48,7 @@ class Gallery(Measure):
 
     def _search(self, scene: Scene, folders: dict[str, RunFolder], kind: str) -> Identification:
         embedder = embedder_for(self.judge, scene)
-        paths: list[Path] = []
+        paths: list[Picture] = []
         owners: list[str] = []
         for part in LEARNT_FROM:
             for path, label in folders[part].list(kind).values() if part in folders else ():

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from privacy_exp.cache.keys import file_digest
 from privacy_exp.runs.folder import RunFolder
+from privacy_exp.runs.picture import picture_digest
 from privacy_exp.types import Masks
 
 Photos = Sequence[tuple[RunFolder, str]]
@@ -78,7 +78,7 @@ def digests(photos: Photos, masked: bool) -> str:
     for folder, ids in _by_folder(photos):
         for kind in ("results", "original", *(["masks"] if masked else [])):
             listing = folder.list(kind)
-            total.update("".join(file_digest(listing[i][0]) for i in ids).encode())
+            total.update("".join(picture_digest(listing[i][0]) for i in ids).encode())
     return total.hexdigest()[:20]
 
 

@@ -28,6 +28,7 @@ from privacy_exp.evaluation.statistics.intervals import clustered_rate
 from privacy_exp.evaluation.utility.pixels import psnr
 from privacy_exp.masking.target import Embeds
 from privacy_exp.runs.folder import RunFolder
+from privacy_exp.runs.picture import Picture
 from privacy_exp.types import Images, UserError
 
 log = logging.getLogger(__name__)
@@ -254,7 +255,7 @@ def _vectors(scene: Scene, embedder: Embeds, folders: Mapping[str, RunFolder], m
     if isinstance(embedder, Judge):
         embedder.fit(scene)
 
-    def rows(paths: list[Path]) -> Array:
+    def rows(paths: list[Picture]) -> Array:
         if isinstance(embedder, Judge):
             return embedder.viewer.files(scene, paths).vectors
         return embed_files(embedder, paths, scene.device)

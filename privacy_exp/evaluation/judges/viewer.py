@@ -13,13 +13,13 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torchvision.transforms.functional import pil_to_tensor
 
-from privacy_exp.cache.keys import file_digest
 from privacy_exp.cache.sources import sources
 from privacy_exp.evaluation.judges.embedder import Embedded, Embedder, embed_batches, frame_templates, picture_batches
 from privacy_exp.evaluation.judges.known import KnownFaces, joined
 from privacy_exp.evaluation.measure import Scene
 from privacy_exp.runs.folder import RunFolder, to_pillow
 from privacy_exp.runs.formats import FORMATS
+from privacy_exp.runs.picture import Picture, picture_digest
 from privacy_exp.types import Faces, Images
 
 Array = np.ndarray
@@ -43,16 +43,16 @@ class Viewer:
         """The test photos, embedded once for all cells that saved the same files."""
         return self.files(scene, [path for path, _ in scene.folder.list("original").values()])
 
-    def files(self, scene: Scene, paths: Sequence[Path]) -> Embedded:
+    def files(self, scene: Scene, paths: Sequence[Picture]) -> Embedded:
         """Picture files in their order, embedded once for all who ask about the same pictures.
 
         Args:
             scene: the run.
             paths: the files, all of one size.
         """
-        pictures = hashlib.sha256("".join(file_digest(path) for path in paths).encode()).hexdigest()
+        pictures = hashlib.sha256("".join(picture_digest(path) for path in paths).encode()).hexdigest()
         parts = (paths[start : start + self.batch_size] for start in range(0, len(paths), self.batch_size))
-        batches = (([file_digest(path) for path in part], scene.folder.read(part)) for part in parts)
+        batches = (([picture_digest(path) for path in part], scene.folder.read(part)) for part in parts)
         return self._stored(scene, {"pictures": pictures}, batches)
 
     def see(self, scene: Scene, kind: str, folder: RunFolder | None = None) -> Embedded:

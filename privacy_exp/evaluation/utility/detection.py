@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from privacy_exp.cache.keys import file_digest
 from privacy_exp.evaluation.measure import Findings, Measure, Scene
 from privacy_exp.evaluation.statistics.intervals import clustered_rate
 from privacy_exp.evaluation.utility.pictures import mean_of_present, pictures
 from privacy_exp.recognition.detection import Detections, StoredDetections, detect_faces
+from privacy_exp.runs.picture import picture_digest
 
 
 class Detection(Measure):
@@ -35,7 +35,7 @@ class Detection(Measure):
         group = name.partition("/")[0]
         before, after, errors = [], [], []
         known = StoredDetections(scene.store)
-        names = (file_digest(path) for path, _ in scene.folder.list("original").values())
+        names = (picture_digest(path) for path, _ in scene.folder.list("original").values())
         for batch in pictures(scene.folder, self.batch_size):
             original = known(list(islice(names, len(batch.originals))), batch.originals, scene.device)
             result = detect_faces(batch.results, scene.device)

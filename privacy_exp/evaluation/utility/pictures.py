@@ -29,7 +29,7 @@ def pictures(folder: RunFolder, batch_size: int) -> Iterator[Pictures]:
         folder: the run's; its pictures pair, as `score_folder` checks.
         batch_size: photos at a time.
     """
-    masked = (folder.path / "masks").is_dir()
+    masked = folder.has("masks")
     kinds = ("original", "results", "masks") if masked else ("original", "results")
     paths = {kind: [path for path, _ in folder.list(kind).values()] for kind in kinds}
     for start in range(0, len(paths["original"]), batch_size):
