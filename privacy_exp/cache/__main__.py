@@ -1,6 +1,7 @@
 """Lists what has been computed, by kind, and prunes it.
 
 python -m privacy_exp.cache [prune.days=30] [prune.max_gb=20] [prune.kind=cell] [dry_run=true]
+python -m privacy_exp.cache unpack=DIR      pictures of packed runs become files again
 """
 
 from pathlib import Path
@@ -11,18 +12,24 @@ from privacy_exp.sweep.entry import entry_point
 
 
 def run(config: DictConfig) -> None:
-    """Prints sizes and ages by kind, and removes what `prune` asks for.
+    """Prints sizes and ages by kind, and removes what `prune` asks for; or unpacks runs.
 
     Args:
         config: composed from conf/cache.yaml.
 
     Raises:
-        UserError: a number that makes no sense.
+        UserError: a number that makes no sense, or nothing to unpack.
         FileNotFoundError: there is no such folder.
     """
     from privacy_exp.cache.pruning import items, remove, to_prune
     from privacy_exp.report.cache_table import store_table
 
+    if config.unpack is not None:
+        from privacy_exp.runs.files import unpack_all
+
+        for line in unpack_all(Path(config.unpack).expanduser(), config.dry_run):
+            print(line)
+        return
     root = Path(config.cache.root).expanduser()
     if not root.is_dir():
         raise FileNotFoundError(f"`cache.root` {root} is no folder: nothing has been stored there yet.")

@@ -19,7 +19,7 @@ from privacy_exp.report.eee import without_folders
 from privacy_exp.runs.folder import RunFolder, read_rgb
 from privacy_exp.runs.parts import parts_of
 from privacy_exp.runs.picture import Picture
-from privacy_exp.runs.record import read_record
+from privacy_exp.runs.record import damage, read_record
 from privacy_exp.types import Metric, UserError
 
 KEPT = 1
@@ -101,6 +101,8 @@ def _record(submission: Submission, record: Mapping[str, Any]) -> None:
     stale = [name for name, known in record.get("files", {}).items() if submission.files.get(name, known) != known]
     if stale:
         submission.faults.append(f"record.json was written for another {stale[0]}.")
+    elif RunFolder(submission.folder).packed and (wrong := damage(submission.folder, record.get("files", {}))):
+        submission.faults.append(f"record.json was written for other pictures: {wrong}.")
 
 
 def _area(submission: Submission, table: pd.DataFrame, shares: Mapping[str, float]) -> None:

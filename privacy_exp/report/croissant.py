@@ -12,6 +12,7 @@ from privacy_exp.report.collect import Row
 from privacy_exp.report.eee import ended_at, public_command, without_folders
 from privacy_exp.runs.names import display_name
 from privacy_exp.runs.parts import UNKNOWN, parts_of
+from privacy_exp.runs.shards import picture_shards
 
 CONTEXT: dict[str, Any] = {
     "@language": "en",
@@ -111,18 +112,32 @@ def croissant(cell: Row) -> dict[str, Any]:
             }
         )
         described["recordSet"].append(_rows(cell.images))
-    described["distribution"].append(
-        {
-            "@type": "cr:FileSet",
-            "@id": "results",
-            "name": "results",
-            "description": "the anonymised faces, one file per image",
-            "encodingFormat": "image/png" if suffix == ".png" else "image/jpeg",
-            "includes": f"results/*{suffix}",
-        }
-    )
-    described["recordSet"].append(_pictures(cell.images is not None))
+    shards = picture_shards(cell.folder)
+    described["distribution"] += [_shard(cell.folder, shard) for shard in shards]
+    results = {
+        "@type": "cr:FileSet",
+        "@id": "results",
+        "name": "results",
+        "description": "the anonymised faces, one file per image",
+        "encodingFormat": "image/png" if suffix == ".png" else "image/jpeg",
+        "includes": f"*.results{suffix}" if shards else f"results/*{suffix}",
+    }
+    if shards:
+        results["containedIn"] = [{"@id": shard.name} for shard in shards]
+    described["distribution"].append(results)
+    described["recordSet"].append(_pictures(cell.images is not None, "." if shards else "-"))
     return described
+
+
+def _shard(folder: Path, shard: Path) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileObject",
+        "@id": shard.name,
+        "name": shard.name,
+        "contentUrl": shard.relative_to(folder).as_posix(),
+        "encodingFormat": "application/x-tar",
+        "sha256": file_digest(shard),
+    }
 
 
 def _rows(images: pd.DataFrame) -> dict[str, Any]:
@@ -147,7 +162,8 @@ def _rows(images: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _pictures(named: bool) -> dict[str, Any]:
+def _pictures(named: bool, end: str) -> dict[str, Any]:
+    """Result pictures, whose file names begin with the image id and `end`."""
     source = {"fileSet": {"@id": "results"}}
     image_id: dict[str, Any] = {
         "@type": "cr:Field",
@@ -155,7 +171,7 @@ def _pictures(named: bool) -> dict[str, Any]:
         "name": "image_id",
         "description": COLUMNS["image_id"],
         "dataType": "sc:Text",
-        "source": source | {"extract": {"fileProperty": "filename"}, "transform": {"regex": "^([^-]+)"}},
+        "source": source | {"extract": {"fileProperty": "filename"}, "transform": {"regex": f"^([^{end}]+)"}},
     }
     if named:
         image_id["references"] = {"field": {"@id": "images/image_id"}}

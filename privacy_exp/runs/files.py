@@ -64,6 +64,28 @@ def unpack(folder: Path) -> int:
     return len(members)
 
 
+def unpack_all(root: Path, dry_run: bool = False) -> Iterator[str]:
+    """Unpacks a run, or every finished run below a folder; a sentence on each.
+
+    Args:
+        root: the run, or the folder.
+        dry_run: only say what would be done.
+
+    Raises:
+        UserError: no packed run is there.
+    """
+    folders = sorted(index.parents[1] for index in root.rglob(INDEX))
+    if not folders:
+        raise UserError(f"`unpack` must be a run with layout=packed, or a folder of such runs, but got {root}.")
+    for folder in folders:
+        if (folder / NOTES).is_dir():
+            yield f"{folder}: not finished, stays packed"
+        elif dry_run:
+            yield f"{folder}: {len(saved_members(folder))} pictures would become files"
+        else:
+            yield f"{folder}: {unpack(folder)} pictures are files again"
+
+
 def pack(folder: Path) -> int:
     """The other way round; returns how many pictures went into shards.
 

@@ -123,6 +123,11 @@ def original_shards(folder: Path) -> list[Path]:
     return sorted((folder / PACKED).glob("originals-*.tar"))
 
 
+def picture_shards(folder: Path) -> list[Path]:
+    """The shards of masks, results and controls of a packed run; none where it is not packed."""
+    return sorted((folder / PACKED).glob("pictures-*.tar"))
+
+
 def _add(path: Path, counted: int, members: Mapping[str, bytes]) -> int:
     """Appends members behind the bytes that count, and returns how many bytes count now."""
     try:

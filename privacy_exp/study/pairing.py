@@ -16,6 +16,8 @@ STEM = "{stem}"
 NAMED = 8
 """Unpaired pictures that are named one by one."""
 
+_unpacked: list[TemporaryDirectory[str]] = []  # pictures of packed runs, for as long as the process lives
+
 
 class Pictures:
     """One side of the pairs.
@@ -36,8 +38,8 @@ class Pictures:
         if (self.root / "record.json").is_file() and run.has(kind):
             self.root, self._kind = self.root / kind, KINDS[kind]
             if run.packed:
-                self._unpacked = TemporaryDirectory(prefix="privacy_exp-")  # as long as these pictures are used
-                self.root = Path(self._unpacked.name) / kind
+                _unpacked.append(TemporaryDirectory(prefix="privacy_exp-"))
+                self.root = Path(_unpacked[-1].name) / kind
                 for picture, _ in run.list(kind).values():
                     write_bytes(self.root / picture.name, picture.read_bytes())
         if not self.root.is_dir():
