@@ -25,6 +25,7 @@ train mask_ratio=null | `mask_ratio` | [0, 1]
 train mask_ratio=true | `mask_ratio` | True
 train mask_ratio=.nan | `mask_ratio` | nan
 train image_format=gif | `image_format` | jpg | gif
+train layout=tar | `layout` | folders, packed | tar
 train seed=-1 | `seed` | at least 0
 train seed=1.5 | `seed` | whole number
 train batch_size=0 | `batch_size` | at least 1
@@ -205,6 +206,7 @@ cache cache.root=empty prune.days=-1 | `prune.days` | at least 0
 cache cache.root=empty prune.days=soon | `prune.days` | a number
 cache cache.root=empty prune.kind=cell | prune.days=30
 cache cache.root=empty prune.day=3 | did you mean prune.days?
+cache unpack=empty | `unpack` | layout=packed | empty
 cache cache.root=empty dry_run=perhaps | `dry_run` | true or false
 """.strip().splitlines()
 

@@ -53,6 +53,7 @@ BOTH = [
 CELL_ALONE = ["evaluation.gate=0.7", "judge=[independent]", "attacker=[gallery]", "utility=[pixels]"]
 NEITHER = [
     "batch_size=3",
+    "layout=packed",
     "data.num_workers=1",
     "evaluation.batch_size=3",
     "cache.root=/elsewhere",
