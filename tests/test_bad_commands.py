@@ -25,6 +25,7 @@ train mask_ratio=null | `mask_ratio` | [0, 1]
 train mask_ratio=true | `mask_ratio` | True
 train mask_ratio=.nan | `mask_ratio` | nan
 train image_format=gif | `image_format` | jpg | gif
+train engine=spark | `engine` | local, ray | spark
 train layout=tar | `layout` | folders, packed | tar
 train seed=-1 | `seed` | at least 0
 train seed=1.5 | `seed` | whole number

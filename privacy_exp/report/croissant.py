@@ -114,7 +114,7 @@ def croissant(cell: Row) -> dict[str, Any]:
         described["recordSet"].append(_rows(cell.images))
     shards = picture_shards(cell.folder)
     described["distribution"] += [_shard(cell.folder, shard) for shard in shards]
-    results = {
+    results: dict[str, Any] = {
         "@type": "cr:FileSet",
         "@id": "results",
         "name": "results",

@@ -196,19 +196,16 @@ class Job:
         return RunFolder(folder, self.config["image_format"], self.layout)
 
     def _anonymize_sharded(self, fitted: Fitted, sharded: Sharded) -> Anonymized:
+        from privacy_exp.study.on_ray import anonymize_on_ray
         from privacy_exp.study.sharding import Share, anonymize_sharded
 
-        share = Share(
-            self.data,
-            fitted.checkpoint,
-            self.study.target_layer,
-            self.masker,
-            sharded.inpainter,
-            self.mask_ratio or 0.0,
-            self.seed,
-            self._pictures(self.folder),
-        )
-        return anonymize_sharded(share, sharded.trainer, int(self.config["batch_size"]), self.inpainter)
+        layer, ratio, pictures = self.study.target_layer, self.mask_ratio or 0.0, self._pictures(self.folder)
+        share = Share(self.data, fitted.checkpoint, layer, self.masker, sharded.inpainter, ratio, self.seed, pictures)
+        size = int(self.config["batch_size"])
+        if sharded.trainer is None:
+            cache = str(self.store.root.absolute())
+            return anonymize_on_ray(share, size, self.study.device.type, cache, self.inpainter)
+        return anonymize_sharded(share, sharded.trainer, size, self.inpainter)
 
     def score(self, fitted: Fitted, anonymized: Anonymized) -> Record:
         """Scores the saved files, writes `images.parquet`, `record.json` and `grid.png`, and tells the trackers."""

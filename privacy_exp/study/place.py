@@ -39,12 +39,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Sharded:
-    """How one large run is shared by several processes (trainer=ddp).
+    """How one large run is shared by several processes (trainer=ddp), or by the actors of a Ray cluster (engine=ray).
 
     Attributes:
-        trainer: makes Lightning's trainer of all processes.
+        trainer: makes Lightning's trainer of all processes; None: Ray's.
         inpainter: builds the inpainter in each of them.
     """
 
-    trainer: Callable[..., Trainer]
+    trainer: Callable[..., Trainer] | None
     inpainter: Callable[[], Inpainter]

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from privacy_exp.data.base import FaceData
 from privacy_exp.inpainting.base import Inpainter
 from privacy_exp.masking.base import Masker, OwnArea
+from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.checkpoint import load_checkpoint
 from privacy_exp.runs.batches import finished_batches
 from privacy_exp.runs.folder import RunFolder
@@ -44,16 +45,19 @@ class Share:
     seed: int
     folder: RunFolder
 
-    def painter(self, device: torch.device) -> Callable[[Faces], None]:
-        """What paints a batch on this device."""
-        if device.type == "cuda":
-            torch.cuda.set_device(device)  # what `device: auto` of an inpainter means here
+    def recognizer(self, device: torch.device) -> Recognizer:
+        """The recogniser on this device."""
         recognizer = load_checkpoint(self.checkpoint)
         recognizer.choose_target_layer(self.target_layer)
-        recognizer.to(device)
+        return recognizer.to(device)
+
+    def treatment(self, device: torch.device) -> Treatment:
+        """What masks, paints and keeps a batch on this device."""
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # what `device: auto` of an inpainter means here
         inpainter = self.inpainter()
         inpainter.fit(self.data.batches("train"))
-        return Treatment(recognizer, self.masker, inpainter, self.mask_ratio, self.seed, self.folder)
+        return Treatment(self.recognizer(device), self.masker, inpainter, self.mask_ratio, self.seed, self.folder)
 
 
 class Painting(LightningModule):
@@ -65,7 +69,7 @@ class Painting(LightningModule):
 
     def on_predict_start(self) -> None:
         """Builds the networks on this process's device."""
-        self.paint = self.share.painter(self.device)
+        self.paint = self.share.treatment(self.device)
 
     def predict_step(self, batch: Faces, batch_idx: int) -> None:
         """Paints one batch; its pictures are on disk afterwards, so that nothing travels back."""

@@ -116,8 +116,12 @@ class Treatment:
             masks = masker.mask(faces, self.recognizer, mask_ratio=self.mask_ratio, seed=self.seed, scores=known)
         faces = masker.frame(faces) if isinstance(masker, OriginalMethod) else faces
         seconds = time.perf_counter() - started
+        return Masked(faces, masks, dict(masker.facts), seconds, self.known_round_trip(faces))
+
+    def known_round_trip(self, faces: Faces) -> Levels | None:
+        """The faces after one encode and decode, in 8 bits, where the store has it."""
         kept = None if self.round_trips is None else self.round_trips.find(_names(faces))
-        return Masked(faces, masks, dict(masker.facts), seconds, None if kept is None else kept["levels"])
+        return None if kept is None else kept["levels"]
 
     def paint(self, masked: Masked) -> Painted:
         """All draws of a masked batch, and its control."""
@@ -134,19 +138,14 @@ class Treatment:
         return self.masker.finish(results) if isinstance(self.masker, OriginalMethod) else results
 
     def keep(self, masked: Masked, painted: Painted) -> None:
-        """Saves a batch whole or not at all; see `privacy_exp.runs.batches`."""
-        faces, masks = masked.faces, masked.masks
-        with whole_batch(self.folder, faces.ids) as (staging, batch):
-            batch.mask_s, batch.inpaint_s, batch.sanity = masked.seconds, painted.seconds, painted.sanity
-            staging.save("original", faces.ids, faces.labels, faces.images)
-            staging.save("masks", faces.ids, faces.labels, masks)
-            staging.save("results", faces.ids, faces.labels, painted.draws[0])
-            for number, drawn in enumerate(painted.draws[1:], 1):
-                staging.draw(number).save("results", faces.ids, faces.labels, drawn)
-            if self.control:
-                control = torch.where(masks, self._round_trip(masked, painted), faces.images)
-                staging.save("control", faces.ids, faces.labels, control)
-            batch.rows = self._rows(masked, painted)
+        """Saves a batch whole or not at all."""
+        save_batch(self.folder, masked, painted, self.control_of(masked, painted), self.rows(masked, painted))
+
+    def control_of(self, masked: Masked, painted: Painted) -> Images | None:
+        """The same mask filled by one encode and decode, where that is asked for."""
+        if not self.control:
+            return None
+        return torch.where(masked.masks, self._round_trip(masked, painted), masked.faces.images)
 
     def _round_trip(self, masked: Masked, painted: Painted) -> Images:
         """As the store keeps it: files have 8 bits, so that nothing is lost for any mask."""
@@ -158,7 +157,8 @@ class Treatment:
             known = self.round_trips(_names(masked.faces), lambda: {"levels": levels(fresh)})["levels"]
         return torch.from_numpy(known).permute(0, 3, 1, 2).to(masked.faces.images) / 255
 
-    def _rows(self, masked: Masked, painted: Painted) -> pd.DataFrame:
+    def rows(self, masked: Masked, painted: Painted) -> pd.DataFrame:
+        """One row per image, of what the pictures do not tell."""
         count = len(masked.faces.ids)
         asked = None if isinstance(self.masker, OwnArea) else self.mask_ratio
         rows = pd.DataFrame(
@@ -174,6 +174,29 @@ class Treatment:
             changed = (painted.draws[0] - masked.faces.images).abs().amax(dim=1) > HALF_A_LEVEL
             rows["share_changed"] = changed.flatten(1).float().mean(dim=1).cpu().double().numpy()
         return rows
+
+
+def save_batch(folder: RunFolder, masked: Masked, painted: Painted, control: Images | None, rows: pd.DataFrame) -> None:
+    """Saves a batch whole or not at all; see `privacy_exp.runs.batches`.
+
+    Args:
+        folder: the run's.
+        masked: the batch.
+        painted: what was painted over its masks.
+        control: see `Treatment.control_of`.
+        rows: see `Treatment.rows`.
+    """
+    faces = masked.faces
+    with whole_batch(folder, faces.ids) as (staging, batch):
+        batch.mask_s, batch.inpaint_s, batch.sanity = masked.seconds, painted.seconds, painted.sanity
+        staging.save("original", faces.ids, faces.labels, faces.images)
+        staging.save("masks", faces.ids, faces.labels, masked.masks)
+        staging.save("results", faces.ids, faces.labels, painted.draws[0])
+        for number, drawn in enumerate(painted.draws[1:], 1):
+            staging.draw(number).save("results", faces.ids, faces.labels, drawn)
+        if control is not None:
+            staging.save("control", faces.ids, faces.labels, control)
+        batch.rows = rows
 
 
 def stored_round_trips(store: Store, inpainter: Inpainter) -> Rows | None:

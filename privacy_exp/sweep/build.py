@@ -63,6 +63,8 @@ def job_of(config: DictConfig, slot: int | None = None) -> Job:
     sharded = None
     if "strategy" in plain["trainer"]:
         sharded = Sharded(instantiate(config.trainer), partial(instantiate, config.inpainting))
+    if config.engine == "ray":
+        sharded = Sharded(None, partial(instantiate, plain["inpainting"]))
     job = Job(study, masker, inpainter, measures, plain, place, sharded)
     if masker is not asked:
         job.warn(IMPLIED)

@@ -20,6 +20,9 @@ MEASURES = ("judge", "attacker", "utility")
 OPTIONAL = ("experiment", "tracking")
 """Config groups that some commands take, but need not: there Hydra passes over a name that does not exist."""
 
+ENGINES = ("local", "ray")
+"""What the stages of a run work on: this process, or the actors of a Ray cluster."""
+
 HEADLINES = (
     "accuracy",
     "accuracy_anonymized",
@@ -94,6 +97,8 @@ def check_keys(config: DictConfig) -> None:
         raise UserError(f"`image_format` must be one of {sorted(FORMATS)}, but got {config.image_format!r}.")
     if "layout" in config and config.layout not in LAYOUTS:
         raise UserError(f"`layout` must be one of {', '.join(LAYOUTS)}, but got {config.layout!r}.")
+    if "engine" in config and config.engine not in ENGINES:
+        raise UserError(f"`engine` must be one of {', '.join(ENGINES)}, but got {config.engine!r}.")
     for key, least in {"seed": 0, "batch_size": 1}.items():
         if key in config and (type(config[key]) is not int or config[key] < least):
             raise UserError(f"`{key}` must be a whole number of at least {least}, but got {config[key]!r}.")

@@ -162,7 +162,7 @@ def test_a_batch_that_a_kill_cut_off_does_not_count(tmp_path, monkeypatch):
             patch.setattr(shards, "_add", lambda *args, add=add: dying(add, *args))
             patch.setattr(shards, "write_text", lambda *args, write=write: dying(write, *args))
             with pytest.raises(KeyboardInterrupt):
-                save(folder, ["c", "d", "e"])
+                save(folder, [f"c{number}" for number in range(60)])
         assert contents(folder.path) == before
         assert [list(batch.rows["image_id"]) for batch in finished_batches(folder.path)] == [["a", "b"]]
     for run in (folder, calm):

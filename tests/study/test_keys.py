@@ -54,6 +54,7 @@ CELL_ALONE = ["evaluation.gate=0.7", "judge=[independent]", "attacker=[gallery]"
 NEITHER = [
     "batch_size=3",
     "layout=packed",
+    "engine=ray",
     "data.num_workers=1",
     "evaluation.batch_size=3",
     "cache.root=/elsewhere",
