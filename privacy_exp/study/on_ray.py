@@ -139,14 +139,15 @@ def _run(ray: Any, left: list[Row], share: Share, device: str, cache: str) -> in
     painters = min(len(left), int(cluster.get("GPU" if gpu else "CPU", 0)))
     if not painters:
         raise UserError("`engine=ray` with trainer=gpu needs a Ray cluster with GPUs, but this one has none.")
-    place = {"num_gpus": 1, "num_cpus": 0} if gpu else {"num_cpus": 1}
+    place: dict[str, Any] = {"num_gpus": 1, "num_cpus": 0} if gpu else {"num_cpus": 1}
     pool = ray.data.ActorPoolStrategy(min_size=1, max_size=painters)
-    several: dict[str, Any] = {"batch_size": 1, "compute": pool}
+    # NFS shows other machines a changed index late, so that one process writes shards
+    writers = ray.data.ActorPoolStrategy(size=1) if share.folder.packed else pool
     stages = (
         ray.data.from_items(left, override_num_blocks=len(left))
-        .map_batches(Masking, fn_constructor_args=(share, cache), num_cpus=1, **several)
-        .map_batches(Painting, fn_constructor_args=(share, cache, device), **place, **several)
-        .map_batches(Writing, fn_constructor_args=(share,), num_cpus=0, **several)
+        .map_batches(Masking, fn_constructor_args=(share, cache), num_cpus=1, batch_size=1, compute=pool)
+        .map_batches(Painting, fn_constructor_args=(share, cache, device), **place, batch_size=1, compute=pool)
+        .map_batches(Writing, fn_constructor_args=(share,), num_cpus=0, batch_size=1, compute=writers)
     )
     with stage("painting", sum(len(row["batch"]) for row in left)) as advance:
         try:

@@ -90,16 +90,17 @@ def test_the_stages_make_what_a_run_without_them_makes(world, tmp_path, layout):
 
 @pytest.fixture(scope="module", params=[2, 3])
 def workers(request):
-    """A Ray cluster of several nodes on this machine, two CPUs each."""
+    """A Ray cluster of several nodes on this machine, a CPU each."""
     ray = pytest.importorskip("ray")
     pytest.importorskip("ray.data")
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", f"{TESTS}:{os.environ.get('PYTHONPATH', '')}")
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+        patch.setenv("RAY_worker_niceness", "0")  # else a busy machine never gets to them
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
         for _ in range(request.param - 1):
-            cluster.add_node(num_cpus=2)
+            cluster.add_node(num_cpus=1)
         patch.setenv("RAY_ADDRESS", cluster.address)
         yield request.param
         ray.shutdown()
