@@ -133,6 +133,7 @@ def anonymize_on_ray(share: Share, batch_size: int, device: str, cache: str, cou
 def _run(ray: Any, left: list[Row], share: Share, device: str, cache: str) -> int:
     """Sends all batches through the three stages; returns how many painters there may have been at once."""
     if not ray.is_initialized():  # a cluster is joined where one is named, never one that happens to run here
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would tell its makers of every cluster
         ray.init(address=os.environ.get("RAY_ADDRESS", "local"), log_to_driver=False)
     ray.data.DataContext.get_current().enable_progress_bars = False
     gpu, cluster = device == "cuda", ray.cluster_resources()
