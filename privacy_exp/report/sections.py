@@ -9,7 +9,7 @@ from typing import Any
 from privacy_exp.cache.keys import content_key, has_effect
 from privacy_exp.report.collect import Row
 from privacy_exp.report.metrics import UTILITY, describe, in_order
-from privacy_exp.runs.names import display_name, name_order
+from privacy_exp.runs.names import display_name, name_order, value_name
 from privacy_exp.types import Metric, UserError
 
 WITHOUT_SIGHT = {"manifest", "on_bad_image"}
@@ -35,7 +35,7 @@ class Axis:
     Attributes:
         name: key, such as `inpainting.guidance_scale`.
         label: heading.
-        values: one a cell, plain; None where a cell's part has no such key.
+        values: one a cell, plain; None where a cell's part has no such key. Of a key that is null it is the word for that.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Axis:
         found = {content_key({"value": v}): v for v in self.values}.values()
         if self.name in STEMS:
             return sorted(found, key=name_order)
-        return sorted(found, key=lambda v: (v is None, isinstance(v, str), v if isinstance(v, int | float) else str(v)))
+        return sorted(found, key=_order)
 
     def word(self, value: Any) -> str:
         """A value as people read it: names of parts, areas in percent."""
@@ -56,9 +56,20 @@ class Axis:
             return "–"
         if self.name in STEMS:
             return display_name(json.loads(value) if self.name in LISTS else value)
+        if isinstance(value, bool):
+            return value_name(value)
         if self.name == "mask_ratio":
             return f"{100 * value:.3g} %"
         return show(value)
+
+
+def _order(level: Any) -> tuple[int, float, str]:
+    """What is off stands before numbers, these before words, and what a cell does not have stands last."""
+    if level is None:
+        return 3, 0.0, ""
+    if isinstance(level, int | float):
+        return 1, float(level), ""
+    return (0 if level in (value_name(None), value_name(False)) else 2), 0.0, str(level)
 
 
 @dataclass(frozen=True)
@@ -199,7 +210,8 @@ def _keys(cells: Sequence[Row]) -> list[Axis]:
         for values, choice in zip(flat, choices, strict=True):
             seen.setdefault(choice[group], set()).add(content_key({"value": values.get(key)}))
         if any(len(values) > 1 for values in seen.values()):
-            varying.append(Axis(key, key.rpartition(".")[2].replace("_", " "), [v.get(key) for v in flat]))
+            found = [value_name(None, key) if key in v and v[key] is None else v.get(key) for v in flat]
+            varying.append(Axis(key, key.rpartition(".")[2].replace("_", " "), found))
     return varying
 
 

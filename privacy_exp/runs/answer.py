@@ -173,15 +173,23 @@ def observer(metrics: Mapping[str, Any]) -> str:
     names = list(plain.get("observers", [])) if isinstance(plain, Mapping) else []
     if kept.value is None:
         return f"What the strongest observer still recognises is not known: {why(kept.reason)}."
-    text = percent(kept)
-    if kept.value >= 1:
-        text = f"all ({text})"
+    text = _remainder(kept)
     if names == ["target"]:
         return f"No other observer tried ({NOBODY}): the target still has {text} of its ability beyond chance."
     named = f" ({display_name(names[0].removeprefix('judge/').removeprefix('attacker/'))})" if names else ""
     tried = f"the strongest of {len(names)} observers that tried" if len(names) > 1 else "the observer that tried"
     text = f"{tried}{named} still has {text} of its ability to recognise people beyond chance."
     return text[:1].upper() + text[1:]
+
+
+def _remainder(kept: Metric) -> str:
+    """What remains of an ability, in words: an estimate beyond none or all of it is chance, so it is told as such."""
+    assert kept.value is not None  # noqa: S101  the caller has looked
+    low, high = (None if end is None else min(max(end, 0.0), 1.0) for end in (kept.low, kept.high))
+    if 0 < kept.value < 1:
+        return percent(Metric(kept.value, low, high, kept.n))
+    whole = Metric(min(max(kept.value, 0.0), 1.0), low, high, kept.n)
+    return ("all" if whole.value else "none") + ("" if low is None or high is None else _bound(whole))
 
 
 PAIRS = (

@@ -1,4 +1,6 @@
-"""What parts are called where people read: one table for terminal, page, figures and papers."""
+"""What parts and values are called where people read: one place for terminal, page, figures and papers."""
+
+from collections.abc import Mapping
 
 NAMES = {
     "celeba": "CelebA",
@@ -44,6 +46,9 @@ NAMES = {
 CONTROLS = ("random_patches", "random_pixels", "original_random", "nothing", "everything", "center")
 """Methods that look at nothing: they stand last, and grey and dashed in figures."""
 
+SWITCHES = ("repel",)
+"""Last parts of keys that are a strength where they have a value: null turns them off. Any other null is none."""
+
 
 def display_name(stem: object) -> str:
     """The name of a part by the stem of its yaml, or of several parts.
@@ -52,6 +57,8 @@ def display_name(stem: object) -> str:
         >>> display_name("grad_cam"), display_name("random_patches"), display_name("my_own")
         ('Grad-CAM', 'Random patches', 'My own')
     """
+    if stem is None or stem == []:
+        return value_name(stem)
     if isinstance(stem, list | tuple):
         return ", ".join(display_name(one) for one in stem)
     text = str(stem)
@@ -59,6 +66,30 @@ def display_name(stem: object) -> str:
         return NAMES.get(text, text)  # what is no stem is somebody's own name
     words = text.replace("_", " ").strip()
     return words[:1].upper() + words[1:]
+
+
+def value_name(value: object, key: str = "") -> str:
+    """A value of the configuration in words; null, true and false are words of its files alone.
+
+    Args:
+        value: plain.
+        key: dotted, whose value it is.
+
+    Example:
+        >>> value_name(None, "inpainting.repel"), value_name(None), value_name(2.0), value_name([64, 48])
+        ('off', 'none', '2', '64, 48')
+    """
+    if value is None:
+        return "off" if key.rpartition(".")[2] in SWITCHES else "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {value_name(one, str(name))}" for name, one in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(value_name, value)) or "none"
+    return str(value)
 
 
 def name_order(stem: object) -> tuple[bool, str]:

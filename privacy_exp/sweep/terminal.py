@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from privacy_exp import UserError
 from privacy_exp.cache.keys import content_key
 from privacy_exp.runs.answer import below_gate, decimals, metric_of, why
-from privacy_exp.runs.names import display_name
+from privacy_exp.runs.names import display_name, value_name
 from privacy_exp.runs.plan import read_plan
 from privacy_exp.runs.record import Record
 from privacy_exp.sweep.axes import swept_keys
@@ -199,14 +199,11 @@ def label(config: DictConfig, choices: Mapping[str, Any], swept: list[str]) -> s
         if key in ("masking", "mask_ratio"):
             continue
         if key in choices:
-            parts.append(display_name(choices[key]))
+            parts.append(display_name(choices[key]) if choices[key] else f"{key} {value_name(None)}")
         else:
             value = OmegaConf.select(config, key)
-            parts.append(
-                f"{key.rpartition('.')[2].replace('_', ' ')} {value:g}"
-                if isinstance(value, float)
-                else f"{key.rpartition('.')[2].replace('_', ' ')} {value}"
-            )
+            plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+            parts.append(f"{key.rpartition('.')[2].replace('_', ' ')} {value_name(plain, key)}")
     return " · ".join(parts)
 
 

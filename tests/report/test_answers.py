@@ -140,3 +140,19 @@ def test_none_and_all_are_words(tmp_path, value):
     edit_record(root / "0", metrics=record["metrics"] | {"fool_rate": rate})
     answer, _ = said(root)
     assert ("none of 91 photos (at most 4 %)" if value == 0 else "all 91 photos (at least 96 %)") in answer.lead
+
+
+@pytest.mark.usefixtures("without_charts")
+def test_a_value_of_null_is_named_alike_on_page_and_in_tables(tmp_path):
+    root = make_sweep(tmp_path / "study", Sample(("saliency",), (0.25,), (1.0, 3.0), 4, 3))
+    for cell, repel in (("0", None), ("1", 2.0)):
+        record = json.loads((root / cell / "record.json").read_text())
+        inpainting = record["config"]["inpainting"] | {"repel": repel, "guidance_scale": 3.0}
+        edit_record(root / cell, config=record["config"] | {"inpainting": inpainting})
+    page = build([root], tmp_path / "out", Options()).read_text()
+    assert "Saliency · repel off" in page
+    assert '<td data-label="repel" data-v="off">off</td>' in page
+    for name in ("table.md", "table.tex", "table.csv"):
+        text = (tmp_path / "out" / name).read_text()
+        assert "off" in text, name
+        assert "None" not in text.replace("None is ahead", ""), name

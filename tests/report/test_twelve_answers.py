@@ -94,7 +94,7 @@ RECORDS = {
     ),
     "none fooled": (
         of_one(fool_rate=rate(0.0, 0.0, 0.08, 225), strongest_observer=rate(1.05, 1.0, 1.19, 240)),
-        f"{HALF}none of 225 photos (at most 8 %) {BEFORE}. {ALONE}{NOBODY_ELSE}all (105 % (100-119)) of its ability "
+        f"{HALF}none of 225 photos (at most 8 %) {BEFORE}. {ALONE}{NOBODY_ELSE}all of its ability "
         "beyond chance. 240 photos of 30 people.",
     ),
     "one person": (

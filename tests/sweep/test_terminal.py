@@ -88,6 +88,11 @@ def test_a_cell_is_named_by_what_the_sweep_varies():
     assert label(config, choices, ["masking", "mask_ratio"]) == "Grad-CAM 25 %"
     swept = ["mask_ratio", "inpainting.guidance_scale", "seed", "inpainting"]
     assert label(config, choices, swept) == "Grad-CAM 25 % · guidance scale 7.5 · seed 3 · the tiny diffusion model"
+    config = OmegaConf.create({"inpainting": {"repel": None, "prompt": None, "compile": False, "size": [64, 48]}})
+    swept = [f"inpainting.{key}" for key in config.inpainting]
+    assert label(config, choices, [*swept, "attacker"]) == (
+        "Grad-CAM · repel off · prompt none · compile off · size 64, 48 · attacker none"
+    )
 
 
 @pytest.mark.parametrize(
