@@ -143,8 +143,6 @@ def _remove_stale(out: Path) -> None:
 
 def _gallery(section: Section, out: Path, options: Options, study: Collection) -> tuple[Album | None, str]:
     drawn = all(cell.drawn for cell in section.cells)
-    if section.pairs:
-        return None, "Pictures that were scored in pairs stay in their folders; grid.png in each shows the first ones."
     if options.pictures is False:
         return None, "Pictures were switched off (report.pictures=false)."
     if options.pictures is None and not drawn:

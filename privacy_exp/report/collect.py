@@ -14,7 +14,10 @@ from privacy_exp.runs.plan import command, numbered, read_plan, run_folders
 from privacy_exp.runs.record import read_record
 from privacy_exp.types import Metric, UserError
 
-COLUMNS = ("image_id", "identity", "label", "pred", "pred_anonymized", "share_hidden")
+FACES = ("image_id", "identity", "label")
+"""Columns that say who is on a picture."""
+
+COLUMNS = (*FACES, "pred", "pred_anonymized", "share_hidden")
 """Columns of `images.parquet` that tests and the gallery need."""
 
 
@@ -28,6 +31,7 @@ class Row:
         record: `record.json` as it stands, but without NaN.
         metrics: its metrics and `share_hidden`, the mean over `images.parquet`; none of them is NaN.
         images: `images.parquet`, or None where it is missing.
+        faces: who is on each picture: `images`, or of pairs `evaluation.parquet`; None where it is missing.
         command: the line that computes this cell again, or None where the run folder does not say.
     """
 
@@ -36,6 +40,7 @@ class Row:
     record: Mapping[str, Any]
     metrics: Mapping[str, Metric]
     images: pd.DataFrame | None
+    faces: pd.DataFrame | None
     command: str | None
 
     def metric(self, name: str) -> Metric:
@@ -67,7 +72,8 @@ class Row:
     @property
     def drawn(self) -> bool:
         """Whether the faces are drawn: then no real person can be seen."""
-        return str(self.get("data._target_")).endswith(".DrawnFaces")
+        named = str(self.get("data._target_")).endswith(".DrawnFaces")
+        return named or self.record.get("details", {}).get("drawn") is True
 
     @property
     def observers(self) -> tuple[str, ...]:
@@ -153,8 +159,9 @@ def read_row(folder: Path, name: str, problems: list[str]) -> Row:
         raise UserError(f"{name}: {error}") from error
     metrics = {key: _metric(name, key, value, problems) for key, value in record["metrics"].items()}
     pairs = record["choices"].get("data") == "pairs"  # what other tools made has no row a picture
-    images = None if pairs else _images(folder / "images.parquet", name, problems)
-    return Row(name, folder, record, metrics | {"share_hidden": _share(images)}, images, command(folder))
+    images = None if pairs else _images(folder / "images.parquet", name, COLUMNS, problems)
+    faces = _images(folder / "evaluation.parquet", name, FACES, problems) if pairs else images
+    return Row(name, folder, record, metrics | {"share_hidden": _share(images)}, images, faces, command(folder))
 
 
 def _metric(cell: str, name: str, value: Any, problems: list[str]) -> Metric:
@@ -171,19 +178,19 @@ def _metric(cell: str, name: str, value: Any, problems: list[str]) -> Metric:
     return Metric(figure, low, high, n, reason)
 
 
-def _images(path: Path, cell: str, problems: list[str]) -> pd.DataFrame | None:
-    without = "so this cell has no pictures and takes no part in paired tests"
+def _images(path: Path, cell: str, columns: Sequence[str], problems: list[str]) -> pd.DataFrame | None:
+    without = "so this cell has no pictures" + (" and takes no part in paired tests" if columns == COLUMNS else "")
     if not path.is_file():
-        problems.append(f"{cell}: images.parquet is missing, {without}.")
+        problems.append(f"{cell}: {path.name} is missing, {without}.")
         return None
     try:
         table = pd.read_parquet(path)
     except (OSError, ValueError) as error:
-        problems.append(f"{cell}: images.parquet is damaged ({error}), {without}.")
+        problems.append(f"{cell}: {path.name} is damaged ({error}), {without}.")
         return None
-    lacking = sorted(set(COLUMNS) - set(table.columns))
+    lacking = sorted(set(columns) - set(table.columns))
     if lacking:
-        problems.append(f"{cell}: images.parquet lacks the columns {', '.join(lacking)}, {without}.")
+        problems.append(f"{cell}: {path.name} lacks the columns {', '.join(lacking)}, {without}.")
         return None
     return table
 

@@ -37,17 +37,19 @@ def write_faces(section: Section, folder: Path, suffix: str = "", count: int = 8
     Returns:
         False where no cell has its pictures.
     """
-    cells = [cell for cell in (section.cells[index] for index in middle(section)) if cell.images is not None]
+    cells = [cell for cell in (section.cells[index] for index in middle(section)) if cell.faces is not None]
     if not cells:
         return False
-    ids = spread([str(i) for i in cells[0].images["image_id"]], count)[:count]  # type: ignore[index]
-    found = {cell.name: tiles for cell in cells if (tiles := _tiles(cell, ids)) is not None}
+    ids = spread([str(i) for i in cells[0].faces["image_id"]], count)[:count]  # type: ignore[index]
+    kinds = ("original", "results") if section.pairs else ("original", "masks", "results")
+    found = {cell.name: tiles for cell in cells if (tiles := _tiles(cell, kinds, ids)) is not None}
     cells = [cell for cell in cells if cell.name in found]
     if not cells:
         return False
     rows = [("original", found[cells[0].name]["original"], [""] * len(ids))]
     for cell in cells:
-        rows += _method(cell, ids, found[cell.name])
+        own = found[cell.name]
+        rows += [(cell.method, own["results"], [""] * len(ids))] if section.pairs else _method(cell, ids, own)
     with matplotlib.rc_context(STYLE):
         figure = _draw(rows)
         for kind in FORMATS:
@@ -117,11 +119,11 @@ def _resized(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     return F.interpolate(pixels, (height, width), mode="bilinear", antialias=True)[0].permute(1, 2, 0).numpy()
 
 
-def _tiles(cell: Row, ids: Sequence[str]) -> dict[str, list[np.ndarray]] | None:
+def _tiles(cell: Row, kinds: Sequence[str], ids: Sequence[str]) -> dict[str, list[np.ndarray]] | None:
     """The pictures of these faces by kind, or None where one is missing or unreadable: the page names it."""
     folder, found = RunFolder(cell.folder), {}
     try:
-        for kind in ("original", "masks", "results"):
+        for kind in kinds:
             listing = folder.list(kind)
             if any(image_id not in listing for image_id in ids):
                 return None

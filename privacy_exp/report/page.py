@@ -40,6 +40,9 @@ GLYPHS = {
 assert set(GLYPHS) == set(MARKERS)  # noqa: S101  a marker without a glyph would leave a hole in the legend
 
 
+MOST_TOOLS = 6
+"""Beside each other in the strip of faces."""
+
 MOST_FIGURES = 20_000
 """Of all rows together inside the page; beyond it the figures by attribute stand in table.csv alone."""
 
@@ -194,6 +197,8 @@ def _data(view: Chapter) -> dict[str, Any]:
     names = [[name, describe(name).label, describe(name).meaning] for name in shown]
     best = view.answer.cells
     lineup = [*best[:2], *best[2:][-1:]]  # the best, the next, and the last, which is the control where there is one
+    if section.pairs:
+        lineup = best[:MOST_TOOLS]
     return {"cells": cells, "metrics": names, "gallery": _gallery_data(view), "lineup": lineup}
 
 
@@ -201,13 +206,14 @@ def _gallery_data(view: Chapter) -> dict[str, Any] | None:
     gallery = view.gallery
     if gallery is None:
         return None
-    tables = [cell.images for cell in view.section.cells]
+    tables = [cell.faces for cell in view.section.cells]
     people = sorted({str(name) for table in tables if table is not None for name in table["identity"]})
     place = {image_id: tile for tile, image_id in enumerate(gallery.ids)}
     cells = []
     for table, sheets, missing in zip(tables, gallery.cells, gallery.missing, strict=True):
         cells.append(None if table is None else sheets | {"faces": _faces(table, place, people), "missing": missing})
     return {
+        "pairs": view.section.pairs,
         "people": people,
         "tile": gallery.tile,
         "inline": gallery.inline,
@@ -221,11 +227,12 @@ def _gallery_data(view: Chapter) -> dict[str, Any] | None:
 
 
 def _faces(table: pd.DataFrame, place: Mapping[str, int], people: Sequence[str]) -> list[list[int]]:
-    """For each face that has a tile: tile, true person, predicted before and after; -1 for a person without a name."""
+    """For each face that has a tile: tile and true person; in runs predicted before and after, -1 without a name."""
     names = dict(zip(table["label"], table["identity"].astype(str), strict=True))
     number = {name: index for index, name in enumerate(people)}
     label_to_person = {label: number[name] for label, name in names.items()}
-    rows = zip(table["image_id"], table["label"], table["pred"], table["pred_anonymized"], strict=True)
+    columns = [name for name in ("image_id", "label", "pred", "pred_anonymized") if name in table]
+    rows = zip(*(table[name] for name in columns), strict=True)
     return [
         [place[image_id], *(label_to_person.get(label, -1) for label in labels)]
         for image_id, *labels in rows

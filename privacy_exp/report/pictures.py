@@ -19,7 +19,7 @@ from privacy_exp.runs.picture import Picture
 from privacy_exp.types import UserError
 
 SHOWN = ("results", "masks")
-"""Kinds of pictures that each cell has of its own."""
+"""Kinds of pictures that each cell has of its own; of pairs nobody knows the masks."""
 
 COLUMNS = 12
 """Tiles beside each other in a sheet."""
@@ -44,7 +44,7 @@ class Album:
         tile: width and height in pixels.
         sheets: data URLs, each once.
         originals: sheets of the originals: index of the one inside the page, files beside it.
-        cells: for each cell the same for `masks` and `results`.
+        cells: for each cell the same for `masks` and `results`; of pairs without masks.
         missing: for each cell the tiles whose picture is missing.
     """
 
@@ -61,7 +61,7 @@ def make_gallery(section: Section, out: Path, inline: int, most: int | None, pro
     """Cuts the pictures of a section's cells into sheets and writes those that stand beside the page.
 
     Args:
-        section: whose cells; those without `images.parquet` have no pictures.
+        section: whose cells; those of which nobody says who is on their pictures have none.
         out: folder of the page; takes `sprites/`.
         inline: pictures a cell inside the page, at most; fewer where they would make it too large.
         most: pictures a cell at all; None takes all.
@@ -70,9 +70,10 @@ def make_gallery(section: Section, out: Path, inline: int, most: int | None, pro
     Returns:
         None where no cell has pictures.
     """
-    ids = spread([str(i) for cell in section.cells if cell.images is not None for i in cell.images["image_id"]], inline)
+    ids = spread([str(i) for cell in section.cells if cell.faces is not None for i in cell.faces["image_id"]], inline)
     ids = ids[:most]
-    listings = [_listings(cell, problems) for cell in section.cells]
+    kinds = SHOWN[:1] if section.pairs else SHOWN
+    listings = [_listings(cell, ("original", *kinds), problems) for cell in section.cells]
     tile = _tile_size(path for listing in listings for kind in listing.values() for path in kind.values())
     if not ids or tile is None:
         return None
@@ -82,11 +83,10 @@ def make_gallery(section: Section, out: Path, inline: int, most: int | None, pro
     everyones = {i: path for listing in reversed(listings) for i, path in listing.get("original", {}).items()}
     gallery.originals, _ = sheets.keep(sheets.cut(everyones, masks=False))
     for cell, listing in zip(section.cells, listings, strict=True):  # threads make small pictures slower
-        cuts = (sheets.cut(listing.get(kind, {}), kind == "masks") for kind in SHOWN)
-        (results, missing), (masks, missing_masks) = map(sheets.keep, cuts)
-        gallery.cells.append({"results": results, "masks": masks})
-        own = set() if cell.images is None else set(cell.images["image_id"])
-        gone = sorted({tile for tile in {*missing, *missing_masks} if ids[tile] in own})
+        kept = {kind: sheets.keep(sheets.cut(listing.get(kind, {}), kind == "masks")) for kind in kinds}
+        gallery.cells.append({kind: place for kind, (place, _) in kept.items()})
+        own = set() if cell.faces is None else set(cell.faces["image_id"])
+        gone = sorted({tile for _, missing in kept.values() for tile in missing if ids[tile] in own})
         gallery.missing.append(gone)
         if gone:
             problems.append(f"{cell.name}: {len(gone)} pictures are missing or unreadable, such as {ids[gone[0]]}.")
@@ -103,11 +103,11 @@ def spread(ids: Sequence[str], first: int) -> list[str]:
     return [*dict.fromkeys(picked), *(i for i in unique if i not in chosen)]
 
 
-def _listings(cell: Row, problems: list[str]) -> dict[str, dict[str, Picture]]:
+def _listings(cell: Row, kinds: Sequence[str], problems: list[str]) -> dict[str, dict[str, Picture]]:
     found: dict[str, dict[str, Picture]] = {}
-    if cell.images is None:
+    if cell.faces is None:
         return found
-    for kind in ("original", "masks", "results"):
+    for kind in kinds:
         try:
             found[kind] = {image_id: path for image_id, (path, _) in RunFolder(cell.folder).list(kind).items()}
         except (FileNotFoundError, ValueError) as error:

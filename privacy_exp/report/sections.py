@@ -35,7 +35,7 @@ class Axis:
     Attributes:
         name: key, such as `inpainting.guidance_scale`.
         label: heading.
-        values: one a cell, plain; None where a cell's part has no such key. Of a key that is null it is the word for that.
+        values: one a cell, plain; None where a cell's part has no such key, and where it is null the word for that.
     """
 
     name: str

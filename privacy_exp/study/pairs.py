@@ -23,7 +23,7 @@ from privacy_exp.evaluation.measure import Measure, Scene
 from privacy_exp.evaluation.score import score_folder
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.runs.record import Record
+from privacy_exp.runs.record import Record, read_record
 from privacy_exp.study.learnt import LEARNERS, Learnt, PairedFaces, askable, parts_of
 from privacy_exp.study.pairing import Pictures, pair
 from privacy_exp.study.rescore import write_evaluation
@@ -125,6 +125,8 @@ def score_pairs(
             "identities are unknown and every photo counts as another person: rates that need two photos of one person "
             "are null, and people who occur twice raise the thresholds."
         )
+    if _drawn(Path(originals)):
+        found.details["drawn"] = True  # a report may show them
     write_evaluation(target, found, {"originals": str(originals), "anonymized": str(anonymized)})
     _record(target, found, asked.before.digest(), Path(anonymized), measures, device)
     return found
@@ -230,6 +232,14 @@ def _record(
         warnings=found.warnings,
         device=device,
     ).write(target)
+
+
+def _drawn(originals: Path) -> bool:
+    """Whether these are a run's drawn faces; of pictures without a record nobody knows."""
+    if not (originals / "record.json").is_file():
+        return False
+    data = read_record(originals)["config"].get("data")
+    return isinstance(data, Mapping) and str(data.get("_target_")).endswith(".DrawnFaces")
 
 
 def _check_sizes(before: Folder, after: Folder) -> None:

@@ -19,6 +19,7 @@ from privacy_exp.cache.keys import content_key
 from privacy_exp.evaluation.measure import Measure
 from privacy_exp.masking.base import OwnArea
 from privacy_exp.recognition.recipe import FitRecipe
+from privacy_exp.runs.names import value_name
 from privacy_exp.runs.record import Record
 from privacy_exp.study.implied import IMPLIED, implied
 from privacy_exp.study.job import Job
@@ -170,7 +171,8 @@ def run_name(config: DictConfig, number: int) -> str:
             parts.append(str(choices[key]))
         else:
             value = OmegaConf.select(config, key)
-            parts.append(f"{key.rpartition('.')[2]} {value:g}" if isinstance(value, float) else f"{key} {value}")
+            name = key.rpartition(".")[2] if isinstance(value, float) else key
+            parts.append(f"{name} {value_name(value, key)}")
     return " · ".join([str(number), *parts])
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -151,6 +152,30 @@ def save_pictures(folder: Path, sample: Sample, ids: list[str], ratio: float) ->
         result.paste((128, 128, 128), hidden)
         for (kind, word), picture in zip(KINDS.items(), (original, mask, result), strict=True):
             picture.save(folder / kind / f"{image_id}-{word}-label-{int(image_id[1:4])}.jpg", quality=90)
+    return folder
+
+
+def make_pairs(folder: Path, tools: Mapping[str, float], people: int = 8, drawn: bool = False) -> Path:
+    """What `evaluate originals= anonymized=` leaves of each tool: name to the share of pairs that a judge accepts."""
+    ids = [f"p{person:03d}_{photo}" for person in range(people) for photo in range(2)]
+    for level, (tool, tar) in enumerate(tools.items()):
+        target, n = folder / tool, len(ids)
+        for kind in ("original", "results"):
+            (target / kind).mkdir(parents=True)
+        for image_id in ids:
+            picture = face(image_id, (32, 40))
+            for kind in ("original", "results"):
+                picture.save(target / kind / f"{image_id}-{KINDS[kind]}-label-{int(image_id[1:4])}.png")
+                picture.paste((60 * level, 0, 90), (0, 0, 32, 20))
+        label = [int(image_id[1:4]) for image_id in ids]
+        who = pd.DataFrame({"image_id": ids, "identity": [f"person {i}" for i in label], "label": label})
+        who.to_parquet(target / "evaluation.parquet")
+        accepted = Metric(tar, tar - 0.05, tar + 0.05, n)
+        metrics = {"judge/onnx/tar_cross_1e-2": accepted, "judge/onnx/rank_1": Metric(tar / 2, 0, 0.5, n)}
+        metrics |= {"utility/ssim": Metric(0.7, 0.68, 0.72, n), "strongest_observer": accepted}
+        choices = {"data": "pairs", "masking": tool, "judge": ["onnx"]}
+        details = {"data_digest": "d", "people": people, **({"drawn": True} if drawn else {})}
+        Record(tool, choices, {}, None, 0, n, metrics, ["onnx"], {}, details).write(target)
     return folder
 
 

@@ -13,6 +13,7 @@ from privacy_exp.cache.store import Store
 from privacy_exp.evaluation.judges.judge import Judge
 from privacy_exp.report.collect import collect
 from privacy_exp.report.sections import sections
+from privacy_exp.runs.record import Record
 from privacy_exp.study.learnt import Learnt
 from privacy_exp.study.pairs import score_pairs
 from privacy_exp.sweep.entry import CONF
@@ -62,6 +63,24 @@ def test_pairs_over_the_same_originals_stand_in_one_table(pairs):
     (section,) = sections(collect([pairs / "scored"]).cells)
     assert [cell.method for cell in section.cells] == ["after", "before"]
     assert "judge/colour/rank_1" in section.metrics
+
+
+def test_drawn_originals_are_known_by_their_run(pairs):
+    for name, target in (
+        ("run", "privacy_exp.data.drawn.faces.DrawnFaces"),
+        ("other", "privacy_exp.data.celeba.CelebA"),
+    ):
+        config = {"data": {"_target_": target}}
+        Record("k", {}, config, 0.2, 0, 1, {}, [], {}).write(pairs / name)
+        for kind, word in (("original", "img"), ("results", "generated")):
+            for path in (pairs / "before").rglob("*.png"):
+                (pairs / name / kind).mkdir(exist_ok=True)
+                shutil.copy(path, pairs / name / kind / f"{path.stem}-{word}-label-{path.parent.name[7:]}.png")
+        measures = {"judge/colour": Judge(Colour(), fars=[0.01])}
+        score_pairs(pairs / name, pairs / name, pairs / f"{name}_out", measures, Store(pairs / "store"))
+    cells = {path.name: collect([path]).cells[0] for path in (pairs / "run_out", pairs / "other_out")}
+    assert cells["run_out"].drawn
+    assert not cells["other_out"].drawn
 
 
 def test_names_of_which_one_begins_another_keep_their_people(tmp_path):

@@ -228,17 +228,18 @@ function setUpGallery(section, data, number) {
     const hidden = label ? { role: "img", "aria-label": label } : { "aria-hidden": "true" };
     return make("div", { class: `tile ${extra} ${sheetClass(url)}`, style, ...hidden });
   };
-  const kind = (cell, [, person, before, after]) => cell.below_gate ? "gate" : before !== person ? "never" : after !== person ? "fooled" : "kept";
+  const kind = (cell, [, person, before, after]) => gallery.pairs ? "pair" : cell.below_gate ? "gate" : before !== person ? "never" : after !== person ? "fooled" : "kept";
   const words = { fooled: "fooled", kept: "not fooled", never: "not recognised before", gate: "below gate" };
   const name = person => people[person] ?? "somebody else";
   const card = ([cellIndex, face]) => {
     const cell = data.cells[cellIndex], sheets = gallery.cells[cellIndex], [index, person, before, after] = face;
     const what = kind(cell, face);
-    const caption = make("figcaption", {}, make("span", { class: `outcome ${what}` }, words[what]), make("br"),
-      `is ${name(person)}, taken for ${name(before)} before and ${name(after)} after`, make("br"), make("span", { class: "muted" }, cell.label));
+    const told = gallery.pairs ? [`is ${name(person)}`]
+      : [make("span", { class: `outcome ${what}` }, words[what]), make("br"), `is ${name(person)}, taken for ${name(before)} before and ${name(after)} after`];
+    const caption = make("figcaption", {}, ...told, make("br"), make("span", { class: "muted" }, cell.label));
     if (sheets.missing.includes(index)) return make("figure", { class: "face" }, make("p", { class: "hint", style: "padding:.7rem" }, "A picture of this face is missing in the run folder."), caption);
-    const strip = make("div", { class: "strip" }, picture(gallery.originals, index, "", `original of ${name(person)}`),
-      picture(sheets.masks, index, "", "hidden part in white"), picture(sheets.results, index, "", "result"));
+    const mask = gallery.pairs ? [] : [picture(sheets.masks, index, "", "hidden part in white")];
+    const strip = make("div", { class: "strip" }, picture(gallery.originals, index, "", `original of ${name(person)}`), ...mask, picture(sheets.results, index, "", "result"));
     const viewer = make("div", { class: "viewer", style: `--at:50%;aspect-ratio:${tile[0]}/${tile[1]}` },
       picture(sheets.results, index, "after"), picture(gallery.originals, index, "before"));
     const range = make("input", { type: "range", min: "0", max: "100", value: "50", "aria-label": `original against result, ${name(person)}, ${cell.label}` });
@@ -250,8 +251,8 @@ function setUpGallery(section, data, number) {
   const lineup = section.querySelector(".lineup");
   const known = data.lineup.filter(i => gallery.cells[i]).map(i => [data.cells[i], gallery.cells[i]]);
   if (lineup && known.length) {
-    const seen = known[0][1].faces.filter(face => face[0] < inline && face[1] === face[2] && !known.some(([, own]) => own.missing.includes(face[0])));
-    const fooled = seen.filter(face => face[3] !== face[1]), kept = seen.filter(face => face[3] === face[1]);
+    const seen = known[0][1].faces.filter(face => face[0] < inline && (gallery.pairs || face[1] === face[2]) && !known.some(([, own]) => own.missing.includes(face[0])));
+    const fooled = seen.filter(face => !gallery.pairs && face[3] !== face[1]), kept = seen.filter(face => !fooled.includes(face));
     const share = fooled.length && Math.max(1, Math.round(6 * fooled.length / seen.length)); // of six, as of all that lie here
     const chosen = new Set([...fooled.slice(0, Math.max(share, 6 - kept.length)), ...kept].slice(0, 6));
     const faces = seen.filter(face => chosen.has(face));
@@ -259,8 +260,8 @@ function setUpGallery(section, data, number) {
     const originals = faces.map(face => picture(gallery.originals, face[0], "", `original of ${name(face[1])}`));
     const rows = known.map(([cell, own]) => row(cell.method, faces.map(face => {
       const mine = own.faces.find(other => other[0] === face[0]) ?? face, what = kind(cell, mine);
-      const tile = picture(own.results, face[0], "", `${cell.method}: ${words[what]}`);
-      return make("div", { class: `mark ${what}` }, tile);
+      const tile = picture(own.results, face[0], "", `${cell.method}: ${words[what] ?? name(face[1])}`);
+      return gallery.pairs ? tile : make("div", { class: `mark ${what}` }, tile);
     })));
     if (faces.length) {
       lineup.querySelector(".rows").replaceChildren(row("Original", originals), ...rows);
@@ -275,7 +276,7 @@ function setUpGallery(section, data, number) {
     further.hidden = shown === items.length;
   };
   const apply = () => {
-    const wanted = asked(form), what = outcome.value;
+    const wanted = asked(form), what = outcome?.value;
     const cells = [...data.cells.keys()].filter(i => gallery.cells[i] && fits(data.cells[i], wanted));
     items = cells.flatMap(i => gallery.cells[i].faces.filter(face => !what || kind(data.cells[i], face) === what).map(face => [i, face]));
     items.sort((a, b) => a[1][0] - b[1][0] || a[0] - b[0]); // one face under every method, then the next face
