@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import logging
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -108,6 +109,7 @@ class FaceData(Configured, LightningDataModule, ABC):
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.image_size: tuple[int, int] = (0, 0)
+        self._digested: tuple[list[list[Photo]], str] | None = None
         self.photos: dict[str, list[Photo]] = {}
         self.identities: list[str] = []
         self.skipped: list[str] = []
@@ -292,7 +294,11 @@ class FaceData(Configured, LightningDataModule, ABC):
     def digest(self) -> str:
         """Hash of all that is known of the photos that take part, whatever their paths."""
         self.setup()
-        return full_digest(self.photos, self.identities, self.image_size, self._selection.examined)
+        lists = list(self.photos.values())
+        if self._digested is None or not all(map(operator.is_, lists, self._digested[0])):
+            found = full_digest(self.photos, self.identities, self.image_size, self._selection.examined)
+            self._digested = lists, found  # several keys of a run ask for it, and a study of several runs more often
+        return self._digested[1]
 
     def fit_digest(self) -> str:
         """Hash of what a fit sees: pixels and people of the train and validation photos."""

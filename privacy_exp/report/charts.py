@@ -119,10 +119,11 @@ def dots(section: Section, look: Mapping[str, Look]) -> Chart:
     name = next((n for n in named if _has(section, n)), "fool_rate")
     title = describe(name).label
     title = title[:1].upper() + title[1:]
-    cells = sorted(_shown(section), key=lambda index: -(section.cells[index].metric(name).value or 0.0))
+    way = 1 if describe(name).better == "lower" else -1  # whoever protects best stands at the top
+    cells = sorted(_shown(section), key=lambda index: way * (section.cells[index].metric(name).value or 0.0))
     if len(section.axes[1].levels) > 1 or not 1 < len(cells) <= MOST_DOTS:
         return Chart("methods", title, "Not drawn.", [], pd.DataFrame(), (5, 3), {})
-    reading = "A row a run, with its 95 % interval over people; hollow points are below the gate."
+    reading = "One row per run, with its 95 % interval over people; hollow points are below the gate."
     panel = Panel("", partial(draw_dots, section=section, cells=cells, look=look, x=name))
     return Chart("methods", title, reading, [panel], _values(section, [name]), (5, 1.0 + 0.32 * len(cells)), {})
 
@@ -137,7 +138,7 @@ def plane(section: Section, utility: str | None, look: Mapping[str, Look]) -> Ch
             "plane", title, f"Not drawn: no cell has {missing} with a value.", [], pd.DataFrame(), (5, 3.6), {}
         )
     fronts = pareto_front(section, privacy, utility)
-    reading = f"A point a cell: {describe(privacy).label} across, {describe(utility).label} up, with 95 % intervals; "
+    reading = f"One point per run: {describe(privacy).label} across, {describe(utility).label} up, 95 % intervals; "
     reading += "larger points hide a larger share, hollow ones are below the gate. "
     if privacy != "strongest_observer":
         reading += "No cell has a strongest observer that passed its gate, so the fool rate stands in its place. "
@@ -187,7 +188,7 @@ def heat(section: Section) -> Chart:
         for label, cells in groups.items()
         if min(len({section.cells[i].mask_ratio for i in cells}), len({section.cells[i].guidance for i in cells})) > 1
     ]
-    reading = "A field a cell, lighter where more people are no longer recognised; ! below the gate, – no value."
+    reading = "One field per run, lighter where more people are no longer recognised; ! below the gate, – no value."
     if not panels:
         reading = "Not drawn: it needs a method with at least two ratios and two guidance scales."
     return Chart(

@@ -106,8 +106,6 @@ class Pivot:
                 break
         environment = "table" if width <= COLUMN else "table*"
         heads = [axis.label.capitalize() for axis in _down(section)]
-        if section.pairs:
-            heads[0] = "Tool"
         text = [
             f"% needs \\usepackage{{booktabs}}; {'one column' if environment == 'table' else 'both columns'}",
             f"\\begin{{{environment}}}",

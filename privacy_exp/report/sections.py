@@ -36,11 +36,13 @@ class Axis:
         name: key, such as `inpainting.guidance_scale`.
         label: heading.
         values: one a cell, plain; None where a cell's part has no such key, and where it is null the word for that.
+        given: whether its values are names that somebody gave, and not stems of parts.
     """
 
     name: str
     label: str
     values: list[Any]
+    given: bool = False
 
     @cached_property
     def levels(self) -> list[Any]:
@@ -54,6 +56,8 @@ class Axis:
         """A value as people read it: names of parts, areas in percent."""
         if value is None:
             return "–"
+        if self.given:
+            return str(value)
         if self.name in STEMS:
             return display_name(json.loads(value) if self.name in LISTS else value)
         if isinstance(value, bool):
@@ -183,8 +187,9 @@ def axes(cells: Sequence[Row]) -> list[Axis]:
     A key of a part counts as varying only among cells that chose the same part: that two methods have different
     parameters is said by their names.
     """
+    pairs = all(cell.record["choices"].get("data") == "pairs" for cell in cells)
     found = [
-        Axis("masking", "method", [cell.method for cell in cells]),
+        Axis("masking", "tool" if pairs else "method", [cell.method for cell in cells], given=pairs),
         Axis("mask_ratio", "ratio", [cell.mask_ratio for cell in cells]),
         Axis("inpainting.guidance_scale", "guidance", [cell.guidance for cell in cells]),
     ]

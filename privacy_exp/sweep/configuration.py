@@ -4,7 +4,9 @@ import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -77,9 +79,20 @@ def check_choices() -> None:
             raise UserError(f"`{group}` takes one name, but got {names}: a sweep over several is -m {group}=A,B.")
     for group in OPTIONAL:  # of the others Hydra says itself that there is none
         name = HydraConfig.get().runtime.choices.get(group)
-        known = loader.get_group_options(group) if name is not None else []
+        known = _options(loader, group) if name is not None else []
         if name is not None and name not in known:
             raise UserError(f"`{group}` must be one of {', '.join(sorted(known))}, but got {name}.")
+
+
+_known: WeakKeyDictionary[ConfigLoader, dict[str, list[str]]] = WeakKeyDictionary()
+
+
+def _options(loader: ConfigLoader, group: str) -> list[str]:
+    """Names in a config group: the cells of a sweep have one loader, which reads the whole tree for each question."""
+    found = _known.setdefault(loader, {})
+    if group not in found:
+        found[group] = loader.get_group_options(group)
+    return found[group]
 
 
 def check_keys(config: DictConfig) -> None:

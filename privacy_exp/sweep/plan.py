@@ -64,6 +64,8 @@ class WritePlan(Callback):
         logging.getLogger("hydra._internal.core_plugins.basic_launcher").setLevel(
             logging.WARNING
         )  # cells say it better
+        if config.get("dry_run"):
+            _compose_once()
         print(f"{count} cells in {folder}; each keeps its own log, and the same command goes on where it stopped")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
@@ -71,6 +73,21 @@ class WritePlan(Callback):
         del kwargs
         if not config.dry_run and not config.fit_only:
             print(f"report   privacy-exp report sweep={shlex.quote(str(config.hydra.sweep.dir))}")
+
+
+def _compose_once() -> None:
+    """Hydra composes each cell to check it and again to run it, a third of a dry run: the second takes the first."""
+    loader: Any = GlobalHydra.instance().config_loader()
+    compose, checked = loader.load_sweep_config, dict[tuple[str, ...], DictConfig]()
+
+    def load(master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        key = tuple(sweep_overrides)
+        if key in checked:
+            return checked.pop(key)
+        checked[key] = compose(master_config, sweep_overrides)
+        return checked[key]
+
+    loader.load_sweep_config = load
 
 
 def _workspace(folder: Path, tracking: DictConfig) -> None:

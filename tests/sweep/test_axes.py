@@ -118,5 +118,8 @@ def test_a_run_is_called_by_what_the_sweep_varies(monkeypatch):
     monkeypatch.setattr(build, "swept_keys", lambda: ["masking", "mask_ratio", "inpainting.guidance_scale", "seed"])
     config = OmegaConf.create({"mask_ratio": 0.25, "inpainting": {"guidance_scale": 7.5}, "seed": 3})
     assert build.run_name(config, 4) == "4 · saliency · mask_ratio 0.25 · guidance_scale 7.5 · seed 3"
+    config = OmegaConf.create({"inpainting": {"repel": None}})
+    monkeypatch.setattr(build, "swept_keys", lambda: ["inpainting.repel"])
+    assert build.run_name(config, 4) == "4 · inpainting.repel off"
     monkeypatch.setattr(build, "swept_keys", list)
     assert build.run_name(config, 4) == "4"

@@ -1,6 +1,8 @@
 """Top-level keys at the boundary."""
 
 import pytest
+from hydra.core.config_loader import ConfigLoader
+from omegaconf import OmegaConf
 
 from privacy_exp import UserError
 from privacy_exp.sweep.configuration import check_keys
@@ -11,3 +13,35 @@ def test_true_is_no_number(composed, tmp_path, key):
     check_keys(composed(tmp_path))
     with pytest.raises(UserError, match=rf"`{key}` must .* but got True"):
         check_keys(composed(tmp_path, f"{key}=true"))
+
+
+def test_a_dry_run_composes_each_cell_once_and_reads_the_config_groups_once(monkeypatch):
+    from types import SimpleNamespace
+
+    from privacy_exp.sweep import configuration, plan
+
+    composed, asked = [], []
+
+    class Loader(ConfigLoader):
+        __abstractmethods__ = frozenset()
+
+        def load_sweep_config(self, master_config, sweep_overrides):
+            composed.append(sweep_overrides)
+            return OmegaConf.create({"cell": sweep_overrides})
+
+        def get_group_options(self, group):
+            asked.append(group)
+            return ["null"]
+
+    loader = Loader()
+    monkeypatch.setattr(plan.GlobalHydra, "instance", lambda: SimpleNamespace(config_loader=lambda: loader))
+    plan._compose_once()
+    asked_by_name = [loader.load_sweep_config(master_config=OmegaConf.create(), sweep_overrides=[c]) for c in "ab"]
+    assert asked_by_name == [{"cell": ["a"]}, {"cell": ["b"]}], "as Hydra checks them"
+    assert [loader.load_sweep_config(OmegaConf.create(), [c])["cell"] for c in "ab"] == [["a"], ["b"]]
+    assert composed == [["a"], ["b"]]
+    loader.load_sweep_config(OmegaConf.create(), ["a"])
+    assert composed == [["a"], ["b"], ["a"]], "what has been run is composed anew"
+    assert [configuration._options(loader, "tracking") for _ in range(2)] == [["null"]] * 2
+    assert configuration._options(Loader(), "tracking") == ["null"]
+    assert asked == ["tracking", "tracking"], "once a loader"
