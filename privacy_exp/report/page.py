@@ -147,6 +147,7 @@ def _section(view: Chapter, number: int) -> dict[str, Any]:
         "lone": narrow[-1] if len(narrow) % 2 else None,  # two stand side by side, one takes the row
         "comparisons": comparison_frame(section, view.comparisons).to_dict("records"),
         "any_below_gate": any(row["below_gate"] for row in rows),
+        "all_below_gate": all(row["below_gate"] for row in rows),
         "gallery": view.gallery,
         "why_no_gallery": view.why_no_gallery,
         "data": _data(view),

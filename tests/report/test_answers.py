@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 
+import pandas as pd
 import pytest
 
 from privacy_exp.report.answers import answer_of
@@ -99,6 +100,8 @@ def pairs(folder, tool: str, tar: float) -> None:
     choices = {"data": "pairs", "masking": tool, "judge": ["onnx"]}
     details = {"data_digest": "d", "people": 22}
     Record(tool, choices, {}, None, 0, 88, metrics, ["onnx"], {}, details).write(folder)
+    who = pd.DataFrame({"image_id": ["a"], "identity": ["somebody"], "label": [0]})
+    who.to_parquet(folder / "evaluation.parquet")
 
 
 @pytest.mark.usefixtures("without_charts")
@@ -156,3 +159,13 @@ def test_a_value_of_null_is_named_alike_on_page_and_in_tables(tmp_path):
         text = (tmp_path / "out" / name).read_text()
         assert "off" in text, name
         assert "None" not in text.replace("None is ahead", ""), name
+
+
+@pytest.mark.usefixtures("without_charts")
+@pytest.mark.parametrize(("right", "verdict", "notice"), [(0.95, True, False), (0.2, False, False)])
+def test_where_all_is_below_the_gate_no_verdict_is_explained(tmp_path, right, verdict, notice):
+    root = make_sweep(tmp_path / "study", Sample(("saliency", "grad_cam"), (0.25,), (3.0,), 6, 3, right))
+    page = build([root], tmp_path / "out", Options()).read_text()
+    assert ("no longer recognised, <span" in page) == verdict
+    assert ("without a verdict: the recogniser is below its gate" in page) != verdict
+    assert ("In the cells marked" in page) == notice, "the answer says it already"

@@ -23,8 +23,6 @@ def test_a_dry_run_composes_each_cell_once_and_reads_the_config_groups_once(monk
     composed, asked = [], []
 
     class Loader(ConfigLoader):
-        __abstractmethods__ = frozenset()
-
         def load_sweep_config(self, master_config, sweep_overrides):
             composed.append(sweep_overrides)
             return OmegaConf.create({"cell": sweep_overrides})
@@ -33,6 +31,7 @@ def test_a_dry_run_composes_each_cell_once_and_reads_the_config_groups_once(monk
             asked.append(group)
             return ["null"]
 
+    Loader.__abstractmethods__ = frozenset()  # what is not asked here
     loader = Loader()
     monkeypatch.setattr(plan.GlobalHydra, "instance", lambda: SimpleNamespace(config_loader=lambda: loader))
     plan._compose_once()
