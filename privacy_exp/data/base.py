@@ -3,7 +3,6 @@
 import hashlib
 import inspect
 import logging
-import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -17,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from privacy_exp.cache.configured import Configured
 from privacy_exp.data.checks import check_extras, check_index, common_size, summary
-from privacy_exp.data.digest import fit_digest, full_digest
+from privacy_exp.data.digest import Digests, fit_digest
 from privacy_exp.data.identity_split import (
     PARTS,
     Split,
@@ -109,14 +108,13 @@ class FaceData(Configured, LightningDataModule, ABC):
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.image_size: tuple[int, int] = (0, 0)
-        self._digested: tuple[list[list[Photo]], str] | None = None
         self.photos: dict[str, list[Photo]] = {}
         self.identities: list[str] = []
         self.skipped: list[str] = []
         self.doubts: list[str] = []
         self.alike: list[tuple[Photo, Photo]] = []
         self._labels: dict[str, int] = {}
-        self._indexed = 0
+        self._indexed, self._digests = 0, Digests()
 
     @property
     def arguments(self) -> Mapping[str, Any]:
@@ -294,11 +292,7 @@ class FaceData(Configured, LightningDataModule, ABC):
     def digest(self) -> str:
         """Hash of all that is known of the photos that take part, whatever their paths."""
         self.setup()
-        lists = list(self.photos.values())
-        if self._digested is None or not all(map(operator.is_, lists, self._digested[0])):
-            found = full_digest(self.photos, self.identities, self.image_size, self._selection.examined)
-            self._digested = lists, found  # several keys of a run ask for it, and a study of several runs more often
-        return self._digested[1]
+        return self._digests.of(self.photos, self.identities, self.image_size, self._selection.examined)
 
     def fit_digest(self) -> str:
         """Hash of what a fit sees: pixels and people of the train and validation photos."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import operator
 from collections.abc import Mapping, Sequence
 
 from privacy_exp.data.identity_split import PARTS
@@ -30,6 +31,22 @@ def full_digest(
             row = (part, p.id, p.identity, p.group, examined[p.id].content, p.landmarks, known)
             total.update(json.dumps(row).encode())
     return total.hexdigest()
+
+
+class Digests:
+    """The full digest of a data set, computed once for the same lists of photos: several keys of a run ask for it."""
+
+    def __init__(self) -> None:
+        self._known: tuple[list[Sequence[Photo]], str] | None = None
+
+    def of(
+        self, photos: Parts, identities: Sequence[str], size: tuple[int, int], examined: Mapping[str, Examined]
+    ) -> str:
+        """See `full_digest`; a copy of the data with other photos gets its own."""
+        lists = list(photos.values())
+        if self._known is None or not all(map(operator.is_, lists, self._known[0])):
+            self._known = lists, full_digest(photos, identities, size, examined)
+        return self._known[1]
 
 
 def fit_digest(
