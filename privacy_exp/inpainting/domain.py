@@ -17,7 +17,8 @@ def check_domain(inpainter: Inpainter, domain: str) -> None:
     if inpainter.domain == "drawn" and domain == "photos" and not inpainter.force:
         raise UserError(
             "`inpainting` is a checkpoint that was trained on drawn faces alone, but the data are photos: it would "
-            "paint drawn features on real faces. Take inpainting=sd15 (4 GB are fetched), a checkpoint of photos that "
-            "you have (inpainting=diffusers), or what paints no new face: inpainting=blur, pixelate or mean_fill. "
+            "paint drawn features on real faces. Take inpainting=faces (shipped; soft, non-commercial research only), "
+            "inpainting=sd15 (4 GB are fetched), a checkpoint of photos that you have (inpainting=diffusers), or what "
+            "paints no new face: inpainting=blur, pixelate or mean_fill. "
             "inpainting.force=true paints them nevertheless."
         )

@@ -36,6 +36,7 @@ NAMES = {
     "sd15_lcm": "Stable Diffusion 1.5, LCM",
     "sd2": "Stable Diffusion 2",
     "sdxl": "Stable Diffusion XL",
+    "faces": "the shipped face painter",
     "tiny": "the tiny diffusion model",
     "vae_round_trip": "Autoencoder alone",
     "dlib": "dlib",

@@ -20,6 +20,7 @@ LICENCES = {
     "judge/facenet_vggface2": ("MIT code; VGGFace2 photos", "facenet-pytorch", RESEARCH),
     "judge/facenet_casia": ("MIT code; CASIA-WebFace photos", "facenet-pytorch", RESEARCH),
     "judge/dlib": ("CC0-1.0", "dlib, by face-recognition-models", "yes"),
+    "inpainting/faces": ("LicenseRef-CelebA-Research", "this package, trained on CelebA", RESEARCH),
     "inpainting/sd15": ("CreativeML OpenRAIL-M", "stable-diffusion-v1-5/stable-diffusion-inpainting", OPEN_RAIL),
     "inpainting/sd15_lcm": ("CreativeML OpenRAIL-M; LCM-LoRA OpenRAIL++", "stable-diffusion-v1-5", OPEN_RAIL),
     "inpainting/sd2": ("CreativeML OpenRAIL++-M", "stable-diffusion-2-inpainting", OPEN_RAIL),

@@ -65,7 +65,8 @@ class Member:
         """
         known = self.stat()
         if hasattr(os, "pread"):  # threads and forks share no position
-            content = os.pread(_opened(self.shard, known.st_ino, known.st_mtime_ns).number, self.size, self.offset)
+            opened = _opened(self.shard, known.st_ino, known.st_mtime_ns)  # held: else it may close before it is read
+            content = os.pread(opened.number, self.size, self.offset)
         else:  # Windows
             with self.shard.open("rb") as own:
                 own.seek(self.offset)

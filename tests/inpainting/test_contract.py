@@ -27,6 +27,7 @@ SHIPPED = Path(str(files("privacy_exp"))) / "assets" / "tiny_inpaint" / "model_i
 TINY = "privacy_exp/assets/tiny_inpaint"
 # A stand-in for each yaml that names a checkpoint; the others are their own.
 STAND_IN = {
+    "faces": "sd_inpaint",
     "tiny": "sd_inpaint",
     "sd15": "sd_inpaint",
     "sd2": "sd_inpaint",
@@ -39,7 +40,7 @@ NEEDED = {
     "command": {"command": """sh -c 'cp -r "$0"/. "$1"; test -d "$2"' {input} {output} {masks}"""},
     "callable": {"function": "tests.inpainting.tools.mirrored"},
 }
-CASES = [path.stem for path in GROUP] + ["tiny (shipped)", "vae_round_trip (shipped)"]
+CASES = [path.stem for path in GROUP] + ["tiny (shipped)", "faces (shipped)", "vae_round_trip (shipped)"]
 
 
 @pytest.fixture(params=CASES)
@@ -209,7 +210,11 @@ def test_yaml_and_constructor_agree(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "steps", "scale", "checkpoint"),
-    [("tiny", 20, 3.0, TINY), ("sd15_lcm", 6, 1.5, "stable-diffusion-v1-5/stable-diffusion-inpainting")],
+    [
+        ("tiny", 20, 3.0, TINY),
+        ("faces", 20, 3.0, "privacy_exp/assets/faces_inpaint"),
+        ("sd15_lcm", 6, 1.5, "stable-diffusion-v1-5/stable-diffusion-inpainting"),
+    ],
 )
 def test_variants_hold_what_they_are_for(name: str, steps: int, scale: float, checkpoint: str) -> None:
     config = composed(name)

@@ -27,6 +27,9 @@ def test_the_shipped_checkpoint_is_refused_for_photos() -> None:
         with pytest.raises(UserError, match=r"inpainting=sd15.*inpainting=blur.*inpainting\.force=true"):
             check_domain(drawn, "photos")
     check_domain(DiffusionInpainter.from_pretrained("tiny", force=True), "photos")
+    faces = DiffusionInpainter.from_pretrained("faces")
+    assert faces.domain == "photos"
+    check_domain(faces, "photos")
     check_domain(VaeRoundTrip(force=True), "photos")
 
 

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 import torch
 
-from privacy_exp.runs import shards
+from privacy_exp.runs import picture, shards
 from privacy_exp.runs.batches import finished_batches, forget_batches, whole_batch
 from privacy_exp.runs.files import pack, painted, saved_pictures, unpack
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.runs.picture import picture_digest
+from privacy_exp.runs.picture import Member, picture_digest
 from privacy_exp.runs.record import Record, damage
 from privacy_exp.types import Metric, UserError
 
@@ -225,3 +225,10 @@ def test_lost_shards_are_painted_again(tmp_path, lost, caplog):
 def test_an_unknown_layout_is_refused(tmp_path):
     with pytest.raises(UserError, match="`layout` must be one of folders, packed, but got 'tar'"):
         RunFolder(tmp_path, "jpg", "tar")
+
+
+def test_a_shard_stays_open_while_it_is_read(tmp_path, monkeypatch):
+    """Two threads that open one shard at once: what the second opened is in nobody's memory but its own."""
+    (tmp_path / "some.tar").write_bytes(b"0123456789")
+    monkeypatch.setattr(picture, "_opened", lambda shard, *_: picture._Opened(shard))
+    assert Member(tmp_path / "some.tar", "results/1-generated-label-3.jpg", 2, 3).read_bytes() == b"234"
