@@ -20,7 +20,7 @@ from privacy_exp.study.study import Study
 @pytest.mark.parametrize(
     ("masker", "painter", "asks"),
     [(Center(), Blur(), False), (Saliency(), Blur(), True), (Center(), Adversarial(), True)],
-    ids=str,
+    ids=["blind", "guided", "asking painter"],
 )
 def test_a_run_says_whether_masks_or_painter_follow_the_target(masker, painter, asks, tmp_path):
     job, fitted = object.__new__(Job), object.__new__(Fitted)
