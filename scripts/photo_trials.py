@@ -33,7 +33,7 @@ from privacy_exp.photos.looking import Watcher, watcher
 from privacy_exp.photos.treating import LADDER, Face, LookingAgain, PhotoAnonymizer, Pixels, Treated
 from privacy_exp.study.stems import part
 
-PAINTERS = ("mean_fill", "blur", "pixelate")
+PAINTERS = ("mean_fill", "blur", "pixelate", "faces")
 SHARES = (0.35, 0.6)
 FINDER = MTCNNFinder()
 
@@ -126,7 +126,7 @@ def wild(options: argparse.Namespace) -> None:
     print(f"doubtful: {sum(f.doubtful for *_, found in photos for f in found)}")
     looking, columns = LookingAgain(watchers()), {}
     row("painter", "share", "treated", "recognised by onnx", "by dlib", "by either", "face found after")
-    for painter in PAINTERS:
+    for painter in options.painters:
         for share in SHARES:
             results = treated(photos, painter, share, looking)
             faces = faces_of(results)
@@ -262,6 +262,7 @@ def main() -> None:
     parser.add_argument("root", type=Path)
     parser.add_argument("--faces", type=Path, help="boxes that are known: photo, left, top, right, bottom")
     parser.add_argument("--out", type=Path, default=Path("outputs/photo_trials"))
+    parser.add_argument("--painters", nargs="+", default=PAINTERS, help="names of inpainting, for `wild`")
     parser.add_argument("--photos", type=int, default=None, help="how many; 40 composites or crops")
     parser.add_argument("--share", type=float, default=0.35, help="the ladder's first, of each crop")
     options = parser.parse_args()

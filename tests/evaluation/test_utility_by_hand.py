@@ -134,7 +134,7 @@ def test_faces_found_before_and_after(scene, monkeypatch):
     monkeypatch.setattr(detection, "StoredDetections", known)
     monkeypatch.setattr(detection, "detect_faces", detect)
     found = Detection(batch_size=2).measure(scene, "utility/detection")
-    assert list(seen) == [detection.file_digest(path) for path, _ in scene.folder.list("original").values()]
+    assert list(seen) == [detection.picture_digest(path) for path, _ in scene.folder.list("original").values()]
     after = np.array([True, False, True, True, False])
     assert found.columns["utility/detected"].tolist() == after.tolist()
     np.testing.assert_array_equal(found.columns["utility/landmark_error"], [0.5, np.nan, 0.5, np.nan, np.nan])

@@ -161,7 +161,7 @@ class Judge(Measure):
     def weights(self) -> set[str]:
         """Digests of the weights that it sees with, where others may have them too."""
         fields = self.viewer.embedder.fields()
-        return {fields[kind] for kind in ("onnx", "facenet") if kind in fields}
+        return {str(fields[kind]) for kind in ("onnx", "facenet") if fields.get(kind)}
 
     def _check(self, clean: Embedded, ids: list[str], name: str) -> None:
         bad = [i for i, failed in zip(ids, clean.failed, strict=True) if failed]
