@@ -104,6 +104,7 @@ def test_a_killed_cell_goes_on_with_the_next_batch(cheap, tmp_path, monkeypatch,
         assert ours.read_bytes() == theirs.read_bytes()
 
 
+@pytest.mark.slow
 def test_originals_are_stored_once_for_all_cells_of_a_data_set(cheap, tmp_path):
     store = tmp_path / "store"
     for ratio in (0.2, 0.3):
@@ -116,6 +117,7 @@ def test_originals_are_stored_once_for_all_cells_of_a_data_set(cheap, tmp_path):
     assert contents(tmp_path / "0.3") == before, "what is painted anew is written anew"
 
 
+@pytest.mark.slow
 def test_a_stored_cell_comes_in_the_layout_that_is_asked(cheap, tmp_path):
     store = tmp_path / "store"
     for number, layout in enumerate(("folders", "packed", "folders")):
@@ -126,6 +128,7 @@ def test_a_stored_cell_comes_in_the_layout_that_is_asked(cheap, tmp_path):
     assert not (tmp_path / "2" / "packed").exists()
 
 
+@pytest.mark.slow
 def test_every_command_reads_a_packed_run(both, tmp_path, capsys, monkeypatch):
     """What each prints and writes is what it does of folders."""
     import sys
@@ -155,6 +158,7 @@ def test_every_command_reads_a_packed_run(both, tmp_path, capsys, monkeypatch):
     assert "fool_rate" in out
 
 
+@pytest.mark.slow
 def test_unpacking_gives_the_folders_of_the_same_cell(cheap, tmp_path, capsys, monkeypatch, both):
     import sys
 

@@ -69,7 +69,7 @@ def assert_equal(one: RunFolder, other: RunFolder) -> None:
     pd.testing.assert_frame_equal(rows(one), rows(other))
 
 
-@pytest.mark.parametrize("layout", ["folders", "packed"])
+@pytest.mark.parametrize("layout", ["folders", pytest.param("packed", marks=pytest.mark.slow)])
 def test_the_stages_make_what_a_run_without_them_makes(world, tmp_path, layout):
     """One behind the other, what they hand on sent through pickle; the second time, with what the store has."""
     painter = partial(DiffusionInpainter.from_pretrained, "tiny", num_inference_steps=1, device="cpu", num_draws=2)

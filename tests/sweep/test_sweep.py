@@ -85,6 +85,7 @@ def test_a_line_a_cell_and_the_rest_in_its_log(swept):
     assert "fool rate" in (out / "7" / "train.log").read_text()
 
 
+@pytest.mark.slow
 def test_a_failing_cell_does_not_stop_the_others_and_all_places_say_so(tmp_path):
     """The cell fails while it paints: its face is smaller than the asked share."""
     done = sweep(tmp_path / "out", "mask_ratio=0.1,0.9,0.2", "masking.region=face", "inpainting=mean_fill")
