@@ -40,7 +40,11 @@ NEEDED = {
     "command": {"command": """sh -c 'cp -r "$0"/. "$1"; test -d "$2"' {input} {output} {masks}"""},
     "callable": {"function": "tests.inpainting.tools.mirrored"},
 }
-CASES = [path.stem for path in GROUP if path.stem != "faces"] + ["tiny (shipped)", "faces (shipped)", "vae_round_trip (shipped)"]
+CASES = [path.stem for path in GROUP if path.stem != "faces"] + [
+    "tiny (shipped)",
+    "faces (shipped)",
+    "vae_round_trip (shipped)",
+]
 
 
 @pytest.fixture(params=CASES)
