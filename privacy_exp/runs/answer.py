@@ -173,7 +173,7 @@ def observer(metrics: Mapping[str, Any]) -> str:
     names = list(plain.get("observers", [])) if isinstance(plain, Mapping) else []
     if kept.value is None:
         return f"What the strongest observer still recognises is not known: {why(kept.reason)}."
-    text = _remainder(kept)
+    text = _remainder(kept.value, kept)
     if names == ["target"]:
         return f"No other observer tried ({NOBODY}): the target still has {text} of its ability beyond chance."
     named = f" ({display_name(names[0].removeprefix('judge/').removeprefix('attacker/'))})" if names else ""
@@ -182,13 +182,12 @@ def observer(metrics: Mapping[str, Any]) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _remainder(kept: Metric) -> str:
+def _remainder(value: float, kept: Metric) -> str:
     """What remains of an ability, in words: an estimate beyond none or all of it is chance, so it is told as such."""
-    assert kept.value is not None  # noqa: S101  the caller has looked
     low, high = (None if end is None else min(max(end, 0.0), 1.0) for end in (kept.low, kept.high))
-    if 0 < kept.value < 1:
-        return percent(Metric(kept.value, low, high, kept.n))
-    whole = Metric(min(max(kept.value, 0.0), 1.0), low, high, kept.n)
+    whole = Metric(min(max(value, 0.0), 1.0), low, high, kept.n)
+    if 0 < value < 1:
+        return percent(whole)
     return ("all" if whole.value else "none") + ("" if low is None or high is None else _bound(whole))
 
 

@@ -33,14 +33,8 @@ class Claim:
 
     A folder counts as finished, and leaves or enters the store, only where its files are as its record says.
 
-    Args:
-        store: where finished cells are looked for and kept.
-        key: of the cell.
-        folder: the run folder.
-        images: how many it will paint.
-        rerun: compute it again whatever is there.
-        held: the cell's place in the store; None where that cannot be written to.
-        layout: that a cell from the store is given.
+    Made by `claimed`, whose arguments it takes, and with `held`: the cell's place in the store, or None where that
+    cannot be written to.
 
     Attributes:
         record: of the finished cell, if it was computed before; its files lie in the folder then.

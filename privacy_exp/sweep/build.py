@@ -62,10 +62,10 @@ def job_of(config: DictConfig, slot: int | None = None) -> Job:
     for group in MEASURES:
         measures |= {f"{group}/{name}": instantiate(part) for name, part in config[group].items()}
     sharded = None
-    if "strategy" in plain["trainer"]:
-        sharded = Sharded(instantiate(config.trainer), partial(instantiate, config.inpainting))
     if config.engine == "ray":
         sharded = Sharded(None, partial(instantiate, plain["inpainting"]))
+    elif "strategy" in plain["trainer"]:
+        sharded = Sharded(instantiate(config.trainer), partial(instantiate, config.inpainting))
     job = Job(study, masker, inpainter, measures, plain, place, sharded)
     if masker is not asked:
         job.warn(IMPLIED)

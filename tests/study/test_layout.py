@@ -11,28 +11,9 @@ from privacy_exp.runs.files import saved_pictures
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.runs.shards import shard_file
 
-CHEAP = (
-    "recognition.net._target_=recognition.small.Small",
-    *(f"~recognition.net.{key}" for key in ("image_size", "dropout", "legacy_scaling")),
-    "inpainting=mean_fill",
-    "rerun=false",
-    "batch_size=4",
-)
 DRAWN = ("inpainting=tiny", "inpainting.num_inference_steps=1", "inpainting.num_draws=2")
 KINDS = ("original", "masks", "results", "control", "draws")
 UNLIKE = {"timing", "config", "taken_from"}
-
-
-@pytest.fixture(scope="module")
-def cheap(cell, tmp_path_factory):
-    """Runs a cell whose recogniser is at hand, in a store of its own."""
-    fitted = tmp_path_factory.mktemp("fitted")
-    cell(fitted, *CHEAP, "fit_only=true", "recognition.module.max_epochs=1")
-
-    def run(out: Path, store: Path, *overrides: str):
-        return cell(out, *CHEAP, f"recognition.checkpoint={fitted}", f"cache.root={store}", *overrides)
-
-    return run
 
 
 @pytest.fixture(scope="module")
