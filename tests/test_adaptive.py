@@ -74,6 +74,7 @@ def test_the_cost_stands_before_the_run_and_the_store_pays_it_once(cell, adaptiv
     assert kept() == before
 
 
+@pytest.mark.slow
 def test_attackers_are_asked_again_of_a_finished_run(adaptive, tmp_path, monkeypatch):
     """With the same figures: what they learn from is painted and fitted as the run did, or taken from its store."""
     (record,) = read_cells(adaptive)

@@ -30,6 +30,7 @@ def test_a_run_scored_again_gives_the_same_numbers(cell, tmp_path):
     pd.testing.assert_frame_equal(one, two[one.columns])
 
 
+@pytest.mark.slow
 def test_a_judge_gives_the_runs_own_figures_again(cell, tmp_path):
     keys = ["utility=[]", "judge=[independent]", "judge.independent.embedder.module.max_epochs=1"]
     cell(tmp_path / "run", "mask_ratio=0.5", "inpainting=opencv_telea", *keys)

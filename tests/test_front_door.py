@@ -56,7 +56,7 @@ def test_an_unknown_name_is_an_attribute_error():
         privacy_exp.no_such_name  # noqa: B018
 
 
-@pytest.mark.parametrize("name", ["compare", "anonymize"])
+@pytest.mark.parametrize("name", ["anonymize", pytest.param("compare", marks=pytest.mark.slow)])
 def test_a_command_does_not_hide_the_function_of_its_name(name):
     code = (
         f"import privacy_exp.{name}, privacy_exp; from privacy_exp import {name}\n"

@@ -35,6 +35,7 @@ def test_the_original_studys_frame_is_what_is_saved_and_hidden_shares_are_record
     assert table["share_hidden_face"].between(0.01, 1).all()
 
 
+@pytest.mark.slow
 def test_other_budgets_read_the_scores_that_one_cell_computed(cell, tmp_path):
     store, seen = tmp_path / "store", []
     for name, ratio in (("a", 0.1), ("b", 0.3)):

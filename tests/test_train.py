@@ -104,6 +104,7 @@ def test_doing_nothing_fools_nobody(cell, tmp_path):
     assert record["metrics"]["accuracy_anonymized"]["value"] == record["metrics"]["accuracy"]["value"]
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_a_method_that_needs_identity_means(cell, tmp_path, capsys):
     assert cell(tmp_path, "dry_run=true", "masking=grad_cam", "masking.target=similarity") is None
     assert "photos: about" in capsys.readouterr().out

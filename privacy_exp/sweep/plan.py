@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -64,7 +65,10 @@ class WritePlan(Callback):
         logging.getLogger("hydra._internal.core_plugins.basic_launcher").setLevel(
             logging.WARNING
         )  # cells say it better
-        if config.get("dry_run"):
+        if (
+            OmegaConf.select(config, "hydra.launcher._target_")
+            == f"{BasicLauncher.__module__}.{BasicLauncher.__name__}"
+        ):
             _compose_once()
         print(f"{count} cells in {folder}; each keeps its own log, and the same command goes on where it stopped")
 
@@ -76,7 +80,10 @@ class WritePlan(Callback):
 
 
 def _compose_once() -> None:
-    """Hydra composes each cell to check it and again to run it, a third of a dry run: the second takes the first."""
+    """Hydra composes each cell to check it and again to run it, a third of a dry run: the second takes the first.
+
+    Other launchers compose in processes of their own.
+    """
     loader: Any = GlobalHydra.instance().config_loader()
     compose, checked = loader.load_sweep_config, dict[tuple[str, ...], DictConfig]()
 

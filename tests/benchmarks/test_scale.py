@@ -41,3 +41,12 @@ def test_cells_on_gpus_by_hand() -> None:
     short = scale.cell_s(EVEN, 1.0) / 3600
     assert scale.elapsed_h(EVEN, 64) == pytest.approx(short + longest)
     assert all(scale.elapsed_h(EVEN, gpus) >= scale.ideal_h(EVEN, gpus) - 1e-9 for gpus in range(1, 100))
+
+
+def test_shared_cells_lose_no_more_than_the_starts_and_the_last_batches() -> None:
+    batch = scale.BATCH * (2 + 1 + 0.003) / 3600
+    for gpus in (1, 8, 64, 100):
+        assert -1e-6 <= scale.shared_h(EVEN, gpus) - scale.ideal_h(EVEN, gpus) <= 2 * batch
+    compiled = scale.SETTINGS[1]
+    assert scale.shared_h(compiled, 1) == pytest.approx(scale.elapsed_h(compiled, 1))
+    assert scale.shared_h(compiled, 64) < 5.5 / 7.6 * scale.elapsed_h(compiled, 64)  # what the study was promised

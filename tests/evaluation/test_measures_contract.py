@@ -27,6 +27,9 @@ FEW = {  # a measure that trains is shortened; what it promises does not depend 
     "judge/independent": ["judge.independent.embedder.module.max_epochs=1"],
 }
 
+LONG = {"attacker/parrot_open", "attacker/mask_aware", "attacker/whole_frame_net"}
+"""Fits like those of `attacker/parrot`, which stays."""
+
 
 def build(name, scene, monkeypatch, request):
     """The measure as its yaml gives it, for the run of `scene`."""
@@ -56,7 +59,9 @@ def state(scene):
     return files, scene.table.copy(), weights, scene.recognizer.training
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in NAMES]
+)
 def test_every_measure(name, scene, monkeypatch, request):
     measure = build(name, scene, monkeypatch, request)
     files, table, weights, training = state(scene)

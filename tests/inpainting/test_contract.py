@@ -4,6 +4,7 @@ Yamls that name a checkpoint on the hub run on a tiny random checkpoint of the s
 """
 
 from collections.abc import Iterator
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -72,8 +73,9 @@ def ready(inpainter: Inpainter, height: int, width: int) -> None:
     inpainter.meet(Small(num_classes=3).eval())
 
 
+@cache
 def composed(name: str) -> DictConfig:
-    """The yaml as the commands see it, with those that it builds on."""
+    """The yaml as the commands see it, with those that it builds on; not to be changed."""
     with initialize_config_dir(str(GROUP[0].parents[1]), version_base="1.3"):
         return compose(overrides=[f"+inpainting={name}"]).inpainting
 

@@ -1,5 +1,8 @@
 """What every method promises, for every yaml in conf/masking: a new one is picked up by itself."""
 
+from copy import deepcopy
+from functools import cache
+
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -45,14 +48,17 @@ SMALLER = ("target_layer='0'", "patch_size=4", "size=64", "crop=48")
 """What the original study's methods take for its own network and frame."""
 
 
+@cache
+def composed(name: str, overrides: tuple[str, ...] = ()):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose(f"masking/{name}", overrides=list(overrides)).masking
+
+
 def config(name: str, *overrides: str):
     """The composed yaml, with those of the overrides whose key it has: some methods fix their own block or area."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        keys = compose(f"masking/{name}").masking
-        overrides = [*SMALLER, *overrides] if name.startswith("original") else overrides
-        return compose(
-            f"masking/{name}", overrides=[f"masking.{o}" for o in overrides if o.split("=")[0] in keys]
-        ).masking
+    keys = composed(name)
+    overrides = (*SMALLER, *overrides) if name.startswith("original") else overrides
+    return deepcopy(composed(name, tuple(f"masking.{o}" for o in overrides if o.split("=")[0] in keys)))
 
 
 def masker(name: str, *overrides: str):
@@ -73,9 +79,9 @@ RANKED = [name for name in METHODS if name not in OWN_AREA]
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_yaml_holds_the_constructors_defaults(method):
-    composed = config(method) if not method.startswith("original") else plain(method)
-    made, default = instantiate(composed), get_class(composed["_target_"])()
-    stated = {key: getattr(made, key) for key in composed if key[0] != "_"}
+    yaml = config(method) if not method.startswith("original") else composed(method)
+    made, default = instantiate(yaml), get_class(yaml["_target_"])()
+    stated = {key: getattr(made, key) for key in yaml if key[0] != "_"}
     if method == "ensemble":
         assert [description(m) for m in made.methods] == [description(m) for m in default.methods]
         stated.pop("members")
@@ -83,11 +89,6 @@ def test_the_yaml_holds_the_constructors_defaults(method):
     assert set(stated) >= set(default.arguments) - {"members"}, "the yaml states every key"
     again = instantiate(description(made), _convert_="all")
     assert description(again) == description(made), "a description makes the object again"
-
-
-def plain(name: str):
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose(f"masking/{name}").masking
 
 
 @pytest.mark.parametrize("method", RANKED)

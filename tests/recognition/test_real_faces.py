@@ -8,6 +8,8 @@ from privacy_exp.recognition.fit import clean_accuracy, fit_recognizer
 from privacy_exp.sweep.entry import CONF
 
 
+@pytest.mark.slow
+@pytest.mark.slow
 def test_the_onnx_recogniser_knows_the_people_of_celeba_dev(celeba_dev, face_onnx, trainer, tmp_path):
     data = CelebA(root=str(celeba_dev))
     data.setup()

@@ -12,6 +12,7 @@ from privacy_exp.tracking.tracker import CsvTracking
 from privacy_exp.tracking.weights_and_biases import WandbTracking
 
 
+@pytest.mark.slow
 def test_the_command_says_where_the_page_is(small):
     done = command(f"sweep={small}")
     assert done.returncode == 0, done.stderr
@@ -24,6 +25,7 @@ def test_the_reports_own_folder_is_no_run_of_the_sweep(small):
     assert build([small], None, Options()).read_bytes() == once
 
 
+@pytest.mark.slow
 def test_bad_input_is_one_paragraph(tmp_path):
     done = command(f"sweep={tmp_path}", f"out={tmp_path / 'out'}")
     assert done.returncode == 1

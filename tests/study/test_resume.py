@@ -188,7 +188,7 @@ class Mine(Center):
 """
 
 
-@pytest.mark.parametrize("edited", ["mine", "mine_helper"])
+@pytest.mark.parametrize("edited", [pytest.param("mine", marks=pytest.mark.slow), "mine_helper"])
 def test_an_edited_class_of_ones_own_is_computed_again(cheap, tmp_path, painted, monkeypatch, edited):
     """What the README tells users to write, its sign turned: in its own module, or in one that it imports."""
     from privacy_exp.cache import sources
@@ -356,6 +356,7 @@ def enter(folder: Path, key: str) -> bool:
         return True
 
 
+@pytest.mark.slow
 def test_two_fits_from_one_seed_in_empty_stores_give_equal_weights(cell, tmp_path):
     from privacy_exp.recognition.fit import load_checkpoint
 

@@ -59,6 +59,7 @@ def test_only_inert_guidance_is_refused(tmp_path: Path) -> None:
     refuse_inert_axis(inpainter, force=False)
 
 
+@pytest.mark.slow
 def test_a_sweep_as_a_user_starts_it(tmp_path: Path) -> None:
     """The scale that is off, 1, is refused as well: its pictures are the others'."""
     axis = ["inpainting.prompt=''", "inpainting.guidance_scale=1.0,3.0"]

@@ -37,7 +37,12 @@ def test_an_error_is_one_paragraph_with_exit_code_1_and_the_trace_is_kept(tmp_pa
 
 
 @pytest.mark.parametrize(
-    "arguments", [("evaluate", "run=none"), ("status", "sweep=none"), ("compare", "a=none", "b=no")]
+    "arguments",
+    [
+        ("evaluate", "run=none"),
+        pytest.param(("status", "sweep=none"), marks=pytest.mark.slow),
+        pytest.param(("compare", "a=none", "b=no"), marks=pytest.mark.slow),
+    ],
 )
 def test_a_command_that_only_reads_leaves_nothing_where_it_is_called(arguments, tmp_path):
     done = command(f"privacy_exp.{arguments[0]}", *arguments[1:], cwd=tmp_path)

@@ -152,6 +152,7 @@ def test_nothing_written_leaves_no_mark(tmp_path):
     assert not (tmp_path / TRACKED).exists()
 
 
+@pytest.mark.slow
 def test_csv_alone_does_not_load_wandb():
     """Its import makes folders in TMPDIR that a killed process leaves behind."""
     code = "import sys; from privacy_exp.tracking.tracker import CsvTracking; print('wandb' in sys.modules)"

@@ -47,7 +47,6 @@ def test_a_folder_without_a_plan_is_refused(sweep, tmp_path):
 )
 def test_it_is_there_when_the_sweep_starts(sweep, mode, dry, there, monkeypatch):
     monkeypatch.setattr("privacy_exp.sweep.plan.planned", lambda config: CELLS)
-    monkeypatch.setattr("privacy_exp.sweep.plan._compose_once", lambda: None)  # Hydra is not there
     tracking = {"project": "p", "entity": None, "mode": mode}
     hydra = {"sweep": {"dir": str(sweep)}, "sweeper": {}}
     WritePlan().on_multirun_start(OmegaConf.create({"hydra": hydra, "tracking": tracking, "dry_run": dry}))
