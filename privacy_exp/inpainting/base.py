@@ -176,6 +176,9 @@ class Inpainter(Configured, ABC):
         )
 
     def _check_range(self, repainted: Images, used: Masks) -> None:
+        low, high = repainted.aminmax()
+        if low >= -TOLERANCE and high <= 1 + TOLERANCE:  # most batches need no second look
+            return
         low, high = repainted.where(used, 0.5).aminmax()
         if low < -TOLERANCE or high > 1 + TOLERANCE:
             values = repainted.masked_select(used)

@@ -82,4 +82,4 @@ def as_images(pictures: Sequence[Pixels], like: Images) -> Images:
     """Pictures of one size as a batch in [0, 1], where and in the type that another one is."""
     if not pictures:
         return like
-    return torch.stack([torch.from_numpy(one) for one in pictures]).permute(0, 3, 1, 2).to(like) / 255
+    return torch.stack([torch.from_numpy(one) for one in pictures]).permute(0, 3, 1, 2).to(like).div_(255)

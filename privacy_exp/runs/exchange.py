@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from privacy_exp.cache.keys import file_digest
-from privacy_exp.runs.folder import FAULTS
+from privacy_exp.runs.folder import FAULTS, THREADS
 from privacy_exp.runs.formats import FORMATS
 from privacy_exp.runs.tool import ToolError, run_tool
 from privacy_exp.types import UserError, number
@@ -108,16 +108,23 @@ class Exchange:
             for folder in folders.values():
                 folder.mkdir()
             stems = [f"{place:05}" for place in range(len(names))]
-            for stem, picture in zip(stems, pictures, strict=True):
-                Image.fromarray(picture).save(folders["input"] / f"{stem}.{self.format}", **SAVED[self.format])
-            for stem, mask in zip(stems, masks or (), strict=False):
-                Image.fromarray(mask).save(folders["masks"] / f"{stem}.png", **SAVED["png"])
+            _save(folders["input"], stems, pictures, self.format)
+            if masks is not None:
+                _save(folders["masks"], stems, masks, "png")
             sizes = [picture.shape[1::-1] for picture in pictures]
             try:
                 run_tool([_filled(word, folders) for word in self.words], self.timeout, "command")
                 return _collected(folders["output"], stems, sizes, self.returned)
             except ToolError as error:
                 raise UserError(f"{error} (of the pictures {names[0]} to {names[-1]})") from error
+
+
+def _save(folder: Path, stems: Sequence[str], pictures: Sequence[Pixels], suffix: str) -> None:
+    def save(stem: str, picture: Pixels) -> None:
+        Image.fromarray(picture).save(folder / f"{stem}.{suffix}", **SAVED[suffix])
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(save, stems, pictures))
 
 
 def _words_of(key: str, command: Any) -> list[str]:
@@ -175,7 +182,8 @@ def _collected(folder: Path, stems: Sequence[str], sizes: Sequence[tuple[int, ..
         raise ToolError(
             f"`command` must write a file of the same name for each of {len(names)} pictures, but {' and '.join(told)}"
         )
-    return [_read(found[name], size, KINDS[suffix]) for name, size in zip(names, sizes, strict=True)]
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(lambda name, size: _read(found[name], size, KINDS[suffix]), names, sizes))
 
 
 def _read(path: Path, size: tuple[int, ...], kind: str) -> Pixels:

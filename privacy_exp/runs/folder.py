@@ -226,7 +226,7 @@ def to_pillow(image: Float[Tensor, "3 h w"] | Tensor) -> Image.Image:
 
 def levels(images: Images | Masks) -> UInt8[np.ndarray, "n h w 3"] | UInt8[np.ndarray, "n h w"]:
     """Pictures or masks in 8 bits, rounded to the nearest level."""
-    pixels = (images.detach().cpu().float() * 255).round().clamp(0, 255).byte()
+    pixels = (images.detach().cpu().float() * 255).round_().clamp_(0, 255).byte()  # a large batch is not copied again
     return (pixels[:, 0] if pixels.shape[1] == 1 else pixels.permute(0, 2, 3, 1).contiguous()).numpy()
 
 
