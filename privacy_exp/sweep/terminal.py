@@ -11,12 +11,14 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from privacy_exp import UserError
 from privacy_exp.cache.keys import content_key
+from privacy_exp.masking.base import OwnArea
 from privacy_exp.runs.answer import below_gate, decimals, metric_of, why
 from privacy_exp.runs.names import display_name, value_name
 from privacy_exp.runs.plan import read_plan
@@ -193,7 +195,8 @@ def label(config: DictConfig, choices: Mapping[str, Any], swept: list[str]) -> s
         swept: keys that the sweep gives several values.
     """
     parts = [display_name(choices["masking"])]
-    if "mask_ratio" in config:
+    method = OmegaConf.select(config, "masking._target_")
+    if "mask_ratio" in config and not (method and issubclass(get_class(method), OwnArea)):
         parts[0] += f" {100 * config.mask_ratio:.3g} %"
     for key in swept:
         if key in ("masking", "mask_ratio"):

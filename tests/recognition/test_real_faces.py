@@ -1,5 +1,6 @@
 """Real people and a real embedder; skipped where they are not at hand."""
 
+import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 

@@ -86,6 +86,8 @@ def test_a_cell_is_named_by_what_the_sweep_varies():
     config = OmegaConf.create({"mask_ratio": 0.25, "seed": 3, "inpainting": {"guidance_scale": 7.5, "steps": 5}})
     choices = {"masking": "grad_cam", "inpainting": "tiny"}
     assert label(config, choices, ["masking", "mask_ratio"]) == "Grad-CAM 25 %"
+    own = OmegaConf.merge(config, {"masking": {"_target_": "privacy_exp.masking.everything.Everything"}})
+    assert label(own, choices | {"masking": "everything"}, ["mask_ratio"]) == "Everything", "which decides its area"
     swept = ["mask_ratio", "inpainting.guidance_scale", "seed", "inpainting"]
     assert label(config, choices, swept) == "Grad-CAM 25 % · guidance scale 7.5 · seed 3 · the tiny diffusion model"
     config = OmegaConf.create({"inpainting": {"repel": None, "prompt": None, "compile": False, "size": [64, 48]}})
