@@ -1,9 +1,9 @@
 """Other people's tools, our controls and our methods under the same observers, at the same changed share.
 
 usage: python scripts/others.py out=DIR [key=value ...]
-       python scripts/others.py out=DIR data=celeba data.root=DIR recognition=onnx judge=[onnx,dlib] painter=blur
+       python scripts/others.py out=DIR data=celeba data.root=DIR recognition=onnx judge=[onnx,dlib] painter=faces
        … tools=tool/deface_blur,NAME      other tools than deface's three modes; what they change is measured
-       … painter=NAME                     paints under our methods (default tiny, which knows drawings alone)
+       … painter=NAME                     paints under our methods: tiny for drawings, the default, or faces
        … table=true                       prints the tables of finished runs again
 
 Runs experiment=others three times: the tools; then a control for each, on the ovals that hide as much as the tool
