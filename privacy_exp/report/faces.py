@@ -38,9 +38,10 @@ def write_faces(section: Section, folder: Path, suffix: str = "", count: int = 8
         False where no cell has its pictures.
     """
     cells = [cell for cell in (section.cells[index] for index in middle(section)) if cell.faces is not None]
-    if not cells:
+    table = cells[0].faces if cells else None
+    if table is None:
         return False
-    ids = spread([str(i) for i in cells[0].faces["image_id"]], count)[:count]  # type: ignore[index]
+    ids = spread([str(i) for i in table["image_id"]], count)[:count]
     kinds = ("original", "results") if section.pairs else ("original", "masks", "results")
     found = {cell.name: tiles for cell in cells if (tiles := _tiles(cell, kinds, ids)) is not None}
     cells = [cell for cell in cells if cell.name in found]

@@ -9,7 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -21,6 +20,9 @@ from privacy_exp.cache.keys import has_effect
 from privacy_exp.runs.plan import PLAN, numbered, read_overrides
 
 ASKED = "multirun.yaml"
+
+BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+"""The launcher that runs one cell after the other in this process."""
 
 ASIDE = (
     "hydra",
@@ -65,10 +67,7 @@ class WritePlan(Callback):
         logging.getLogger("hydra._internal.core_plugins.basic_launcher").setLevel(
             logging.WARNING
         )  # cells say it better
-        if (
-            OmegaConf.select(config, "hydra.launcher._target_")
-            == f"{BasicLauncher.__module__}.{BasicLauncher.__name__}"
-        ):
+        if OmegaConf.select(config, "hydra.launcher._target_") == BASIC:
             _compose_once()
         print(f"{count} cells in {folder}; each keeps its own log, and the same command goes on where it stopped")
 

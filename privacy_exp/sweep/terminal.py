@@ -24,12 +24,11 @@ from privacy_exp.runs.names import display_name, value_name
 from privacy_exp.runs.plan import read_plan
 from privacy_exp.runs.record import Record
 from privacy_exp.sweep.axes import swept_keys
+from privacy_exp.sweep.plan import BASIC
 from privacy_exp.sweep.watch import Watch, in_words
 from privacy_exp.tracking.stages import watched
 
 GROUPS = ("data", "recognition", "masking", "inpainting", "judge", "attacker", "utility")
-
-BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 _spent: dict[str, list[float]] = {}  # a sweep's folder to the seconds of its cells that this process has computed
 
