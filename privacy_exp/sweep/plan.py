@@ -81,17 +81,18 @@ class WritePlan(Callback):
 def _compose_once() -> None:
     """Hydra composes each cell to check it and again to run it, a third of a dry run: the second takes the first.
 
-    Other launchers compose in processes of their own.
+    What a job has run with is never handed out again, since Hydra has locked it by then: a search or a grid may ask for
+    the same cell twice. Other launchers compose in processes of their own.
     """
     loader: Any = GlobalHydra.instance().config_loader()
     compose, checked = loader.load_sweep_config, dict[tuple[str, ...], DictConfig]()
 
     def load(master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         key = tuple(sweep_overrides)
-        if key in checked:
-            return checked.pop(key)
-        checked[key] = compose(master_config, sweep_overrides)
-        return checked[key]
+        if key not in checked or OmegaConf.is_readonly(checked[key].hydra):
+            checked[key] = compose(master_config, sweep_overrides)
+            return checked[key]
+        return checked.pop(key)
 
     loader.load_sweep_config = load
 
