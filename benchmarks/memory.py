@@ -26,8 +26,11 @@ def lines(rounds: int = 1) -> list[Line]:
         work = Path(name)
         measured([*COMMAND, "fit_only=true"], work)
         found = {size: measured([*COMMAND, f"data.max_test_images={size}"], work) for size in SIZES}
+        few, some, many = SIZES
+        packed = [
+            measured([*COMMAND, f"data.max_test_images={size}", "layout=packed"], work)[1] for size in (few, many)
+        ]
     seconds, peaks = ({size: pair[i] for size, pair in found.items()} for i in (0, 1))
-    few, some, many = SIZES
     return [
         *(Line(f"{size} images", seconds[size], unit="s") for size in SIZES),
         *(Line(f"{size} images: peak memory", peaks[size], unit="GiB") for size in SIZES),
@@ -36,6 +39,7 @@ def lines(rounds: int = 1) -> list[Line]:
             peaks[many] / peaks[few],
             bar="≤ 1.05",
         ),
+        Line(f"the same with layout=packed ({packed[0]:.2f} GiB at {few})", packed[1] / packed[0], bar="≤ 1.05"),
         Line(
             "seconds an image in the second half over the first",
             (seconds[many] - seconds[some]) / (seconds[some] - seconds[few]),

@@ -10,9 +10,11 @@ An image id holds no hyphen (see `Faces.ids`), so it ends at the first one; the 
 `layout=packed` the same pictures lie in tar shards (see `privacy_exp.runs.shards`), and are listed and read as here.
 """
 
+import ctypes
 import io
 import os
 import struct
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -211,12 +213,25 @@ def read_pictures(paths: Sequence[Picture]) -> Images:
     Raises:
         UserError: an unreadable file, or pictures of different sizes; named.
     """
+    _give_back()
     with ThreadPoolExecutor(THREADS) as pool:
         images = list(pool.map(read_rgb, paths))
     for path, image in zip(paths, images, strict=True):
         if image.shape != images[0].shape:
             raise UserError(f"{path} is {image.shape[1]}x{image.shape[0]}, but {paths[0].name} is not: one size a run.")
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float().div_(255)
+
+
+def _give_back() -> None:
+    """Returns what earlier batches have freed to the system, where glibc holds on to it.
+
+    What is kept of a batch, a row of an embedding, lies in the hole that its pictures leave, and the next ones do not
+    fit there: without this a run's peak grows by 0.4 MB a photo of 178 x 218. It costs 5 to 9 ms a photo.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none, and no such habit
+        if trim is not None:
+            trim(0)
 
 
 def to_pillow(image: Float[Tensor, "3 h w"] | Tensor) -> Image.Image:

@@ -194,8 +194,10 @@ def _scanned(path: Path, counted: int, inode: int, changed: int) -> dict[str, Me
 
 def _heads(file: io.BufferedReader, counted: int) -> Iterator[tarfile.TarInfo]:
     with tarfile.open(fileobj=file, mode="r:") as tar:
+        kept: list[tarfile.TarInfo] = vars(tar)["members"]  # all that were read, a kilobyte each
         while (about := tar.next()) is not None and about.offset < counted:
             yield about
+            kept.clear()
             if tar.offset >= counted:
                 return
         raise tarfile.ReadError(f"its members end at byte {tar.offset} of {counted}")
