@@ -37,6 +37,7 @@ CANDIDATES = {
         "inpainting.num_inference_steps=10",
     ),
     "DDIM, 20 steps (inpainting=tiny)": (),
+    "PNDM, 50 steps, bfloat16, compiled": (*REFERENCE, "inpainting.dtype=bfloat16", "inpainting.compile=true"),
 }
 WORLD = (
     "inpainting=tiny",

@@ -14,8 +14,11 @@ log = logging.getLogger(__name__)
 GRAPHS = "reduce-overhead"
 """The way of compiling that replays a call as one CUDA graph, for networks that a GPU has to wait for."""
 
-GAIN, COST = 0.25, 60.0
-"""Share of painting's time that compiling saves and seconds that it takes: less than was measured, and more."""
+GAIN = {"cpu": 0.08, "cuda": 0.25}
+"""Share of painting's time that compiling saves: less than was measured (docs/results/speed.md)."""
+
+COST = 60.0
+"""Seconds that it takes: more than was measured."""
 
 
 def share_compiled(root: str | Path) -> None:
@@ -87,7 +90,7 @@ class Repays:
         self.left, self._batches, self._pace = self.left - images, self._batches + 1, min(self._pace, seconds / images)
         if self._batches != 2 or self.left <= 0:
             return False
-        saved = GAIN * self._pace * self.left
+        saved = GAIN.get(self.device.type, 0.0) * self._pace * self.left
         pays = saved > COST
         log.info(
             "compile=auto: %s, as it saves about %.0f s on %d images and takes about %.0f s",
