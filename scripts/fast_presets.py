@@ -37,10 +37,9 @@ CANDIDATES = {
         "inpainting.num_inference_steps=10",
     ),
     "DDIM, 20 steps (inpainting=tiny)": (),
-    "PNDM, 50 steps, bfloat16, compiled": (*REFERENCE, "inpainting.dtype=bfloat16", "inpainting.compile=true"),
+    "PNDM, 50 steps, bfloat16, compiled (inpainting=tiny_fast)": ("inpainting=tiny_fast",),
 }
 WORLD = (
-    "inpainting=tiny",
     "mask_ratio=0.5",
     "data.photos_per_identity=80",  # 24 to learn from, as in the default world, and 52 to test
     "data.split=[0.3,0.05,0.65]",

@@ -38,6 +38,7 @@ NAMES = {
     "sdxl": "Stable Diffusion XL",
     "faces": "the shipped face painter",
     "tiny": "the tiny diffusion model",
+    "tiny_fast": "the tiny diffusion model, fast",
     "tool/deep_privacy2": "DeepPrivacy2",
     "tool/deface_blur": "deface, blur",
     "tool/deface_mosaic": "deface, mosaic",

@@ -30,6 +30,7 @@ TINY = "privacy_exp/assets/tiny_inpaint"
 STAND_IN = {
     "faces": "sd_inpaint",
     "tiny": "sd_inpaint",
+    "tiny_fast": "sd_inpaint",
     "sd15": "sd_inpaint",
     "sd2": "sd_inpaint",
     "sd15_lcm": "sd_inpaint",
@@ -60,6 +61,8 @@ def inpainter(request: pytest.FixtureRequest) -> Inpainter:
         changes |= {"checkpoint": checkpoint, "revision": None, "variant": None, "native_size": 32}
     if name in STAND_IN and name != "vae_round_trip":
         changes |= {"num_inference_steps": 2}
+    if name == "tiny_fast":
+        changes |= {"compile": False}  # a minute of its own
     if name == "sd15_lcm":
         changes |= {"lora": request.getfixturevalue("lora"), "lora_revision": None}
     made: Inpainter = instantiate(OmegaConf.merge(composed(name), changes))
