@@ -51,6 +51,7 @@ def test_a_dry_run_composes_each_cell_once_and_reads_the_config_groups_once(monk
     assert asked == ["tracking", "tracking"], "once a loader"
 
 
+@pytest.mark.slow
 def test_a_grid_may_name_a_cell_twice(tmp_path):
     line = [
         sys.executable,
