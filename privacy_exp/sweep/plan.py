@@ -67,7 +67,7 @@ class WritePlan(Callback):
         logging.getLogger("hydra._internal.core_plugins.basic_launcher").setLevel(
             logging.WARNING
         )  # cells say it better
-        if OmegaConf.select(config, "hydra.launcher._target_") == BASIC:
+        if cells is not None and OmegaConf.select(config, "hydra.launcher._target_") == BASIC:
             _compose_once()
         print(f"{count} cells in {folder}; each keeps its own log, and the same command goes on where it stopped")
 
@@ -82,7 +82,7 @@ def _compose_once() -> None:
     """Hydra composes each cell to check it and again to run it, a third of a dry run: the second takes the first.
 
     What a job has run with is never handed out again, since Hydra has locked it by then: a search or a grid may ask for
-    the same cell twice. Other launchers compose in processes of their own.
+    the same cell twice. Other launchers compose in processes of their own, and a search checks nothing beforehand.
     """
     loader: Any = GlobalHydra.instance().config_loader()
     compose, checked = loader.load_sweep_config, dict[tuple[str, ...], DictConfig]()
