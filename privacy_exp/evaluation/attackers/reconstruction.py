@@ -57,6 +57,8 @@ class Reconstruction(Measure):
         effort: "quick", "default" or "strong": 1, 3 or 10 times the steps.
         minutes: most minutes for each of the two fits, which go on where they were killed; None sets no limit.
         width: channels of the U-Net's first level, a multiple of 8.
+        size: the U-Net works on as many pixels as a square of this side has, whatever larger pictures have; None lets
+            it work on all of them. What it restores always has the pictures' own size.
         counts: restored photos of a person that are put together.
         seed: of the attacker's masks and noise (added to the run's), of the halves and of training; at least 1.
         shuffled_labels: also train on originals of other people, five times: nothing can be restored.
@@ -71,6 +73,7 @@ class Reconstruction(Measure):
         effort: str = "default",
         minutes: float | None = 30.0,
         width: int = 32,
+        size: int | None = 64,
         counts: Sequence[int] = (1, 2, 5, 10),
         seed: int = 1,
         shuffled_labels: bool = False,
@@ -83,7 +86,9 @@ class Reconstruction(Measure):
             raise UserError(f"`minutes` must be above 0, or null, but got {minutes}.")
         if width < 8 or width % 8:
             raise UserError(f"`width` must be a multiple of 8, but got {width}.")
-        self.knows_mask, self.minutes, self.width = knows_mask, minutes, width
+        if size is not None and size < 8:
+            raise UserError(f"`size` must be at least 8, or null for every pixel, but got {size}.")
+        self.knows_mask, self.minutes, self.width, self.size = knows_mask, minutes, width, size
         self.steps = steps * EFFORTS[check_effort(effort)]
         self.counts, self.seed, self.shuffled_labels = tuple(counts), check_seed(seed), shuffled_labels
 
@@ -219,7 +224,8 @@ class Reconstruction(Measure):
         fields = {
             "pictures": [digests(own, self.knows_mask) for own in ids.values()],
             "held": len(ids[True]),
-            "budget": vars(budget) | {"width": self.width, "mask": self.knows_mask, "shuffle": shuffle},
+            "budget": vars(budget)
+            | {"width": self.width, "size": self.size, "mask": self.knows_mask, "shuffle": shuffle},
             "features": _weights(scene.recognizer) if judged else None,
             "code": [sources(__name__)],
         }
@@ -228,11 +234,11 @@ class Reconstruction(Measure):
             limit = "" if self.minutes is None else f", at most {self.minutes:g} minutes"
             log.info("reconstruction: %d steps on %d photos%s", budget.steps, len(known.results), limit)
             embed = scene.recognizer.embed if judged else None
-            net = train(known, held, budget, self.width, embed, folder, scene.device)
-            torch.save(net.cpu().state_dict(), folder / STATE)
+            trained = train(net, known, held, budget, embed, folder, scene.device)
+            torch.save(trained.cpu().state_dict(), folder / STATE)
 
+        net = Restorer(self.width, self.knows_mask, self.seed, self.size)
         folder, _ = scene.store.fetch("restorer", fields, compute, resumable=True)
-        net = Restorer(self.width, self.knows_mask, self.seed)
         net.load_state_dict(torch.load(folder / STATE, weights_only=True))
         return net.eval()
 

@@ -35,7 +35,7 @@ class Budget:
     Attributes:
         steps: at most.
         minutes: at most; None for as long as the steps take. What a limit in minutes cuts off depends on the machine.
-        seed: of initial weights and batches.
+        seed: of batches.
     """
 
     steps: int
@@ -52,10 +52,13 @@ class Restorer(nn.Module):
         width: channels of the first level, a multiple of 8.
         knows_mask: whether it is given masks.
         seed: of its weights; nobody else's draws move.
+        size: the U-Net looks at a copy of as many pixels as a square of this side has, and what it adds is enlarged;
+            None, and pictures of no more pixels, go in as they are.
     """
 
-    def __init__(self, width: int = 32, knows_mask: bool = False, seed: int = 0) -> None:
+    def __init__(self, width: int = 32, knows_mask: bool = False, seed: int = 0, size: int | None = None) -> None:
         super().__init__()
+        self.size = size
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.net = UNet2DModel(
@@ -75,19 +78,24 @@ class Restorer(nn.Module):
 
     def forward(self, pictures: Images, masks: Masks | None = None) -> Images:
         """Restored pictures, not cut to [0, 1]."""
-        height, width = pictures.shape[2:]
         whole = pictures if masks is None else torch.cat([pictures, masks.to(pictures)], dim=1)
+        area = pictures.shape[2] * pictures.shape[3]
+        if self.size is not None and area > self.size**2:
+            whole = F.interpolate(whole, scale_factor=self.size / area**0.5, mode="bilinear", antialias=True)
+        height, width = whole.shape[2:]
         padded = F.pad(2 * whole - 1, (0, -width % DEEP, 0, -height % DEEP), mode="replicate")
         added: Tensor = self.net(padded, 0).sample[:, :, :height, :width]
+        if added.shape[2:] != pictures.shape[2:]:
+            added = F.interpolate(added, pictures.shape[2:], mode="bilinear")
         mixed: Tensor = self.tone(pictures)
         return mixed + added
 
 
 def train(
+    net: Restorer,
     known: Pairs,
     held: Pairs,
     budget: Budget,
-    width: int,
     embed: Callable[[Images], Embeddings] | None,
     folder: Path,
     device: torch.device,
@@ -97,15 +105,15 @@ def train(
     Goes on where an earlier call that was killed has left off in `folder`: every draw is a function of seed and step.
 
     Args:
+        net: untrained.
         known: to learn from.
         held: of other people, by whom the number of steps is chosen; none is one of the choices.
-        budget: steps and minutes.
-        width: see `Restorer`.
+        budget: steps and minutes, and the seed of batches.
         embed: differentiable; None leaves the second part out.
         folder: takes the state of the training.
         device: what computes; on a GPU in bfloat16.
     """
-    net = Restorer(width, known.masks is not None, budget.seed).to(device)
+    net = net.to(device)
     groups = [{"params": net.net.parameters()}, {"params": net.tone.parameters(), "lr": TONE_RATE}]
     optimizer = torch.optim.Adam(groups, lr=RATE)
     path, first, spent = folder / "training.pt", 0, 0.0

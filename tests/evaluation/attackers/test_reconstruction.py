@@ -123,6 +123,7 @@ def test_a_fit_is_kept_and_shuffled_people_are_at_chance(world, monkeypatch):
         ({"steps": 0}, "`steps` must be at least 1"),
         ({"minutes": 0.0}, "`minutes` must be above 0"),
         ({"width": 12}, "`width` must be a multiple of 8"),
+        ({"size": 7}, "`size` must be at least 8, or null for every pixel, but got 7"),
         ({"effort": "more"}, "`effort` must be one of"),
         ({"seed": 0}, "at least 1, but got 0"),
     ],

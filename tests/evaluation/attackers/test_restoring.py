@@ -118,9 +118,9 @@ def test_a_network_learns_from_its_own_people_and_is_kept_by_what_decides_it(
 ):
     asked, fetched = [], []
 
-    def train(known, held, budget, width, embed, folder, device):
-        asked.append((known, held, budget, width, embed, device))
-        return Restorer(width, known.masks is not None, budget.seed)
+    def train(net, known, held, budget, embed, folder, device):
+        asked.append((net, known, held, budget, embed, device))
+        return net
 
     store = type(scene.store)(scene.store.root.parent / "other")
     monkeypatch.setattr(store, "fetch", lambda *a, f=store.fetch, **k: fetched.append((*a[:2], k)) or f(*a, **k))
@@ -129,7 +129,7 @@ def test_a_network_learns_from_its_own_people_and_is_kept_by_what_decides_it(
     monkeypatch.setattr(reconstruction, "sources", lambda name: f"code of {name}")
     scene, learnt = replace(scene, store=store), ["person0", "person1", "person3", "person4"]
     judged = replace(scene, judges={"judge/colour": scene.recognizer})
-    own = Reconstruction(knows_mask=True, steps=7, minutes=2.5, seed=3, **CPUS)
+    own = Reconstruction(knows_mask=True, steps=7, minutes=2.5, seed=3, size=48, **CPUS)
     with caplog.at_level(logging.INFO):
         own._fit(judged, folders, learnt, None)
     back = back_of(learnt, 3)
@@ -142,19 +142,20 @@ def test_a_network_learns_from_its_own_people_and_is_kept_by_what_decides_it(
         ]
         for which in (True, False)
     }
-    known, held, budget, width, embed, device = asked[0]
+    net, known, held, budget, embed, device = asked[0]
     for found, which in ((known, False), (held, True)):
         expected = joined(ids[which], True)
         assert len(found.results) == 8
         assert all(getattr(found, f).equal(getattr(expected, f)) for f in ("results", "originals", "masks"))
-    assert (budget, width, embed, device) == (Budget(7, 2.5, 3), 8, scene.recognizer.embed, CPU)
+    assert (budget, embed, device) == (Budget(7, 2.5, 3), scene.recognizer.embed, CPU)
+    assert (net.size, len(net.net.conv_in.weight)) == (48, 8)
     assert "reconstruction: 7 steps on 8 photos, at most 2.5 minutes" in caplog.text
     ((kind, fields, keys),) = fetched
     assert (kind, keys) == ("restorer", {"resumable": True})
     assert fields == {
         "pictures": [digests(ids[which], True) for which in (True, False)],
         "held": 8,
-        "budget": {"steps": 7, "minutes": 2.5, "seed": 3, "width": 8, "mask": True, "shuffle": None},
+        "budget": {"steps": 7, "minutes": 2.5, "seed": 3, "width": 8, "size": 48, "mask": True, "shuffle": None},
         "features": reconstruction._weights(scene.recognizer),
         "code": ["code of privacy_exp.evaluation.attackers.reconstruction"],
     }
@@ -167,7 +168,8 @@ def test_a_network_learns_from_its_own_people_and_is_kept_by_what_decides_it(
     with caplog.at_level(logging.INFO):
         plain._fit(scene, {"train": folders["train"]}, learnt, 4)
     assert "7 steps on 6 photos\n" in caplog.text
-    known, _, budget, _, embed, _ = asked[1]
+    net, known, _, budget, embed, _ = asked[1]
+    assert net.size == 64
     photos = [p for p in fakes.data.photos["train"] if p.identity in learnt and p.identity not in back_of(learnt, 1)]
     whole = joined([(folders["train"], photo.id) for photo in photos], False)
     order = torch.randperm(6, generator=torch.Generator().manual_seed(4))
@@ -177,7 +179,7 @@ def test_a_network_learns_from_its_own_people_and_is_kept_by_what_decides_it(
     assert (fetched[-1][1]["budget"]["shuffle"], fetched[-1][1]["features"]) == (4, None)
     monkeypatch.setattr(reconstruction, "HELD_BACK", 0.3)
     Reconstruction(steps=7, **CPUS)._fit(scene, folders, learnt[:2], None)
-    assert len(asked[2][1].results) == 4, "at least one person is held back"
+    assert len(asked[2][2].results) == 4, "at least one person is held back"
 
 
 def test_weights_are_digested_by_name_and_value():

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from privacy_exp.data.seeds import generator
@@ -33,15 +34,12 @@ class Seen(nn.Module):
 class Scale(Restorer):
     """A restorer of one weight beside the tone: pictures times `tone`, plus `net`."""
 
-    made: list = []
-
-    def __init__(self, width=32, knows_mask=False, seed=0):
+    def __init__(self):
         nn.Module.__init__(self)
         self.net, self.tone = nn.Linear(1, 1), nn.Linear(1, 1, bias=False)
         for parameter in self.parameters():
             nn.init.zeros_(parameter)
         nn.init.ones_(self.tone.weight)
-        self.made.append((width, knows_mask, seed))
 
     def forward(self, pictures, masks=None):
         return pictures * self.tone.weight.view(1, 1, 1, 1) + self.net.bias.view(1, 1, 1, 1)
@@ -53,13 +51,6 @@ def states(monkeypatch):
     found, save = [], torch.save
     monkeypatch.setattr(torch, "save", lambda state, path: found.append(deepcopy(state)) or save(state, path))
     return found
-
-
-@pytest.fixture
-def scale(monkeypatch):
-    monkeypatch.setattr(unet, "Restorer", Scale)
-    monkeypatch.setattr(Scale, "made", [])
-    return Scale
 
 
 def pairs(result, original, count=1, masks=None):
@@ -92,6 +83,23 @@ def test_a_picture_is_padded_at_its_ends_and_cut_again():
     torch.testing.assert_close(net(pictures), pictures.flip(1) + 1 + torch.arange(7.0))
 
 
+def test_larger_pictures_are_restored_through_a_smaller_copy():
+    net = Restorer(8, True, size=4)
+    net.net = Seen()
+    pictures, masks = torch.rand(2, 3, 4, 16), torch.rand(2, 1, 4, 16) > 0.5
+    found = net(pictures, masks)
+    given = net.net.given
+    assert given.shape == (2, 4, 4, 8), "two rows and eight columns, padded to four"
+    small = F.interpolate(pictures, (2, 8), mode="bilinear", antialias=True)
+    torch.testing.assert_close(given[:, :3, :2], 2 * small - 1)
+    torch.testing.assert_close(found - pictures, ((torch.arange(16.0) - 0.5) / 2).clamp(0, 7).expand(2, 3, 4, -1))
+    net(torch.rand(1, 3, 2, 8), torch.ones(1, 1, 2, 8) > 0)
+    assert net.net.given.shape == (1, 4, 4, 8), "as many pixels as a square of four: as they are"
+    net.size = None
+    net(pictures, masks)
+    assert net.net.given.shape == (2, 4, 4, 16)
+
+
 def test_its_shape_is_what_was_asked():
     net = Restorer(8, knows_mask=True, seed=3)
     assert net.net.config["in_channels"] == 4
@@ -112,7 +120,7 @@ def test_its_shape_is_what_was_asked():
     assert Restorer(8).net.config["in_channels"] == 3
 
 
-def test_the_loss_is_an_error_and_a_turn(scale):
+def test_the_loss_is_an_error_and_a_turn():
     """Levels 51 and 204 of 255, restored as they are from 102: errors 0.2 and 0.4, and embeddings turned by 90°."""
     some = pairs(102, [51, 204], 2)
     net = Scale()
@@ -141,7 +149,7 @@ def test_masks_reach_the_network():
     assert net.net.given.shape == (2, 4, 4, 4)
 
 
-def test_people_held_back_count_by_photos(scale, monkeypatch):
+def test_people_held_back_count_by_photos(monkeypatch):
     monkeypatch.setattr(unet, "BATCH", 2)
     net = Scale().train()
     held = pairs(0, [51, 51, 255], 3)  # batches of two and one: the mean of 0.2, 0.2 and 1
@@ -155,7 +163,7 @@ def test_people_held_back_count_by_photos(scale, monkeypatch):
     assert not restored(net, held, CPU).any()
 
 
-def test_steps_are_adams_on_rows_of_their_own(scale, monkeypatch, tmp_path):
+def test_steps_are_adams_on_rows_of_their_own(monkeypatch, tmp_path):
     monkeypatch.setattr(unet, "BATCH", 4)
     seen, known = [], pairs([0, 51, 102, 153, 204], [255] * 5, 5)
     loss = unet._loss
@@ -166,11 +174,10 @@ def test_steps_are_adams_on_rows_of_their_own(scale, monkeypatch, tmp_path):
             seen.append((net.training, some.results[:, 0, 0, 0].tolist())) or loss(net, some, embed, device)
         ),
     )
-    net = train(known, pairs(102, 204), Budget(2, seed=9), 16, None, tmp_path, CPU)
+    net = train(Scale(), known, pairs(102, 204), Budget(2, seed=9), None, tmp_path, CPU)
     drawn = [torch.randint(5, (4,), generator=generator(9, str(step), "reconstruction")) for step in (0, 1)]
     trained = [levels for training, levels in seen if training]
     assert trained == [known.results[rows][:, 0, 0, 0].tolist() for rows in drawn]
-    assert scale.made == [(16, False, 9)]
     # too dark throughout: both parameters go up by about their rates at each step
     assert net.net.bias.item() == pytest.approx(2 * unet.RATE, rel=1e-3)
     assert net.tone.weight.item() == pytest.approx(1 + 2 * unet.TONE_RATE, rel=0.1)
@@ -180,22 +187,22 @@ def test_steps_are_adams_on_rows_of_their_own(scale, monkeypatch, tmp_path):
     )
 
 
-def test_the_best_look_counts_and_none_is_one(scale, states, monkeypatch, tmp_path):
+def test_the_best_look_counts_and_none_is_one(states, monkeypatch, tmp_path):
     monkeypatch.setattr(unet, "EVERY", 2)
     looks = iter([0.5, 0.4, 0.3, 0.3, 0.6])
     monkeypatch.setattr(unet, "_loss_of", lambda *a: next(looks))
-    net = train(pairs(51, 255), pairs(51, 255), Budget(7), 8, None, tmp_path, CPU)
+    net = train(Scale(), pairs(51, 255), pairs(51, 255), Budget(7), None, tmp_path, CPU)
     assert [s["step"] for s in states] == [2, 4, 6, 7]
     assert [s["best_loss"] for s in states] == [0.4, 0.3, 0.3, 0.3]
     assert net.net.bias.item() == pytest.approx(4 * unet.RATE, rel=1e-3), "of equals the earlier"
     assert float(states[-1]["net"]["net.bias"]) == pytest.approx(7 * unet.RATE, rel=1e-3)
     assert not (tmp_path / "training.pt").exists()
     looks = iter([0.5, 0.5, 0.6])
-    untouched = train(pairs(51, 255), pairs(51, 255), Budget(3), 8, None, tmp_path, CPU)
+    untouched = train(Scale(), pairs(51, 255), pairs(51, 255), Budget(3), None, tmp_path, CPU)
     assert untouched.net.bias.item() == 0
 
 
-def test_a_state_is_gone_on_with(scale, states, monkeypatch, tmp_path, caplog):
+def test_a_state_is_gone_on_with(states, monkeypatch, tmp_path, caplog):
     """A state at step 3 with another best, and 50 of 60 seconds spent; the clock shows 10 seconds a look at it."""
     caplog.set_level(logging.INFO)
     clock = iter(range(0, 1000, 10))
@@ -207,7 +214,7 @@ def test_a_state_is_gone_on_with(scale, states, monkeypatch, tmp_path, caplog):
     state = {"net": current, "optimizer": optimizer.state_dict(), "best": best, "best_loss": -1.0, "step": 3}
     torch.save(state | {"spent": 5.0}, tmp_path / "training.pt")
     states.clear()
-    found = train(pairs(51, 255), pairs(51, 255), Budget(5), 8, None, tmp_path, CPU)
+    found = train(Scale(), pairs(51, 255), pairs(51, 255), Budget(5), None, tmp_path, CPU)
     assert [s["step"] for s in states] == [5]
     assert float(states[0]["net"]["net.bias"]) == pytest.approx(0.25 + 2 * 0.1, rel=1e-3), "two steps at its own rate"
     assert states[0]["spent"] == 15, "five seconds spent before, ten since"
@@ -215,7 +222,7 @@ def test_a_state_is_gone_on_with(scale, states, monkeypatch, tmp_path, caplog):
     torch.save(state | {"spent": 50.0}, tmp_path / "training.pt")
     states.clear()
     clock = iter([0.0, 10.0, 11.0, 12.0])  # started at -50: 60 seconds are within a minute, 61 are not
-    train(pairs(51, 255), pairs(51, 255), Budget(9, minutes=1.0), 8, None, tmp_path, CPU)
+    train(Scale(), pairs(51, 255), pairs(51, 255), Budget(9, minutes=1.0), None, tmp_path, CPU)
     assert [s["step"] for s in states] == [5], "one more step, and a look at the one that was not made"
     assert states[0]["spent"] == 62
     assert float(states[0]["net"]["net.bias"]) == pytest.approx(0.35, rel=1e-3)
