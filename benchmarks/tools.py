@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from timing import Line, in_turns
 
 from privacy_exp.data.drawn.faces import DrawnFaces
 from privacy_exp.inpainting.command import Command
+from privacy_exp.runs.exchange import SAVED
 from privacy_exp.runs.folder import levels
 from privacy_exp.types import Faces
 
@@ -53,45 +55,42 @@ def lines(rounds: int = 3, photos: int = PHOTOS) -> list[Line]:
         if not DEFACE.is_file():
             (root / "tool.py").write_text(STAND_IN)
             words = [sys.executable, str(root / "tool.py")]
-        times = in_turns(
-            {
-                "command": lambda: through(shlex.join(words) + " {input} {output}", faces),
-                "tool": alone(words, faces, root),
-            },
-            rounds,
-            warm_up=False,
+        command = shlex.join(words) + " {input} {output}"
+        calls: dict[str, Callable[[], None]] = {}
+        for suffix in ("bmp", "png"):
+            calls[f"{suffix}, tool"] = alone(words, faces, root, suffix)
+            calls[f"{suffix}, command"] = partial(through, command, faces, suffix)
+        times = in_turns(calls, rounds, warm_up=False)
+    found = []
+    for suffix in ("bmp", "png"):
+        bare = times[f"{suffix}, tool"]
+        ratios = [ours / own for ours, own in zip(times[f"{suffix}, command"], bare, strict=True)]
+        pace, note = (
+            1000 * sorted(bare)[rounds // 2] / len(faces.ids),
+            f"{len(faces.ids)} crops of {SIDE} px as {suffix}",
         )
-    ratios = [ours / bare for ours, bare in zip(times["command"], times["tool"], strict=True)]
-    middle = sorted(ratios)[len(ratios) // 2]
-    pace = 1000 * sorted(times["tool"])[len(ratios) // 2] / len(faces.ids)
-    return [
-        Line(f"{tool} alone", pace, unit="ms/image", rounds=rounds, note=f"{len(faces.ids)} crops of {SIDE} px"),
-        Line(
-            "through inpainting=command, against the tool alone",
-            middle,
-            min(ratios),
-            max(ratios),
-            rounds=rounds,
-            bar="≤ 1.05",
-        ),
-    ]
+        found.append(Line(f"{tool} alone, {suffix}", pace, unit="ms/image", rounds=rounds, note=note))
+        what = f"through inpainting=command format={suffix}, against the tool alone"
+        found.append(Line(what, sorted(ratios)[rounds // 2], min(ratios), max(ratios), rounds=rounds, bar="≤ 1.05"))
+    return found
 
 
-def through(command: str, faces: Faces) -> None:
+def through(command: str, faces: Faces, suffix: str) -> None:
     """The crops through the command."""
-    Command(command)(faces, torch.ones(len(faces.ids), 1, *faces.images.shape[2:], dtype=torch.bool))
+    masks = torch.ones(len(faces.ids), 1, *faces.images.shape[2:], dtype=torch.bool)
+    Command(command, format=suffix)(faces, masks)
 
 
-def alone(words: list[str], faces: Faces, root: Path) -> Callable[[], None]:
+def alone(words: list[str], faces: Faces, root: Path, suffix: str) -> Callable[[], None]:
     """A call of the tool on files that lie there already; deface writes beside them, so that it gets them anew."""
-    kept = root / "kept"
+    kept = root / suffix
     kept.mkdir()
     for number, picture in enumerate(levels(faces.images)):
-        Image.fromarray(picture).save(kept / f"{number:05}.png", compress_level=0)
+        Image.fromarray(picture).save(kept / f"{number:05}.{suffix}", **SAVED[suffix])
     folders = iter(range(1000))
 
     def call() -> None:
-        own = root / str(next(folders))
+        own = root / f"{suffix}_{next(folders)}"
         shutil.copytree(kept, own / "in", copy_function=os.link)
         (own / "out").mkdir()
         subprocess.run([*words, str(own / "in"), str(own / "out")], check=True, capture_output=True)

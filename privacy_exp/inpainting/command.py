@@ -26,7 +26,8 @@ class Command(Inpainter):
         version: a command that prints the tool's version, which becomes part of every key.
         workers: starts of the command at a time; each gets its share of a batch.
         timeout: seconds that a start may take.
-        format: of the files: "png", or "jpg" for tools that read nothing else; what JPEG loses counts as a change.
+        format: of the files: "png"; "bmp", which is written and read faster; or "jpg" for tools that read nothing else.
+            What JPEG loses counts as a change.
         whole: the tool finds faces by itself. `anonymize photos=` then hands it whole photos in place of crops.
 
     Raises:

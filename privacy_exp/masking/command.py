@@ -25,7 +25,7 @@ class MaskCommand(OwnArea):
         version: a command that prints the tool's version, which becomes part of every key.
         workers: starts of the command at a time; each gets its share of a batch.
         timeout: seconds that a start may take.
-        format: of the files that it is given: "png", or "jpg" for tools that read nothing else.
+        format: of the files that it is given: "png", "bmp", or "jpg" for tools that read nothing else.
 
     Raises:
         UserError: a command that cannot be started, fails, takes too long, or returns anything but such masks.

@@ -22,10 +22,10 @@ from privacy_exp.types import UserError, number
 Pixels = UInt8[np.ndarray, "..."]
 """RGB (h w 3), or a mask (h w), in 8 bits."""
 
-SAVED = FORMATS | {"png": {"compress_level": 0}}
+SAVED: dict[str, dict[str, Any]] = FORMATS | {"png": {"compress_level": 0}, "bmp": {}}
 """How pictures are handed over: packing files that are deleted at once would take longer than all else."""
 
-KINDS = {"png": "PNG", "jpg": "JPEG"}
+KINDS = {"png": "PNG", "jpg": "JPEG", "bmp": "BMP"}
 SHELL = frozenset({"|", "||", "&", "&&", ";", ">", ">>", "<", "2>", "2>&1"})
 
 
@@ -39,7 +39,7 @@ class Exchange:
         version: a command that prints the tool's version; None where it has none to print.
         workers: starts of the command at a time; each gets its share of the pictures.
         timeout: seconds that a start may take.
-        format: of the files that it is given: "png" or "jpg".
+        format: of the files that it is given: "png", "jpg" or "bmp".
         returned: of the files that it gives back; None: the same.
         further: places that the command may name besides, each a folder of pictures more.
 
@@ -65,8 +65,8 @@ class Exchange:
             raise UserError(f"`workers` must be a whole number of at least 1, but got {workers}.")
         if number("timeout", timeout) <= 0:
             raise UserError(f"`timeout` must be above 0 seconds, but got {timeout}.")
-        if format not in FORMATS:
-            raise UserError(f"`format` must be one of {', '.join(FORMATS)}, but got {format!r}.")
+        if format not in SAVED:
+            raise UserError(f"`format` must be one of {', '.join(SAVED)}, but got {format!r}.")
         self.workers, self.timeout, self.format = int(workers), float(timeout), format
         self.returned = returned or format
         for words in (self.words, *([self.version] if self.version else [])):

@@ -24,11 +24,11 @@ FACES = Faces(
 ALL = torch.ones(3, 1, 12, 10, dtype=torch.bool)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_results_are_taken_pixel_by_pixel_whatever_the_photos_are_called(tmp_path, workers):
-    inverted = Command(tool(tmp_path, WHOLE), workers=workers)(FACES, ALL)
+@pytest.mark.parametrize(("workers", "suffix"), [(1, "png"), (2, "png"), (1, "bmp")])
+def test_results_are_taken_pixel_by_pixel_whatever_the_photos_are_called(tmp_path, workers, suffix):
+    inverted = Command(tool(tmp_path, WHOLE), workers=workers, format=suffix)(FACES, ALL)
     torch.testing.assert_close(inverted, 1 - FACES.images, atol=1e-6, rtol=0)
-    assert not list(tmp_path.glob("*.png")), "nothing is left behind"
+    assert not list(tmp_path.glob(f"*.{suffix}")), "nothing is left behind"
 
 
 def test_with_masks_kept_pixels_stay(tmp_path):
@@ -122,7 +122,7 @@ def test_a_tool_that_hangs_is_stopped_with_all_that_it_started(tmp_path):
         ({"command": "cp {input} {output} > log"}, "alone understands .>."),
         ({"timeout": 0}, "`timeout` must be above 0"),
         ({"workers": 0}, "`workers` must be a whole number"),
-        ({"format": "bmp"}, "`format` must be one of jpg, png"),
+        ({"format": "gif"}, "`format` must be one of jpg, png, bmp"),
         ({"version": "no_such_tool --version"}, "starts 'no_such_tool'"),
     ],
 )
