@@ -18,7 +18,7 @@ from privacy_exp.masking.target import Embeds
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.recipe import FitRecipe
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.types import Faces, Metric
+from privacy_exp.types import Faces, Images, Metric
 
 Array = np.ndarray
 
@@ -140,6 +140,10 @@ class Fits:
     recipe: FitRecipe | None = None
 
 
+Training = Callable[[Recognizer, Images], float]
+"""Seconds that trainings of no recogniser take, from a few steps on these photos, beside a target without people."""
+
+
 @dataclass(frozen=True)
 class Cost:
     """What a measure asks of a run besides looking at it, where it is not in the store yet.
@@ -147,10 +151,12 @@ class Cost:
     Attributes:
         fits: trainings.
         pictures: (part, seed) of photos that are masked and repainted; measures that name the same share them.
+        trainings: of what is no recogniser, each with how often.
     """
 
     fits: tuple[Fits, ...] = ()
     pictures: frozenset[tuple[str, int]] = frozenset()
+    trainings: tuple[tuple[int, Training], ...] = ()
 
 
 class Measure(Configured, ABC):

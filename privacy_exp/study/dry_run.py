@@ -12,7 +12,7 @@ from privacy_exp.cache.keys import content_key
 from privacy_exp.cache.store import Store
 from privacy_exp.evaluation.measure import Cost
 from privacy_exp.recognition.fit import CHECKPOINT, fit_key
-from privacy_exp.study.fit_cost import fit_seconds, fits_of
+from privacy_exp.study.fit_cost import fit_seconds, fits_of, trainings_of
 from privacy_exp.study.job import Job
 from privacy_exp.study.pace import conditions, masking, once, painting, rest_of
 
@@ -58,6 +58,7 @@ def _told(job: Job, start: float) -> str:
     own = _own_fit(job)
     fits += [(1.0, fit_seconds(job, job.study.recognizer, job.study.recipe))] if own is not None else []
     checkpoints = (sum(count for count, _ in fits) + _apart(job)) * _checkpoint_size(job)
+    fits += trainings_of(job, cost.trainings)
     in_fits = sum(count * seconds for count, seconds in fits)
     _in_fits.extend(fits)
     first = rest.first if _first("rest", {"fixed": rest.fixed}) else 0.0
@@ -151,11 +152,11 @@ def attack_cost(job: Job) -> str | None:
     """
     cost = job.cost()
     further = _further_pictures(job, cost)
-    if not further and not cost.fits:
+    if not further and not cost.fits and not cost.trainings:
         return None
     pace, _, size = painting(job) if further else (0.0, 0.0, 0.0)
     pace += masking(job)[0] if further else 0.0
-    fits = fits_of(job, cost.fits)
+    fits = fits_of(job, cost.fits) + trainings_of(job, cost.trainings)
     names = ", ".join(name.rpartition("/")[2] for name in job.measures if name.startswith("attacker/"))
     minutes = (sum(count * seconds for count, seconds in fits) + further * pace) / 60
     trained = ", ".join(f"{_count(count, 'fit')} of about {seconds:.0f} s" for count, seconds in fits)

@@ -6,12 +6,21 @@ from collections.abc import Sequence
 
 import torch
 
-from privacy_exp.evaluation.measure import Fits
+from privacy_exp.evaluation.measure import Fits, Training
 from privacy_exp.recognition.base import Recognizer
 from privacy_exp.recognition.module import RecognitionModule
 from privacy_exp.recognition.recipe import FitRecipe
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.study.job import Job
+
+
+def trainings_of(job: Job, trainings: Sequence[tuple[int, Training]]) -> list[tuple[float, float]]:
+    """How many trainings of other things than recognisers there are of each kind, and the seconds that one takes."""
+    if not trainings:
+        return []
+    target = job.study.recognizer.for_people(len(job.data.identities), job.data.template()).to(job.study.device)
+    photos = job.data.faces(job.data.photos["train"][: job.data.batch_size]).images.to(job.study.device)
+    return [(float(count), seconds(target.eval(), photos)) for count, seconds in trainings]
 
 
 def fits_of(job: Job, fits: Sequence[Fits]) -> list[tuple[float, float]]:

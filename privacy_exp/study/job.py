@@ -152,7 +152,8 @@ class Job:
         frozen = self.study.recognizer.arguments.get("freeze") == "trunk"
         costs = [m.cost(self.data, frozen, self.seed) for m in self.measures.values()]
         pictures: frozenset[tuple[str, int]] = frozenset().union(*(cost.pictures for cost in costs))
-        return Cost(tuple(fits for cost in costs for fits in cost.fits), pictures)
+        fits = tuple(one for cost in costs for one in cost.fits)
+        return Cost(fits, pictures, tuple(one for cost in costs for one in cost.trainings))
 
     def start_tracking(self, manifest: bool = True) -> None:
         """Opens the trackers and writes the split's manifest, and which photos look alike across it."""

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from privacy_exp.evaluation.attackers import reconstruction
 from privacy_exp.inpainting.function import Function
 from privacy_exp.recognition.recipe import FitRecipe
 from privacy_exp.study import dry_run, fit_cost, pace
@@ -79,6 +80,21 @@ def test_what_the_cache_has_is_taken_off(job, monkeypatch):
     assert "1 run of them finished before" in dry_run.estimate(job)
     assert 0 < dry_run._cells[1][1] < dry_run._cells[0][1] / 10, "it only begins"
     job.store.folder("cell", {"key": job.key()}).rmdir()
+
+
+def test_trainings_of_other_networks_are_told_beforehand(composed, tmp_path, monkeypatch):
+    """Two restorers of 21 steps of 2 seconds each, which half a minute cuts to 30 seconds."""
+    from privacy_exp.sweep.build import job_of
+
+    monkeypatch.setattr(reconstruction, "step_seconds", lambda *a: 2.0)
+    keys = ("inpainting=mean_fill", "rerun=false", "attacker=[reconstruction]", "attacker.reconstruction.effort=quick")
+    for minutes, seconds in (("null", 42), ("0.5", 30)):
+        own = ("attacker.reconstruction.steps=21", f"attacker.reconstruction.minutes={minutes}")
+        asked = job_of(composed(tmp_path / minutes, *SMALL, *keys, *own))
+        assert f"attackers reconstruction: 2 fits of about {seconds} s and " in dry_run.attack_cost(asked)
+    monkeypatch.setattr(dry_run, "_in_fits", [])
+    dry_run.estimate(asked)
+    assert (2.0, 30.0) in dry_run._in_fits
 
 
 def test_guidance_counts_only_where_there_is_any(job):

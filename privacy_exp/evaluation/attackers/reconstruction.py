@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import final
 
@@ -21,7 +22,7 @@ from privacy_exp.evaluation.attackers.linkage import eyes_of
 from privacy_exp.evaluation.attackers.picture_pairs import Pairs, digests, joined, pairs_of
 from privacy_exp.evaluation.attackers.pictures import LEARNT_FROM, check_photos, check_seed, own_cost, own_pictures
 from privacy_exp.evaluation.attackers.several_photos import together
-from privacy_exp.evaluation.attackers.unet import Budget, Restorer, restored, train
+from privacy_exp.evaluation.attackers.unet import Budget, Restorer, restored, step_seconds, train
 from privacy_exp.evaluation.judges.judge import Judge, groups_of_photos
 from privacy_exp.evaluation.measure import Cost, Findings, Measure, Scene, recovered_share
 from privacy_exp.evaluation.statistics.intervals import clustered_rate
@@ -106,9 +107,18 @@ class Reconstruction(Measure):
             )
 
     def cost(self, data: FaceData, recognizer_frozen: bool, seed: int) -> Cost:
-        """Anonymised training and validation photos; its two fits take at most `minutes` each."""
+        """Anonymised training and validation photos, and two trainings, each of `minutes` at most."""
         del recognizer_frozen
-        return own_cost(data, seed + self.seed)
+        count = 2 * (1 + SHUFFLES * self.shuffled_labels)
+        return replace(own_cost(data, seed + self.seed), trainings=((count, self._seconds),))
+
+    def _seconds(self, target: Embeds, photos: Images) -> float:
+        """Of one training, from a step on these photos."""
+        net = Restorer(self.width, self.knows_mask, self.seed, self.size).to(photos.device)
+        masks = torch.ones(len(photos), 1, *photos.shape[2:], dtype=torch.bool) if self.knows_mask else None
+        levels = (photos.cpu() * 255).round().byte()
+        seconds = self.steps * step_seconds(net, Pairs(levels, levels, masks), target.embed, photos.device)
+        return seconds if self.minutes is None else min(seconds, 60 * self.minutes)
 
     def measure(self, scene: Scene, name: str) -> Findings:
         """Ranks through each judge, the recovered share of the strongest, and the restored photos' PSNR."""

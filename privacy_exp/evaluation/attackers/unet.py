@@ -150,6 +150,26 @@ def train(
     return net.eval()
 
 
+def step_seconds(
+    net: Restorer, some: Pairs, embed: Callable[[Images], Embeddings] | None, device: torch.device
+) -> float:
+    """How long a step of `train` takes where all is warm, whatever the number of these pictures.
+
+    Args:
+        net: see there; its weights stay as they are.
+        some: at least one.
+        embed: see there.
+        device: see there.
+    """
+    batch, started = some[torch.arange(BATCH) % len(some.results)], 0.0
+    for _ in range(2):
+        started = time.perf_counter()
+        loss = _loss(net.train(), batch, embed, device)
+        loss.backward()
+        loss.item()  # waits for a GPU
+    return time.perf_counter() - started
+
+
 @torch.inference_mode()
 def restored(net: Restorer, pairs: Pairs, device: torch.device) -> Images:
     """What a trained network makes of results, in [0, 1].

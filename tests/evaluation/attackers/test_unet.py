@@ -120,6 +120,18 @@ def test_its_shape_is_what_was_asked():
     assert Restorer(8).net.config["in_channels"] == 3
 
 
+def test_a_step_is_timed_where_all_is_warm(monkeypatch):
+    """The clock is looked at before each of two steps, and after the second."""
+    clock = iter([0.0, 100.0, 103.5])
+    monkeypatch.setattr(unet.time, "perf_counter", lambda: next(clock))
+    net, sizes = Scale(), []
+    monkeypatch.setattr(
+        net, "forward", lambda pictures, masks: sizes.append(len(pictures)) or pictures * net.tone.weight
+    )
+    assert unet.step_seconds(net, pairs(51, 255, 3), None, CPU) == 3.5
+    assert sizes == [unet.BATCH] * 2
+
+
 def test_the_loss_is_an_error_and_a_turn():
     """Levels 51 and 204 of 255, restored as they are from 102: errors 0.2 and 0.4, and embeddings turned by 90°."""
     some = pairs(102, [51, 204], 2)
