@@ -10,7 +10,7 @@ from torch import Tensor
 
 from privacy_exp.runs.folder import RunFolder
 from privacy_exp.runs.picture import picture_digest
-from privacy_exp.types import Masks
+from privacy_exp.types import Embeddings, Masks
 
 Photos = Sequence[tuple[RunFolder, str]]
 """Folders and image ids in them."""
@@ -24,15 +24,18 @@ class Pairs:
         results: anonymised, RGB in 0-255: all of them are held in memory.
         originals: of the same photos.
         masks: where they were hidden; None for an attacker who does not know.
+        features: embeddings of the originals; None where nobody asks for them.
     """
 
     results: UInt8[Tensor, "n 3 h w"]
     originals: UInt8[Tensor, "n 3 h w"]
     masks: Masks | None = None
+    features: Embeddings | None = None
 
     def __getitem__(self, rows: Tensor) -> "Pairs":
         """Some of them."""
-        return Pairs(self.results[rows], self.originals[rows], None if self.masks is None else self.masks[rows])
+        masks, features = (None if one is None else one[rows] for one in (self.masks, self.features))
+        return Pairs(self.results[rows], self.originals[rows], masks, features)
 
 
 def pairs_of(folder: RunFolder, ids: Sequence[str], masked: bool) -> Pairs:

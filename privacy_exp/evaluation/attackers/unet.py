@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -114,6 +114,8 @@ def train(
         device: what computes; on a GPU in bfloat16.
     """
     net = net.to(device)
+    if embed is not None:
+        known, held = (_with_features(pairs, embed, device) for pairs in (known, held))
     groups = [{"params": net.net.parameters()}, {"params": net.tone.parameters(), "lr": TONE_RATE}]
     optimizer = torch.optim.Adam(groups, lr=RATE)
     path, first, spent = folder / "training.pt", 0, 0.0
@@ -162,6 +164,8 @@ def step_seconds(
         device: see there.
     """
     batch, started = some[torch.arange(BATCH) % len(some.results)], 0.0
+    if embed is not None:
+        batch = _with_features(batch, embed, device)
     for _ in range(2):
         started = time.perf_counter()
         loss = _loss(net.train(), batch, embed, device)
@@ -199,10 +203,16 @@ def _loss(net: Restorer, some: Pairs, embed: Callable[[Images], Embeddings] | No
     made = made.float()
     loss = F.l1_loss(made, wanted)
     if embed is not None:
-        with torch.no_grad():
-            known = embed(wanted)
-        loss = loss + FEATURES * (1 - (embed(made.clamp(0, 1)) * known).sum(1)).mean()
+        assert some.features is not None  # noqa: S101  `train` has put them there
+        loss = loss + FEATURES * (1 - (embed(made.clamp(0, 1)) * some.features.to(device)).sum(1)).mean()
     return loss
+
+
+@torch.no_grad()
+def _with_features(pairs: Pairs, embed: Callable[[Images], Embeddings], device: torch.device) -> Pairs:
+    """The pairs with the embeddings of their originals, which no step changes."""
+    seen = [embed(_floats(some, device)).cpu() for some in pairs.originals.split(BATCH)]
+    return replace(pairs, features=torch.cat(seen))
 
 
 @torch.no_grad()

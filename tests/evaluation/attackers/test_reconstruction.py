@@ -45,7 +45,7 @@ def test_untrained_it_changes_nothing_and_trained_it_brings_back_the_negative(tm
     known, held = pairs(), pairs(8, seed=1)
     plain = restored(Restorer(8), held, CPU)
     torch.testing.assert_close(plain, held.results / 255.0)
-    net = train(known, held, Budget(60), 8, None, tmp_path, CPU)
+    net = train(Restorer(8), known, held, Budget(60), None, tmp_path, CPU)
     before, after = ((p - held.originals / 255.0).abs().mean() for p in (plain, restored(net, held, CPU)))
     assert after < before / 2
     assert not list(tmp_path.iterdir()), "the state of a finished training goes"
@@ -54,7 +54,7 @@ def test_untrained_it_changes_nothing_and_trained_it_brings_back_the_negative(tm
 def test_nothing_learnt_leaves_the_picture_as_it_is(tmp_path):
     same = pairs(16)
     same = Pairs(same.originals, same.originals)
-    net = train(same, same, Budget(10), 8, None, tmp_path, CPU)
+    net = train(Restorer(8), same, same, Budget(10), None, tmp_path, CPU)
     torch.testing.assert_close(restored(net, same, CPU), same.originals / 255.0)
 
 
@@ -64,7 +64,7 @@ def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path, monkeypatch):
     (whole, cut) = (tmp_path / "whole", tmp_path / "cut")
     whole.mkdir()
     cut.mkdir()
-    expected = train(known, held, Budget(6), 8, None, whole, CPU).state_dict()
+    expected = train(Restorer(8), known, held, Budget(6), None, whole, CPU).state_dict()
     saved, calls = torch.save, []
 
     def killed(state, path):
@@ -76,8 +76,8 @@ def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(torch, "save", killed)
         with pytest.raises(KeyboardInterrupt):
-            train(known, held, Budget(6), 8, None, cut, CPU)
-    found = train(known, held, Budget(6), 8, None, cut, CPU).state_dict()
+            train(Restorer(8), known, held, Budget(6), None, cut, CPU)
+    found = train(Restorer(8), known, held, Budget(6), None, cut, CPU).state_dict()
     assert calls == [2, 4]
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
@@ -87,7 +87,7 @@ def test_minutes_end_it(tmp_path, monkeypatch):
     monkeypatch.setattr(unet.time, "monotonic", lambda: float(next(clock)))
     steps = []
     monkeypatch.setattr(unet, "_loss", lambda *a, known=unet._loss: steps.append(1) or known(*a))
-    train(pairs(), pairs(8, 1), Budget(500, minutes=1.0), 8, None, tmp_path, CPU)
+    train(Restorer(8), pairs(), pairs(8, 1), Budget(500, minutes=1.0), None, tmp_path, CPU)
     assert len(steps) < 10
 
 

@@ -19,7 +19,7 @@ from privacy_exp.evaluation.attackers.closed_set import chance_metric
 from privacy_exp.evaluation.attackers.link_head import Vectors
 from privacy_exp.evaluation.attackers.link_search import look_up, sides, untrained
 from privacy_exp.evaluation.attackers.picture_pairs import Pairs
-from privacy_exp.evaluation.attackers.unet import Budget, restored, train
+from privacy_exp.evaluation.attackers.unet import Budget, Restorer, restored, train
 
 SCRIPT = importlib.util.spec_from_file_location("self_tests", Path(__file__).parents[3] / "scripts" / "self_tests.py")
 self_tests = importlib.util.module_from_spec(SCRIPT)
@@ -87,7 +87,8 @@ def reconstructed(results, originals, folder, steps, seed=1):
         back = np.isin(WHO, learnt[::4])
         rows = [torch.from_numpy(np.flatnonzero(w)) for w in (np.isin(WHO, learnt) & ~back, back, np.isin(WHO, asked))]
         known, held, tried = (Pairs(results, originals)[own] for own in rows)
-        made[rows[2]] = restored(train(known, held, Budget(steps, seed=seed), 8, None, folder, CPU), tried, CPU)
+        net = Restorer(8, seed=seed)
+        made[rows[2]] = restored(train(net, known, held, Budget(steps, seed=seed), None, folder, CPU), tried, CPU)
     return rank_1(seen(levels(made)), seen(originals))
 
 

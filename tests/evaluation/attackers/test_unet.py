@@ -144,8 +144,9 @@ def test_the_loss_is_an_error_and_a_turn():
         level = (images[:, 0, 0, 0] - 0.4).abs() < 1e-4
         return torch.stack([level.float(), 1 - level.float()], 1)
 
+    some = unet._with_features(some, embed, CPU)
     assert unet._loss(net, some, embed, CPU).item() == pytest.approx(0.3 + 0.1)
-    assert [grad for _, grad in asked] == [False, True], "originals are looked at without a gradient"
+    assert [grad for _, grad in asked] == [False, True], "originals are looked at once, and without a gradient"
     nn.init.constant_(net.net.bias, 0.8)  # 1.2: cut before it is looked at, not before the error is taken
     assert unet._loss(net, some, embed, CPU).item() == pytest.approx((1.0 + 0.4) / 2 + 0.0)
     assert asked[-1][0] == 1
