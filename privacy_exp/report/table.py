@@ -13,7 +13,7 @@ from rich.table import Table
 from privacy_exp.report.metrics import describe, telling
 from privacy_exp.runs.answer import decimals, why
 from privacy_exp.runs.names import display_name
-from privacy_exp.runs.record import Record
+from privacy_exp.runs.record import STRIP, Record
 from privacy_exp.types import Metric
 
 WIDTH = 132
@@ -39,6 +39,7 @@ def result_text(record: Record, folder: Path) -> str:
     """
     warned = [wrapped(f"warning: {text}") for text in record.warnings]
     places = [f"record   {folder / 'record.json'}", f"pictures {folder / 'grid.png'}"]
+    places += [f"restored {folder / STRIP}"] if (folder / STRIP).is_file() else []
     table = metric_table("", record.metrics, record.observers)
     return "\n".join([wrapped(record.answer()), "", table.rstrip(), *warned, *places])
 

@@ -26,7 +26,10 @@ SCHEMA = 2
 
 RECORD = "record.json"
 IN_WORDS = "record.md"
-LISTED = ("images.parquet", "manifest.csv", "alike.csv", "recognizer.ckpt", "grid.png", *PICTURES)
+STRIP = "reconstruction.png"
+"""Originals, results, and what `attacker=reconstruction` makes of them, where a run asked for it."""
+
+LISTED = ("images.parquet", "manifest.csv", "alike.csv", "recognizer.ckpt", "grid.png", STRIP, *PICTURES)
 """Files and folders whose digests a record lists: with the record they are what a finished run consists of."""
 
 NEEDED = {"choices": dict, "config": dict, "metrics": dict, "n": int}

@@ -29,6 +29,7 @@ from privacy_exp.evaluation.statistics.intervals import clustered_rate
 from privacy_exp.evaluation.utility.pixels import psnr
 from privacy_exp.masking.target import Embeds
 from privacy_exp.runs.folder import RunFolder
+from privacy_exp.runs.grid import SHOWN, write_tiles
 from privacy_exp.runs.picture import Picture
 from privacy_exp.types import Images, UserError
 
@@ -121,7 +122,10 @@ class Reconstruction(Measure):
         return seconds if self.minutes is None else min(seconds, 60 * self.minutes)
 
     def measure(self, scene: Scene, name: str) -> Findings:
-        """Ranks through each judge, the recovered share of the strongest, and the restored photos' PSNR."""
+        """Ranks through each judge, the recovered share of the strongest, and the restored photos' PSNR.
+
+        A dozen photos, original, anonymised and restored, go into the run folder as `reconstruction.png`.
+        """
         folders = own_pictures(scene, name, self.seed)
         assert scene.data is not None  # noqa: S101  `own_pictures` has refused a scene without data
         self.check(scene.data)
@@ -132,6 +136,8 @@ class Reconstruction(Measure):
         found = Findings()
         people = scene.table["identity"].to_numpy(str)
         plain, clean = (self._tested(scene, kind) for kind in ("results", "original"))
+        strip = scene.folder.path / f"{name.rpartition('/')[2]}.png"
+        write_tiles([some[:SHOWN] for some in (clean, plain, made)], strip)
         for what, images in (("psnr", made), ("psnr_before", plain)):
             error = (images - clean).square().mean((1, 2, 3)).double().numpy()
             found.metrics[f"{name}/{what}"] = psnr(error, people)
