@@ -14,7 +14,7 @@ from privacy_exp.evaluation.minimal import minimal_metrics
 from privacy_exp.evaluation.privacy import outcome, privacy_metrics
 from privacy_exp.masking.target import Embeds
 from privacy_exp.tracking.stages import begin
-from privacy_exp.types import Metric
+from privacy_exp.types import Images, Metric
 
 RECOGNISED, RECOGNISED_CLEAN = "recognised/", "recognised_clean/"
 """Prefixes of the columns that say what each observer named rightly, on the result and on the original."""
@@ -30,6 +30,7 @@ class Evaluation:
         observers: who took part in `strongest_observer`, the strongest first.
         details: facts that are not metrics, by the measure's name; under "observers" each one's chance.
         warnings: what a reader of the figures must know.
+        strips: kinds of pictures of the same photos, by the name of the measure that shows them.
     """
 
     table: pd.DataFrame
@@ -37,6 +38,7 @@ class Evaluation:
     observers: list[str]
     details: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    strips: dict[str, list[Images]] = field(default_factory=dict)
 
     @property
     def values(self) -> dict[str, float | None]:
@@ -69,6 +71,7 @@ def evaluate(scene: Scene, measures: Mapping[str, Measure], gate: float) -> Eval
         found.table = found.table.assign(**findings.columns)
         found.details |= {name: findings.details} if findings.details else {}
         found.warnings += findings.warnings
+        found.strips |= {name: findings.strip} if findings.strip else {}
         outcomes += findings.outcomes
     found.metrics["strongest_observer"], found.observers = strongest_observer(outcomes)
     found.details["observers"] = {s.name: {"chance": s.chance, "excluded": s.excluded} for s in outcomes}

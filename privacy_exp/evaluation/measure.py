@@ -114,6 +114,7 @@ class Findings:
         outcomes: for `strongest_observer`.
         warnings: what a reader of the figures must know.
         details: facts that are not metrics, such as thresholds.
+        strip: kinds of pictures of the same photos, which the run keeps beside each other as one picture.
     """
 
     metrics: dict[str, Metric] = field(default_factory=dict)
@@ -121,6 +122,7 @@ class Findings:
     outcomes: list[Outcome] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
+    strip: list[Images] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from privacy_exp.masking.base import Masker, OwnArea
 from privacy_exp.recognition.checkpoint import checkpoint_file
 from privacy_exp.recognition.fit import fit_key
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.runs.grid import write_grid
+from privacy_exp.runs.grid import write_grid, write_tiles
 from privacy_exp.runs.record import SCHEMA, Record, write_images
 from privacy_exp.study.implied import share_changed
 from privacy_exp.study.place import MEASURES, Place, Sharded
@@ -252,6 +252,8 @@ class Job:
             device=str(self.study.device),
         )
         write_grid(folder, self.folder / "grid.png")
+        for name, kinds in found.strips.items():
+            write_tiles(kinds, self.folder / f"{name.rpartition('/')[2]}.png")
         record.write(self.folder)  # last: a folder with a record is complete
         self.track(record)
         return record

@@ -29,7 +29,7 @@ from privacy_exp.evaluation.statistics.intervals import clustered_rate
 from privacy_exp.evaluation.utility.pixels import psnr
 from privacy_exp.masking.target import Embeds
 from privacy_exp.runs.folder import RunFolder
-from privacy_exp.runs.grid import SHOWN, write_tiles
+from privacy_exp.runs.grid import SHOWN
 from privacy_exp.runs.picture import Picture
 from privacy_exp.types import Images, UserError
 
@@ -124,7 +124,7 @@ class Reconstruction(Measure):
     def measure(self, scene: Scene, name: str) -> Findings:
         """Ranks through each judge, the recovered share of the strongest, and the restored photos' PSNR.
 
-        A dozen photos, original, anonymised and restored, go into the run folder as `reconstruction.png`.
+        A dozen photos, original, anonymised and restored, are the strip that a run keeps as `reconstruction.png`.
         """
         folders = own_pictures(scene, name, self.seed)
         assert scene.data is not None  # noqa: S101  `own_pictures` has refused a scene without data
@@ -136,8 +136,7 @@ class Reconstruction(Measure):
         found = Findings()
         people = scene.table["identity"].to_numpy(str)
         plain, clean = (self._tested(scene, kind) for kind in ("results", "original"))
-        strip = scene.folder.path / f"{name.rpartition('/')[2]}.png"
-        write_tiles([some[:SHOWN] for some in (clean, plain, made)], strip)
+        found.strip = [some[:SHOWN] for some in (clean, plain, made)]
         for what, images in (("psnr", made), ("psnr_before", plain)):
             error = (images - clean).square().mean((1, 2, 3)).double().numpy()
             found.metrics[f"{name}/{what}"] = psnr(error, people)
