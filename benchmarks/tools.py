@@ -65,10 +65,8 @@ def lines(rounds: int = 3, photos: int = PHOTOS) -> list[Line]:
     for suffix in ("bmp", "png"):
         bare = times[f"{suffix}, tool"]
         ratios = [ours / own for ours, own in zip(times[f"{suffix}, command"], bare, strict=True)]
-        pace, note = (
-            1000 * sorted(bare)[rounds // 2] / len(faces.ids),
-            f"{len(faces.ids)} crops of {SIDE} px as {suffix}",
-        )
+        pace = 1000 * sorted(bare)[rounds // 2] / len(faces.ids)
+        note = f"{len(faces.ids)} crops of {SIDE} px"
         found.append(Line(f"{tool} alone, {suffix}", pace, unit="ms/image", rounds=rounds, note=note))
         what = f"through inpainting=command format={suffix}, against the tool alone"
         found.append(Line(what, sorted(ratios)[rounds // 2], min(ratios), max(ratios), rounds=rounds, bar="≤ 1.05"))
